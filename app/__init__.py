@@ -1,0 +1,1 @@
+"""The service: answers retrieval requests over HTTP from a published snapshot and the users' state."""

@@ -1,0 +1,1 @@
+"""The sparse index: what is stored, and how it is searched."""

@@ -1,0 +1,1 @@
+"""Offline jobs: interactions in, sparse item embeddings out."""
