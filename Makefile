@@ -1,0 +1,71 @@
+# Two commands: `make demo` shows Sparrow on real books, `make test` runs what CI runs. Both reuse what is there.
+
+PYTHON ?= python3
+SERVE  ?= 1
+PORT   ?= 8000
+
+BIN  := .venv/bin
+DEMO := .demo
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e
+
+.PHONY: help demo test lint types clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo          train on the bundled books, publish, serve the page on port $(PORT) (SERVE=0: stop before serving)"
+	@echo "make test          lint, types and all tests; needs Chromium"
+	@echo "make clean         remove the environment and everything the demo made"
+
+# --- environments -----------------------------------------------------------------------------------------------------
+
+.venv/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "make needs Python 3.11 or newer: install python3, or name one by PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.train: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing Sparrow with the training extra (the first time this downloads its wheels) ..."
+	$(INSTALL) '.[train]'
+	@touch $@
+
+.venv/.dev: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing Sparrow with the training and development extras (the first time this downloads its wheels) ..."
+	$(INSTALL) '.[train,collect,dev]'
+	@touch $@ .venv/.train
+
+# --- the demo ---------------------------------------------------------------------------------------------------------
+
+$(DEMO)/run/metrics.json: | .venv/.train
+	$(BIN)/sparrow-train fit --dataset goodbooks --run $(DEMO)/run --resume
+
+$(DEMO)/snapshots/CURRENT: $(DEMO)/run/metrics.json
+	$(BIN)/sparrow-train publish $(DEMO)/run --snapshots $(DEMO)/snapshots
+
+$(DEMO)/examples.txt: | .venv/.train
+	$(BIN)/sparrow-train examples --dataset goodbooks --count 24 --out $(DEMO)/examples.jsonl > $@
+
+demo: .venv/.train $(DEMO)/snapshots/CURRENT $(DEMO)/examples.txt
+ifeq ($(SERVE),0)
+	@echo "Published in $(DEMO)/snapshots. 'make demo' serves it."
+else
+	SPARROW_EXAMPLE_USERS=$$(cat $(DEMO)/examples.txt) $(BIN)/sparrow-serve --port $(PORT) \
+	  --snapshots $(DEMO)/snapshots --data $(DEMO)/store --events $(DEMO)/examples.jsonl
+endif
+
+# --- the tests --------------------------------------------------------------------------------------------------------
+
+test: .venv/.dev
+	@docker/ensure-chromium
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+lint: .venv/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: .venv/.dev
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,79 @@
+"""The documents are true: links lead somewhere, commands and options exist, named settings are real."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from app.__main__ import cli as serve
+from app.settings import Settings
+from index.__main__ import cli as inspect
+from training.__main__ import cli as train
+
+ROOT = Path(__file__).parents[1]
+TRACKED = subprocess.run(
+    ["git", "ls-files", "*.md"], capture_output=True, text=True, cwd=ROOT, check=True
+).stdout.split()
+DOCUMENTS = [ROOT / name for name in TRACKED.stdout.split() if (ROOT / name).is_file()]
+PROGRAMS = {"sparrow-serve": serve, "sparrow-index": inspect, "sparrow-train": train}
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def commands(text: str) -> list[list[str]]:
+    """The sparrow-* command lines of a document's code blocks, continuation lines joined."""
+    blocks = re.findall(r"```[a-z]*\n(.*?)```", text, flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    found = re.compile(r"(?:^|[\s/;&|])(sparrow-(?:serve|index|train)\b.*)")
+    return [
+        shlex.split(match[1], comments=True)
+        for line in lines
+        if (match := found.search(line)) and not line.startswith("#")
+    ]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_relative_links_lead_to_files(path: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text())
+    missing = [t for t in targets if "://" not in t and not t.startswith("mailto:") and not (path.parent / t).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_commands_and_options_exist(path: Path) -> None:
+    for words in commands(path.read_text()):
+        command: click.Command = typer.main.get_command(PROGRAMS[words[0]])
+        rest = words[1:]
+        if isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+            assert rest[0] in command.commands, f"{words}: no such command"
+            command, rest = command.commands[rest[0]], rest[1:]
+        options = {"--help"} | {
+            option for parameter in command.params for option in parameter.opts + parameter.secondary_opts
+        }
+        unknown = [word for word in rest if word.startswith("--") and word.split("=")[0] not in options]
+        assert not unknown, f"{words}: {unknown}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_named_settings_exist(path: Path) -> None:
+    named = set(re.findall(r"\bSPARROW_([A-Z_]+[A-Z])\b", path.read_text()))
+    assert named <= {name.upper() for name in Settings.model_fields}
+
+
+def test_make_targets_named_in_the_readme_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    named = set(re.findall(r"\bmake ([a-z]+)\b", (ROOT / "README.md").read_text()))
+    assert {"demo", "test"} <= named
+    assert not {target for target in named if not re.search(rf"^{target}:", makefile, flags=re.MULTILINE)}
+
+
+def test_the_readme_maps_every_room() -> None:
+    text = (ROOT / "README.md").read_text()
+    rooms = [path.name for path in ROOT.iterdir() if path.is_dir() and (path / "__init__.py").exists()]
+    assert [room for room in rooms if f"`{room}/`" not in text] == []
