@@ -19,10 +19,8 @@ import httpx
 import pytest
 
 BIN = Path(sys.executable).parent
-READER = {
-    "history": [{"item_id": "2"}, {"item_id": "18"}, {"item_id": "24"}, {"item_id": "3"}],
-    "include_properties": True,
-}
+HISTORY = ["2", "18", "24", "3"]
+READER = {"history": [{"item_id": item} for item in HISTORY], "include_properties": True}
 
 
 def run(program: str, *arguments: str | Path) -> dict[str, Any]:
