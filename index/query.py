@@ -1,0 +1,58 @@
+"""From a history to a query vector, and back to what each item of the history contributed.
+
+q = x E, x the weighted history and E the encoder; then, if query_dims is set, only its largest |q_d| are kept.
+For a target t the score q . t is a sum over the history: item i owes x_i * sum over kept d of E_id * t_d.
+"""
+
+import numpy as np
+
+from index.embeddings import SparseItemEmbeddings, SparseRows
+from index.types import Float32, Int32
+
+
+def encode(embeddings: SparseItemEmbeddings, items: Int32, weights: Float32) -> Float32:
+    """The query vector, float32 (n_dims,), of item rows and their weights (both (n,)); rows may repeat."""
+    rows = encoder_rows(embeddings)
+    if rows is None:
+        summed = np.bincount(items, weights=weights, minlength=embeddings.n_dims)
+    else:
+        chosen = rows.take(items)
+        spread = np.repeat(weights.astype(np.float64), np.diff(chosen.row_starts))
+        summed = np.bincount(chosen.dims, weights=chosen.values * spread, minlength=embeddings.n_dims)
+    return _cut(summed.astype(np.float32), embeddings.query_dims)
+
+
+def contributions(
+    embeddings: SparseItemEmbeddings, items: Int32, weights: Float32, query: Float32, target: Float32
+) -> Float32:
+    """What each item of the history adds to query . target, float32 (len(items),); they sum up to it.
+
+    `query` is the answer of encode for this history, `target` a dense row (n_dims,): of an item or of a segment.
+    """
+    kept = np.where(query != 0, target, np.float32(0))
+    rows = encoder_rows(embeddings)
+    if rows is None:
+        return weights * kept[items]
+    chosen = rows.take(items)
+    owner = np.repeat(np.arange(len(items)), np.diff(chosen.row_starts))
+    summed = np.bincount(owner, weights=chosen.values.astype(np.float64) * kept[chosen.dims], minlength=len(items))
+    return (weights * summed).astype(np.float32)
+
+
+def encoder_rows(embeddings: SparseItemEmbeddings) -> SparseRows | None:
+    """The rows of E, None where E is the identity."""
+    if isinstance(embeddings.encoder, SparseRows):
+        return embeddings.encoder
+    return embeddings.decoder if embeddings.encoder == "tied" else None
+
+
+def _cut(query: Float32, query_dims: int | None) -> Float32:
+    """Keep the query_dims largest magnitudes; of equal ones those of the lower dims, so that the cut is one answer."""
+    if query_dims is None or np.count_nonzero(query) <= query_dims:
+        return query
+    sizes = np.abs(query)
+    last = np.partition(sizes, len(sizes) - query_dims)[len(sizes) - query_dims]
+    above = sizes > last
+    tied = np.flatnonzero(sizes == last)[: query_dims - np.count_nonzero(above)]
+    above[tied] = True
+    return np.where(above, query, np.float32(0))

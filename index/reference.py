@@ -1,0 +1,90 @@
+"""Exact search in plain NumPy: the oracle of every faster search, and what serves where there is none.
+
+score(i) = sum over the non-zeros of row i, in stored order, of value * query[dim]
+
+Every product and every partial sum is rounded to float32 (no fused multiply-add, no reordering), so that another
+implementation can be compared bit for bit. Hits are totally ordered: descending score, ties by ascending item row.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from index.embeddings import SparseRows
+from index.types import Float32, Int32, Int64
+
+
+class Hits(NamedTuple):
+    """Items found, best first."""
+
+    items: Int32
+    """(n,): item rows."""
+    scores: Float32
+    """(n,): their scores, descending; may be negative."""
+
+
+def score_rows(rows: SparseRows, query: Float32) -> Float32:
+    """Score every row against a dense query of (n_dims,): float32 (n_rows,)."""
+    products = rows.values * query[rows.dims]
+    lengths = np.diff(rows.row_starts)
+    shortest = int(lengths.min(initial=_INFINITE)) if rows.n_rows else 0
+    longest = int(lengths.max(initial=0))
+    if shortest == longest:
+        return _sum_columns(products.reshape(rows.n_rows, longest))
+    return _sum_ragged(products, rows.row_starts[:-1], lengths, shortest, longest)
+
+
+def candidates(n_items: int, exclude: Int32, within: Int32 | None) -> Int32:
+    """The item rows that may be answered, ascending and unique; ValueError for a row outside 0..n_items-1."""
+    allowed = np.full(n_items, fill_value=within is None)
+    if within is not None:
+        allowed[_checked(within, n_items)] = True
+    allowed[_checked(exclude, n_items)] = False
+    return np.flatnonzero(allowed).astype(np.int32)
+
+
+def best(scores: Float32, items: Int32, n: int) -> Hits:
+    """The n best of the given (unique) items, fewer if there are fewer; `scores` is by item row, (n_items,)."""
+    if n < 0:
+        raise ValueError(f"n is {n}; it must not be negative")
+    own = scores[items]
+    if n < len(items):
+        last = np.partition(own, len(own) - n)[len(own) - n] if n else np.float32(np.inf)
+        above = items[own > last]
+        tied = np.sort(items[own == last])[: n - len(above)]
+        items = np.concatenate([above, tied])
+        own = scores[items]
+    order = np.lexsort((items, -own))
+    return Hits(items[order], own[order])
+
+
+def select(scores: Float32, n: int, exclude: Int32, within: Int32 | None) -> Hits:
+    """The n best items that are not excluded and, if `within` is given, lie in it."""
+    return best(scores, candidates(len(scores), exclude, within), n)
+
+
+_INFINITE = np.iinfo(np.int64).max
+
+
+def _sum_columns(products: Float32) -> Float32:
+    total = np.zeros(len(products), dtype=np.float32)
+    for column in products.T:
+        total += column
+    return total
+
+
+def _sum_ragged(products: Float32, starts: Int64, lengths: Int64, shortest: int, longest: int) -> Float32:
+    total = np.zeros(len(starts), dtype=np.float32)
+    for j in range(shortest):
+        total += products[starts + j]
+    for j in range(shortest, longest):
+        alive = np.flatnonzero(lengths > j)
+        total[alive] += products[starts[alive] + j]
+    return total
+
+
+def _checked(items: Int32, n_items: int) -> Int32:
+    """NumPy would take -1 (the row of an unknown id) for the last item."""
+    if len(items) and (items.min() < 0 or items.max() >= n_items):
+        raise ValueError(f"item rows {items.min()}..{items.max()} given, of 0..{n_items - 1}: leave out unknown items")
+    return items
