@@ -1,0 +1,91 @@
+"""Changing a directory of snapshots so that a crash at any point leaves the old state or the new one.
+
+One writer at a time holds the lock. What it makes, it makes under a temporary name, forces to disk, and renames.
+Whatever bears a temporary name while the lock is held was left by a writer that crashed, and is removed.
+"""
+
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LOCK = ".lock"
+TEMPORARY = ".tmp-"
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def writing(root: Path) -> Iterator[None]:
+    """Be the only writer under `root` (made if missing); waits for another one, cleans up after a crashed one."""
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / LOCK).open("a") as lock:
+        _wait_for(lock.fileno(), root)
+        for leftover in root.glob(TEMPORARY + "*"):
+            logger.warning("removing %s, left by a writer that crashed", leftover)
+            remove(leftover)
+        yield  # closing the file releases the lock, as the end of the process does
+
+
+def temporary(root: Path, name: str) -> Path:
+    """A path beside `name` that the next writer removes, should this one crash."""
+    return root / (TEMPORARY + name)
+
+
+def publish_directory(temporary: Path, final: Path) -> None:
+    """Make a finished temporary directory appear under its final name, durably and at once."""
+    for path in sorted(temporary.iterdir()):
+        _sync(path)
+    _sync(temporary)
+    temporary.rename(final)
+    _sync(final.parent)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Give a small file new text, durably and at once."""
+    made = temporary(path.parent, path.name)
+    made.write_text(text)
+    _sync(made)
+    made.replace(path)
+    _sync(path.parent)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a small file, durably."""
+    path.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def retire_directory(path: Path) -> None:
+    """Remove a directory so that no reader sees a part of it; maps that are open stay valid."""
+    hidden = temporary(path.parent, path.name)
+    path.rename(hidden)
+    _sync(path.parent)
+    remove(hidden)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a whole directory."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _wait_for(lock: int, root: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        logger.warning("another writer is at work in %s; waiting for it", root)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
