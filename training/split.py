@@ -1,0 +1,84 @@
+"""Which users train, which users choose, which users judge; and the folds of a judging user's history.
+
+User split: a held-out user takes no part in training at all; the model sees a part of the history as input and is
+asked for the rest. True folds: the history is cut into `n_folds` disjoint parts, fold f asks for part f given all the
+others, so every interaction is a target exactly once. (Drawing the folds with replacement, as the reference code does
+by an argument in the wrong place, asks for fewer and overlapping targets: its figures do not compare.)
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from index.types import Int32
+from training.errors import DataError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Disjoint groups of user rows that together are all users; each ascending."""
+
+    train: Int32
+    """Users the weights are fitted to."""
+    validation: Int32
+    """Users that stop the training and choose settings."""
+    test: Int32
+    """Users that nothing is chosen on; may be empty."""
+
+
+class Question(NamedTuple):
+    """One fold of one user."""
+
+    user: int
+    """Row of the user."""
+    given: Int32
+    """Items shown to the model, ascending."""
+    targets: Int32
+    """Items it has to find, ascending; disjoint from `given`."""
+
+
+def holdout(n_users: int, seed: int, *, share: float) -> Split:
+    """Hold `share` of the users out for validation (at least one), none for test. Raises DataError below 2 users."""
+    order = _shuffled(n_users, seed)
+    n_validation = max(1, round(share * n_users))
+    return _split(order[n_validation:], order[:n_validation], order[:0])
+
+
+def groups(n_users: int, seed: int, *, n_groups: int, test: float, validation: float) -> Iterator[Split]:
+    """Yield `n_groups` splits whose test users (a share `test` of all) are disjoint; `validation` is a share of the rest."""
+    if n_groups * test > 1:
+        raise DataError(f"{n_groups} disjoint groups of {test:.0%} do not fit into all users; ask for fewer")
+    order, size = _shuffled(n_users, seed), int(test * n_users)
+    for group in range(n_groups):
+        judged = order[group * size : (group + 1) * size]
+        rest = np.concatenate([order[: group * size], order[(group + 1) * size :]])
+        n_validation = max(1, round(validation * len(rest)))
+        # The rest is shuffled, so its head is a random choice; it starts elsewhere for every group.
+        rest = np.roll(rest, -group * n_validation)
+        yield _split(rest[n_validation:], rest[:n_validation], judged)
+
+
+def questions(history: Int32, user: int, n_folds: int, seed: int) -> list[Question]:
+    """Cut one history into min(n_folds, its length) disjoint folds; a history of one item asks nothing."""
+    n = min(n_folds, len(history))
+    if n < 2:
+        return []
+    shuffled = np.random.default_rng((seed, user)).permutation(history)
+    parts = [np.sort(shuffled[fold::n]) for fold in range(n)]
+    return [
+        Question(user, np.sort(np.concatenate([*parts[:fold], *parts[fold + 1 :]])), parts[fold]) for fold in range(n)
+    ]
+
+
+def _shuffled(n_users: int, seed: int) -> Int32:
+    if n_users < 2:
+        raise DataError(f"{n_users} user(s) cannot be split into training and validation; more are needed")
+    return np.random.default_rng(seed).permutation(n_users).astype(np.int32)
+
+
+def _split(train: Int32, validation: Int32, test: Int32) -> Split:
+    if not len(train):
+        raise DataError("no users are left to train on; hold out fewer")
+    return Split(np.sort(train), np.sort(validation), np.sort(test))
