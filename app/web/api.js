@@ -1,0 +1,89 @@
+// The public API of Sparrow, as far as the page needs it. Addresses are relative, so the page also works under a path prefix.
+
+/** An answer that is not 2xx (problem+json), or no answer at all (status 0). */
+export class Problem extends Error {
+  constructor(status, title, detail, retrySeconds = null) {
+    super(detail || title);
+    this.status = status;
+    this.title = title;
+    this.retrySeconds = retrySeconds;
+  }
+}
+
+/** item_id -> properties, of every item that any answer showed; the history strip and the messages read titles from it. */
+export const known = new Map();
+
+async function call(method, path, body, signal) {
+  const options = { method, signal, headers: { Accept: "application/json" } };
+  if (body !== undefined) {
+    options.body = JSON.stringify(body);
+    options.headers["Content-Type"] = "application/json";
+  }
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem(0, "No answer", "The server does not answer. Is it running, and is this machine connected?");
+  }
+  if (!response.ok) throw await problemOf(response);
+  if (response.status === 204) return null;
+  return remember(await response.json());
+}
+
+async function problemOf(response) {
+  const problem = await response.json().catch(() => ({}));
+  const retry = Number(response.headers.get("Retry-After"));
+  return new Problem(response.status, problem.title || `HTTP ${response.status}`, problem.detail, retry > 0 ? retry : null);
+}
+
+function remember(answer) {
+  const lists = [answer.items, answer.history, ...(answer.rows || []).map((row) => row.items)];
+  for (const item of lists.flat()) if (item?.properties) known.set(item.item_id, item.properties);
+  return answer;
+}
+
+/** `{item_id, properties}` with what is known of the item's properties. */
+export function itemOf(itemId) {
+  return { item_id: itemId, properties: known.get(itemId) || {} };
+}
+
+export const info = () => call("GET", "info");
+
+export const homepage = (userId, device, signal) =>
+  call("POST", "v1/homepage", { user_id: userId, device, include_properties: true }, signal);
+
+export const activeSegments = (userId, signal) => call("POST", "v1/segments/recommend", { user_id: userId, count: 12 }, signal);
+
+export const segment = (segmentId) => call("GET", `v1/segments/${encodeURIComponent(segmentId)}`);
+
+export const segmentItems = (segmentId, userId) =>
+  call("POST", `v1/segments/${encodeURIComponent(segmentId)}/items`, { user_id: userId, count: 24, include_properties: true });
+
+export const similar = (itemId, userId) =>
+  call("POST", "v1/similar", { item_ids: [itemId], user_id: userId, count: 12, include_properties: true });
+
+export const search = (query, signal) => call("GET", `v1/items?${new URLSearchParams({ query, limit: 8 })}`, undefined, signal);
+
+/** What is stored of a user of whom nothing is stored. */
+export const nobody = (userId) => ({ user_id: userId, history: [], n_seen: 0, n_hidden: 0 });
+
+/** What is stored of a user. */
+export async function user(userId, signal) {
+  try {
+    return await call("GET", `v1/users/${encodeURIComponent(userId)}?include_properties=true`, undefined, signal);
+  } catch (problem) {
+    if (problem.status === 404) return nobody(userId);
+    throw problem;
+  }
+}
+
+export const forget = (userId) => call("DELETE", `v1/users/${encodeURIComponent(userId)}`);
+
+/** Record one event; refused ones throw like any other refusal. */
+export async function record(userId, itemId, kind) {
+  const answer = await call("POST", "v1/events", { events: [{ user_id: userId, item_id: itemId, kind }] });
+  const [result] = answer.results;
+  if (result.status === "refused") throw new Problem(422, "Refused", result.detail);
+  return result.status;
+}

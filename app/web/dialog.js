@@ -1,0 +1,85 @@
+// The drawer: one item in full, or the items of one segment. Loaded when it is first opened.
+
+import * as api from "./api.js";
+import { cover, describe } from "./cover.js";
+import { el, icon, iconButton } from "./dom.js";
+import { card } from "./shelves.js";
+
+const SHOWN_ELSEWHERE = new Set(["title", "name", "label", "headline", "authors", "author", "year", "description", "image_url", "image", "cover_url", "thumbnail"]);
+
+/** One item: cover, words, properties, and what is close to it. `act` is {open, like, hide}. */
+export function openItem(item, reader, act) {
+  const words = describe(item);
+  const properties = item.properties || {};
+  const done = (verb) => () => (close(), act[verb](item, null));
+  const near = el("ul", { class: "grid" });
+  show(words.title,
+    el("div", { class: "item" }, cover(item), el("div", { class: "item-words" },
+      words.series ? el("p", { class: "item-series", text: words.series }) : null,
+      el("h2", { text: words.title }),
+      el("p", { class: "item-by", text: [words.by, words.year].filter(Boolean).join(" · ") }),
+      el("div", { class: "item-do" },
+        el("button", { type: "button", class: "solid", click: done("like") }, icon("like"), el("span", { text: "Like" })),
+        el("button", { type: "button", class: "quiet", click: done("hide") }, icon("hide"), el("span", { text: "Hide" }))),
+      facts(item.item_id, properties))),
+    properties.description ? el("p", { class: "item-text", text: String(properties.description).replace(/^"|"$/g, "") }) : null,
+    section("More like this", near));
+  fill(near, api.similar(item.item_id, reader), act);
+}
+
+/** One segment: its title, what it is about, its items for this reader. */
+export function openSegment(segment, reader, act) {
+  const terms = el("p", { class: "terms" });
+  const list = el("ul", { class: "grid" });
+  show(segment.title,
+    el("p", { class: "item-series", text: "Segment" }),
+    el("h2", { text: segment.title }),
+    el("p", { class: "item-by", text: [`${segment.size} items`, segment.reason].filter(Boolean).join(" · ") }),
+    terms, list);
+  fill(list, api.segmentItems(segment.segment_id, reader), act);
+  api.segment(segment.segment_id).then(
+    (answer) => terms.replaceChildren(...answer.terms.map((term) => el("span", { class: "term", text: term }))),
+    () => terms.remove());
+}
+
+function facts(itemId, properties) {
+  const entries = Object.entries(properties).filter(([key, value]) => !SHOWN_ELSEWHERE.has(key) && value !== null && typeof value !== "object");
+  return el("dl", { class: "facts" }, ...[...entries, ["item id", itemId]].flatMap(([key, value]) =>
+    [el("dt", { text: key.replaceAll("_", " ") }), el("dd", { text: typeof value === "number" ? value.toLocaleString("en") : String(value) })]));
+}
+
+function section(title, ...children) {
+  return el("section", { class: "item-more" }, el("h3", { text: title }), ...children);
+}
+
+async function fill(list, answer, act) {
+  try {
+    const { items } = await answer;
+    const inside = { ...act };
+    for (const verb of ["like", "hide"]) inside[verb] = (item, node) => (node.remove(), act[verb](item, null));
+    list.replaceChildren(...items.map((item) => card(item, inside)));
+    if (!items.length) list.replaceWith(el("p", { class: "item-by", text: "Nothing else here for this reader." }));
+  } catch (problem) {
+    list.replaceWith(el("p", { class: "item-by", text: problem.message }));
+  }
+}
+
+function show(label, ...content) {
+  const fresh = el("div", { class: "drawer-in" }, iconButton("close", "Close", { click: close, autofocus: true }), ...content);
+  let drawer = document.getElementById("drawer");
+  if (!drawer) {
+    drawer = el("dialog", { id: "drawer", class: "drawer" });
+    drawer.addEventListener("click", (event) => event.target === drawer && close());
+    drawer.addEventListener("close", () => document.body.append(document.getElementById("toasts")));
+    document.body.append(drawer);
+  }
+  drawer.querySelector(".drawer-in")?.remove();
+  drawer.prepend(fresh);
+  drawer.setAttribute("aria-label", label);
+  if (!drawer.open) drawer.showModal();
+  drawer.scrollTop = 0;
+}
+
+function close() {
+  document.getElementById("drawer")?.close();
+}

@@ -1,0 +1,101 @@
+// Search as you type: a combobox whose results are liked by Enter or a click. Loaded when the field is first used.
+
+import * as api from "./api.js";
+import { cover, describe } from "./cover.js";
+import { el, icon } from "./dom.js";
+
+const PAUSE_MS = 140;
+
+/** Attach to the field; `choose(item)` likes a result, `isLiked(itemId)` marks what the reader already has. */
+export function attach(input, list, choose, isLiked) {
+  let items = [];
+  let active = -1;
+  let timer = 0;
+  let turn = new AbortController();
+
+  const show = (open) => {
+    list.hidden = !open;
+    input.setAttribute("aria-expanded", String(open));
+    if (!open) mark(-1);
+  };
+
+  const mark = (at) => {
+    active = at;
+    [...list.querySelectorAll("[role=option]")].forEach((option, i) => option.setAttribute("aria-selected", String(i === at)));
+    const option = at < 0 ? null : list.querySelectorAll("[role=option]")[at];
+    if (option) {
+      input.setAttribute("aria-activedescendant", option.id);
+      option.scrollIntoView({ block: "nearest" });
+    } else input.removeAttribute("aria-activedescendant");
+  };
+
+  const note = (text) => {
+    items = [];
+    list.replaceChildren(el("li", { class: "results-note", role: "presentation", text }));
+    show(true);
+  };
+
+  const look = async () => {
+    turn.abort();
+    turn = new AbortController();
+    const query = input.value.trim();
+    if (!query) return show(false);
+    try {
+      const answer = await api.search(query, turn.signal);
+      items = answer.items;
+      if (!items.length) return note(`Nothing is called “${query}”.`);
+      list.replaceChildren(...items.map((item, i) => option(item, i, isLiked(item.item_id))));
+      show(true);
+      mark(0);
+    } catch (problem) {
+      if (problem.name !== "AbortError") note(problem.message);
+    }
+  };
+
+  const take = (at) => {
+    const item = items[at];
+    if (!item) return;
+    clearTimeout(timer);
+    turn.abort();
+    input.value = "";
+    items = [];
+    show(false);
+    choose(item);
+  };
+
+  input.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(look, PAUSE_MS);
+  });
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !list.hidden) {
+      event.preventDefault();
+      show(false);
+    } else if (event.key === "Enter") {
+      event.preventDefault();
+      take(active);
+    } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && items.length) {
+      event.preventDefault();
+      show(true);
+      mark((active + (event.key === "ArrowDown" ? 1 : -1) + items.length) % items.length);
+    }
+  });
+  input.addEventListener("focus", () => items.length && show(true));
+  input.addEventListener("blur", () => show(false));
+  list.addEventListener("mousedown", (event) => event.preventDefault()); // the field keeps the focus
+  list.addEventListener("click", (event) => {
+    const node = event.target.closest("[role=option]");
+    if (node) take([...list.children].indexOf(node));
+  });
+  if (input.value.trim()) look();
+}
+
+function option(item, number, liked) {
+  const words = describe(item);
+  return el("li", { id: `result-${number}`, role: "option", "aria-selected": "false", class: liked ? "result liked" : "result" },
+    cover(item, true),
+    el("span", { class: "result-words" },
+      el("span", { class: "result-title", text: words.full }),
+      el("span", { class: "result-by", text: [words.by, words.year].filter(Boolean).join(" · ") })),
+    el("span", { class: "result-do" }, icon("like"), el("span", { text: liked ? "Liked" : "Like" })));
+}
