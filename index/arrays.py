@@ -1,17 +1,19 @@
 """Flat arrays in .npy files: written plainly, opened by memory map, refused if they are not what they should be."""
 
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from tokenize import TokenError
 
 import numpy as np
-from numpy.lib import format as npy
 
-from index.errors import CorruptSnapshot
-from index.types import Array
+from index.errors import CorruptSnapshot, InvalidEmbeddings
+from index.types import Array, Int64
 
 SUFFIX = ".npy"
-_MAX_HEADER_BYTES = 1024
+# Version 1.0 of the .npy format, as numpy writes an array of one dimension. It is matched, not evaluated.
+_MAGIC = b"\x93NUMPY\x01\x00"
+_HEADER = re.compile(rb"\{'descr': '([<|][fiu][1248])', 'fortran_order': False, 'shape': \(([0-9]{1,18}),\), \} *\n")
 
 
 def save(directory: Path, arrays: Mapping[str, Array]) -> None:
@@ -20,52 +22,60 @@ def save(directory: Path, arrays: Mapping[str, Array]) -> None:
         np.save(directory / (name + SUFFIX), np.ascontiguousarray(array), allow_pickle=False)
 
 
-def load(directory: Path, name: str, *dtypes: type[np.generic], length: int | None = None) -> Array:
+def load(directory: Path, name: str, dtype: type[np.generic], *, length: int | None = None) -> Array:
     """Memory-map NAME.npy, read-only and one-dimensional; CorruptSnapshot unless type, length and file size fit."""
     path = directory / (name + SUFFIX)
     try:
         array = _open(path)
     except FileNotFoundError as error:
         raise CorruptSnapshot(f"{path} is missing") from error
-    # what numpy raises for a damaged header, which it reads as a Python literal
-    except (ValueError, EOFError, SyntaxError, TokenError, TypeError, MemoryError, RecursionError, OSError) as error:
-        raise CorruptSnapshot(f"{path} is not a .npy file: {_one_line(error)}") from error
-    expected = [np.dtype(dtype).newbyteorder("<") for dtype in dtypes]
-    if array.dtype not in expected or array.ndim != 1:
-        wanted = " or ".join(str(dtype) for dtype in expected)
-        raise CorruptSnapshot(f"{path} holds {array.dtype} of shape {array.shape}; expected one dimension of {wanted}")
+    except (ValueError, TypeError, OSError) as error:
+        raise CorruptSnapshot(f"{path} is not an array of one dimension: {error}") from error
+    if array.dtype != np.dtype(dtype):
+        raise CorruptSnapshot(f"{path} holds {array.dtype}; expected {np.dtype(dtype)}")
     if length is not None and len(array) != length:
         raise CorruptSnapshot(f"{path} holds {len(array)} values; expected {length}")
     return array
 
 
-def check_starts(directory: Path, name: str, starts: Array) -> None:
-    """Refuse, in O(1), an array of starts that does not begin at 0 or ends below it."""
-    if len(starts) == 0 or starts[0] != 0 or starts[-1] < 0:
-        ends = f"{starts[0]} to {starts[-1]}" if len(starts) else "nothing"
-        raise CorruptSnapshot(f"{directory / (name + SUFFIX)} runs from {ends}; it must start at 0")
+def load_starts(directory: Path, name: str, n_parts: int) -> Int64:
+    """Load where n_parts consecutive parts start, (n_parts + 1,); CorruptSnapshot unless that begins at 0. O(1)."""
+    starts = load(directory, name, np.int64, length=n_parts + 1)
+    if starts[0] != 0 or starts[-1] < 0:
+        raise CorruptSnapshot(f"{directory / (name + SUFFIX)} runs from {starts[0]} to {starts[-1]}; must start at 0")
+    return starts
+
+
+def check_starts(starts: Int64, total: int, name: str) -> None:
+    """Refuse starts that do not run from 0 to total without stepping back."""
+    if starts.dtype != np.int64 or starts.ndim != 1 or len(starts) == 0:
+        raise InvalidEmbeddings(f"{name} is {starts.dtype} of shape {starts.shape}; must be int64 of (n + 1,)")
+    if starts[0] != 0 or starts[-1] != total:
+        raise InvalidEmbeddings(f"{name} runs from {starts[0]} to {starts[-1]}; must run from 0 to {total}")
+    place = first(np.diff(starts) < 0)
+    if place is not None:
+        raise InvalidEmbeddings(f"{name} steps back from {starts[place]} to {starts[place + 1]} after row {place}")
+
+
+def first(wrong: Array) -> int | None:
+    """The first place where something is wrong."""
+    place = int(np.argmax(wrong)) if len(wrong) else 0
+    return place if len(wrong) and wrong[place] else None
 
 
 def _open(path: Path) -> Array:
     with path.open("rb") as file:
-        version = npy.read_magic(file)
-        if version != (1, 0):
-            raise ValueError(f"version {version} of the .npy format")
-        shape, fortran_order, dtype = npy.read_array_header_1_0(file, max_header_size=_MAX_HEADER_BYTES)
-        offset = file.tell()
-        size = file.seek(0, 2)
-    if dtype.hasobject or (fortran_order and len(shape) > 1) or min(shape, default=0) < 0:
-        raise ValueError(f"an array of {dtype}, shape {shape}")
-    count = int(np.prod(shape, dtype=object))
-    if size != offset + count * dtype.itemsize:
-        raise ValueError(f"{size} bytes, where the header promises {offset + count * dtype.itemsize}")
-    if count == 0:  # an empty range cannot be mapped
-        array = np.empty(shape, dtype)
-        array.flags.writeable = False
-        return array
+        start = file.read(len(_MAGIC) + 2)
+        header = file.read(int.from_bytes(start[-2:], "little"))
+        size = file.seek(0, os.SEEK_END)
+    read = _HEADER.fullmatch(header)
+    if not start.startswith(_MAGIC) or read is None:
+        raise ValueError(f"begins with {(start + header)[:40]!r}")
+    dtype, length = np.dtype(read[1].decode()), int(read[2])
+    expected = len(start) + len(header) + length * dtype.itemsize
+    if size != expected:
+        raise ValueError(f"has {size} bytes; its header promises {expected}")
+    if length == 0:  # an empty range cannot be mapped
+        return np.frombuffer(b"", dtype)
     # the plain view keeps the map alive and spares each slice the cost of the memmap subclass
-    return np.asarray(np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape))
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return np.asarray(np.memmap(path, dtype=dtype, mode="r", offset=len(start) + len(header), shape=(length,)))

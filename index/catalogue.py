@@ -16,8 +16,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from index.errors import CorruptSnapshot, InvalidEmbeddings
 from index.types import JSON, Int32
 
@@ -132,7 +130,7 @@ def _facts(connection: sqlite3.Connection, size: int) -> tuple[tuple[str, ...], 
     connection.execute(f"PRAGMA mmap_size = {size}")
     ((keys,),) = connection.execute("SELECT value FROM facts WHERE name = 'keys'")
     ((last_row,),) = connection.execute("SELECT max(row) FROM items")
-    connection.execute("SELECT rowid FROM texts LIMIT 1").fetchone()
+    connection.execute("SELECT rowid FROM texts WHERE texts MATCH 'a' LIMIT 1").fetchone()
     return tuple(str(key) for key in json.loads(keys)), last_row
 
 

@@ -22,13 +22,14 @@ from index.types import JSON
 
 def main_for(cli: typer.Typer, *known: type[Exception]) -> Callable[[], None]:
     """Make the entry point of a command line; `known` errors are failures to report, all others are bugs to trace."""
+    expected: tuple[type[Exception], ...] = (*known, OSError)
 
     def main() -> None:
         try:
             cli()
         except KeyboardInterrupt:
             sys.exit(130)
-        except (*known, OSError) as error:
+        except expected as error:
             fail(str(error))
 
     return main

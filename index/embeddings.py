@@ -129,6 +129,10 @@ def check(embeddings: SparseItemEmbeddings) -> None:
         check_header(header(embeddings))
     except ValueError as error:
         raise InvalidEmbeddings(f"embeddings: {error}") from error
+    try:
+        json.dumps(embeddings.provenance, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidEmbeddings(f"provenance cannot be stored as JSON: {error}") from error
     n_items = len(embeddings.items)
     matrices = {"decoder": embeddings.decoder}
     if isinstance(embeddings.encoder, SparseRows):

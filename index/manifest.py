@@ -58,10 +58,15 @@ class Manifest:
     """Model, recipe, metrics, data."""
 
 
+def content_hash(header: Mapping[str, Any], hashes: Mapping[str, str]) -> str:
+    """One hash of what is stored: the format, how the arrays are to be read, and the hash of each file's content."""
+    return _canonical_hash({"format": FORMAT, **header, "files": dict(hashes)})
+
+
 def to_bytes(manifest: Manifest) -> bytes:
     """The manifest as a JSON document that carries its own checksum."""
-    fields = asdict(manifest)
-    return (json.dumps({**fields, "checksum": _checksum(fields)}, indent=2, allow_nan=False) + "\n").encode()
+    fields = json.loads(json.dumps(asdict(manifest), allow_nan=False))
+    return (json.dumps({**fields, "checksum": _canonical_hash(fields)}, indent=2, allow_nan=False) + "\n").encode()
 
 
 def from_bytes(raw: bytes, where: str) -> Manifest:
@@ -77,7 +82,7 @@ def from_bytes(raw: bytes, where: str) -> Manifest:
             f"{where}: format {fields.get('format')!r}; this Sparrow reads {FORMAT}: "
             "rebuild with 'sparrow-train publish RUN', or open it with the version of Sparrow that wrote it"
         )
-    if fields.pop("checksum", None) != _checksum(fields):
+    if fields.pop("checksum", None) != _canonical_hash(fields):
         raise CorruptSnapshot(f"{where} does not match its checksum")
     try:
         files = {str(name): FileInfo(**info) for name, info in fields.pop("files").items()}
@@ -87,7 +92,7 @@ def from_bytes(raw: bytes, where: str) -> Manifest:
         raise CorruptSnapshot(f"{where}: {error}") from error
 
 
-def _checksum(fields: Mapping[str, Any]) -> str:
+def _canonical_hash(fields: Mapping[str, Any]) -> str:
     return sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

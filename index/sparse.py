@@ -79,8 +79,7 @@ def to_arrays(prefix: str, rows: SparseRows) -> dict[str, Array]:
 
 def from_arrays(directory: Path, prefix: str, n_rows: int, n_dims: int) -> SparseRows:
     """Memory-map what to_arrays named; CorruptSnapshot unless the three arrays fit together (checked in O(1))."""
-    starts = arrays.load(directory, f"{prefix}_row_starts", np.int64, length=n_rows + 1)
-    arrays.check_starts(directory, f"{prefix}_row_starts", starts)
+    starts = arrays.load_starts(directory, f"{prefix}_row_starts", n_rows)
     nnz = int(starts[-1])
     dims = arrays.load(directory, f"{prefix}_dims", dims_type(n_dims), length=nnz)
     values = arrays.load(directory, f"{prefix}_values", np.float32, length=nnz)
@@ -89,7 +88,7 @@ def from_arrays(directory: Path, prefix: str, n_rows: int, n_dims: int) -> Spars
 
 def check(rows: SparseRows, name: str) -> None:
     """Refuse rows that break a rule with InvalidEmbeddings naming the array, the row and the value; O(nnz)."""
-    check_starts(rows.row_starts, len(rows.dims), f"{name} row_starts")
+    arrays.check_starts(rows.row_starts, len(rows.dims), f"{name} row_starts")
     if rows.dims.dtype != dims_type(rows.n_dims) or rows.values.dtype != np.float32:
         wanted = f"{np.dtype(dims_type(rows.n_dims))} and float32"
         raise InvalidEmbeddings(
@@ -97,43 +96,27 @@ def check(rows: SparseRows, name: str) -> None:
         )
     if len(rows.values) != len(rows.dims):
         raise InvalidEmbeddings(f"{name} has {len(rows.dims)} dims but {len(rows.values)} values")
-    place = _first(~np.isfinite(rows.values))
+    place = arrays.first(~np.isfinite(rows.values))
     if place is not None:
         raise InvalidEmbeddings(
             f"{name} row {_owner(rows, place)} holds the value {rows.values[place]}; must be finite"
         )
-    place = _first(rows.dims >= rows.n_dims)
+    place = arrays.first(rows.dims >= rows.n_dims)
     if place is not None:
         raise InvalidEmbeddings(f"{name} row {_owner(rows, place)} holds dim {rows.dims[place]} of {rows.n_dims}")
     _check_order(rows, name)
-
-
-def check_starts(starts: Int64, total: int, name: str) -> None:
-    """Refuse starts that do not run from 0 to total without stepping back."""
-    if starts.dtype != np.int64 or starts.ndim != 1 or len(starts) == 0:
-        raise InvalidEmbeddings(f"{name} is {starts.dtype} of shape {starts.shape}; must be int64 of (n + 1,)")
-    if starts[0] != 0 or starts[-1] != total:
-        raise InvalidEmbeddings(f"{name} runs from {starts[0]} to {starts[-1]}; must run from 0 to {total}")
-    place = _first(np.diff(starts) < 0)
-    if place is not None:
-        raise InvalidEmbeddings(f"{name} steps back from {starts[place]} to {starts[place + 1]} after row {place}")
 
 
 def _check_order(rows: SparseRows, name: str) -> None:
     steps = rows.dims[1:] <= rows.dims[:-1]
     inner = rows.row_starts[1:-1]
     steps[inner[(inner > 0) & (inner < len(rows.dims))] - 1] = False  # from one row to the next, any step is right
-    place = _first(steps)
+    place = arrays.first(steps)
     if place is not None:
         pair = f"{rows.dims[place]}, {rows.dims[place + 1]}"
         raise InvalidEmbeddings(
             f"{name} row {_owner(rows, place)} holds dims {pair}; must ascend strictly (SparseRows.from_csr sorts them)"
         )
-
-
-def _first(wrong: Array) -> int | None:
-    place = int(np.argmax(wrong)) if len(wrong) else 0
-    return place if len(wrong) and wrong[place] else None
 
 
 def _owner(rows: SparseRows, place: int) -> int:

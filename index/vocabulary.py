@@ -14,6 +14,7 @@ from typing import Self
 import numpy as np
 
 from index import arrays
+from index.errors import InvalidEmbeddings
 from index.types import Array, Bytes, Int32, Int64, UInt64
 
 MAX_ID_BYTES = 256
@@ -99,6 +100,19 @@ class Vocabulary:
         return -1
 
 
+def check(items: Vocabulary) -> None:
+    """Refuse a vocabulary whose lookups would go wrong with InvalidEmbeddings; hashes every id."""
+    arrays.check_starts(items.id_starts, len(items.id_bytes), "item_id_starts")
+    try:
+        ids = [items.item_id(row) for row in range(len(items))]
+        built = Vocabulary.build(ids)
+    except ValueError as error:
+        raise InvalidEmbeddings(f"item ids: {error}") from error
+    for name in ("sorted_hashes", "hash_rows"):
+        if not np.array_equal(getattr(items, name), getattr(built, name)):
+            raise InvalidEmbeddings(f"item ids: {name} does not belong to these ids")
+
+
 def to_arrays(items: Vocabulary) -> dict[str, Array]:
     """The arrays by file name, without suffix."""
     return {
@@ -111,8 +125,7 @@ def to_arrays(items: Vocabulary) -> dict[str, Array]:
 
 def from_arrays(directory: Path, n_items: int) -> Vocabulary:
     """Memory-map what to_arrays named; CorruptSnapshot unless the arrays fit together (checked in O(1))."""
-    starts = arrays.load(directory, "item_id_starts", np.int64, length=n_items + 1)
-    arrays.check_starts(directory, "item_id_starts", starts)
+    starts = arrays.load_starts(directory, "item_id_starts", n_items)
     return Vocabulary(
         id_bytes=arrays.load(directory, "item_id_bytes", np.uint8, length=int(starts[-1])),
         id_starts=starts,
