@@ -1,0 +1,124 @@
+"""POST /v1/events: what users did. The next request, from any worker, sees it."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.deps import LiveIndexDep, MetricsDep, SettingsDep, TimingsDep, UsersDep
+from app.live_index import LiveIndex
+from app.schemas import Id, ItemId, Kind, Request, UserId
+from app.settings import MAX_WEIGHT, Settings
+from app.store.users import Event, Interaction
+
+router = APIRouter(tags=["events"])
+
+MAX_AHEAD_SECONDS = 300.0
+"""Clocks differ; a timestamp further in the future would stand first in a history for ever."""
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
+
+
+class EventBody(Request):
+    """One interaction of a user with an item."""
+
+    user_id: UserId
+    item_id: ItemId
+    kind: Kind
+    timestamp: float | None = Field(None, description="Unix seconds; without it, now.")
+    weight: float | None = Field(
+        None, ge=-MAX_WEIGHT, le=MAX_WEIGHT, description="Overrides the weight of the kind. 0: seen, nothing more."
+    )
+    event_id: Id | None = Field(None, description="Repeats for this user within 24 hours are ignored.")
+    recomm_id: Id | None = Field(None, description="The answer that this event follows from.")
+
+
+class EventsRequest(Request):
+    """Body of POST /v1/events."""
+
+    events: list[EventBody] = Field(min_length=1, max_length=1000)
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"events": [{"user_id": "u1", "item_id": "2", "kind": "like"}]}]}
+    )
+
+
+Status = Literal["accepted", "duplicate", "unknown_item", "refused"]
+
+
+class EventOutcome(BaseModel):
+    """What became of one event."""
+
+    status: Status = Field(
+        description="accepted; duplicate: its event_id was recorded before; unknown_item: recorded, though the index "
+        "does not know the item yet; refused: not recorded, see detail."
+    )
+    detail: str | None = None
+
+
+class EventsAnswer(BaseModel):
+    """One result for each event, in order."""
+
+    results: list[EventOutcome]
+
+
+@router.post("/v1/events", status_code=202, response_model_exclude_none=True)
+async def post_events(
+    body: EventsRequest,
+    users: UsersDep,
+    live_index: LiveIndexDep,
+    settings: SettingsDep,
+    metrics: MetricsDep,
+    timings: TimingsDep,
+) -> EventsAnswer:
+    """Record 1 to 1000 events, in order. Each is judged by itself: one that is refused stops no other.
+
+    503 means that the user store did not confirm: some of the events may have been recorded. Send all of them again;
+    those with an event_id will not count twice.
+    """
+    now = time.time()
+    refusals = [refusal(event.timestamp, now) for event in body.events]
+    good = [event for event, refused in zip(body.events, refusals, strict=True) if refused is None]
+    with timings.stage("state"):
+        recorded = await users.record([_event(event, now, settings) for event in good]) if good else []
+    unknown = _unknown(live_index, good)
+    statuses: list[Status] = [
+        "unknown_item" if status == "accepted" and missing else status
+        for status, missing in zip(recorded, unknown, strict=True)
+    ]
+    left = iter(statuses)
+    results = [
+        EventOutcome(status=next(left)) if refused is None else EventOutcome(status="refused", detail=refused)
+        for refused in refusals
+    ]
+    for result in results:
+        metrics.events.labels(result.status).inc()
+    return EventsAnswer(results=results)
+
+
+def refusal(timestamp: float | None, now: float) -> str | None:
+    """Why an event of this time is not recorded; None where it is."""
+    if timestamp is None or EARLIEST <= timestamp <= now + MAX_AHEAD_SECONDS:
+        return None
+    if timestamp < EARLIEST:
+        return f"timestamp {timestamp:g} is before the year 2000: send Unix seconds"
+    if EARLIEST <= timestamp / 1000 <= now + MAX_AHEAD_SECONDS:
+        return f"timestamp {timestamp:.0f} looks like milliseconds: send Unix seconds"
+    return f"timestamp {timestamp:g} is more than 5 minutes ahead of this server: send Unix seconds"
+
+
+def _event(body: EventBody, now: float, settings: Settings) -> Event:
+    weight = settings.event_weights[body.kind] if body.weight is None else body.weight
+    timestamp = now if body.timestamp is None else body.timestamp
+    return Event(body.user_id, Interaction(body.item_id, body.kind, weight, timestamp), body.event_id)
+
+
+def _unknown(live_index: LiveIndex, events: Sequence[EventBody]) -> list[bool]:
+    """Which items the index does not know; none before anything is published."""
+    if live_index.version is None:
+        return [False] * len(events)
+    rows = live_index.snapshot.items.rows([event.item_id for event in events])
+    return [bool(row < 0) for row in rows]

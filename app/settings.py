@@ -1,0 +1,83 @@
+"""What an operator may set: every field is the environment variable SPARROW_ + its name in capitals."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+EVENT_WEIGHTS = {
+    "impression": 0.0,
+    "view": 0.3,
+    "click": 0.5,
+    "cart": 0.8,
+    "purchase": 1.0,
+    "like": 1.0,
+    "rating": 1.0,
+    "dislike": -0.5,
+    "hide": -0.2,
+}
+"""What an event says about the user's taste where it carries no weight of its own. 0: nothing."""
+
+MAX_WEIGHT = 100.0
+"""Bound of every weight, in both directions."""
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _complete_weights(value: dict[str, float]) -> dict[str, float]:
+    unknown = sorted(value.keys() - EVENT_WEIGHTS.keys())
+    if unknown:
+        raise ValueError(f"no event kind is called {unknown[0]!r}; the kinds are {', '.join(EVENT_WEIGHTS)}")
+    if any(abs(weight) > MAX_WEIGHT for weight in value.values()):
+        raise ValueError(f"weights lie between -{MAX_WEIGHT:g} and {MAX_WEIGHT:g}")
+    return EVENT_WEIGHTS | value
+
+
+class Settings(BaseSettings):
+    """Settings of one server; the environment first, then these defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="SPARROW_", frozen=True, allow_inf_nan=False)
+
+    snapshots: Path = Path("snapshots")
+    """Folder that sparrow-train publishes into; its CURRENT is served."""
+    redis_url: SecretStr | None = None
+    """redis://, rediss:// or unix:// of the user store. None: sparrow-serve starts a private one."""
+    data: Path = Path(".sparrow")
+    """Private folder of this host: the embedded store and the marks of verified snapshots."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(8000, ge=1, le=65535)
+    """Port to listen on."""
+    workers: int = Field(1, ge=1, le=256)
+    """Server processes."""
+    allow_anonymous: bool = False
+    """Listen beyond loopback although nobody has to say who they are."""
+    example_users: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
+    """User ids that the page offers, separated by commas."""
+    event_weights: Annotated[dict[str, float], AfterValidator(_complete_weights)] = EVENT_WEIGHTS
+    """Weight by event kind, as a JSON object; kinds left out keep their default."""
+    user_ttl_days: int = Field(180, ge=1, le=3650)
+    """A user without an event for so long is forgotten."""
+    history_limit: int = Field(200, ge=1, le=10_000)
+    """Newest interactions of a user that are scored."""
+    seen_limit: int = Field(10_000, ge=1, le=1_000_000)
+    """Newest items of a user that are left out of answers; older ones may come back."""
+    hidden_limit: int = Field(10_000, ge=1, le=1_000_000)
+    """Newest disliked or hidden items of a user that never come back."""
+    max_body_bytes: int = Field(2 * 2**20, ge=1024)
+    """Largest request body."""
+    store_timeout_ms: int = Field(500, ge=1, le=60_000)
+    """Longest wait for the user store before an answer is made without it."""
+    poll_seconds: float = Field(1.0, gt=0, le=3600)
+    """How often CURRENT is looked at."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """debug also logs every request."""
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.history_limit > self.seen_limit:
+            raise ValueError("history_limit must not be above seen_limit: what is scored counts as seen")
+        return self

@@ -1,0 +1,1 @@
+"""User state in Redis: the only package that knows Redis."""

@@ -1,0 +1,218 @@
+"""What is known about users: their history, and the items they have seen or hidden.
+
+Writing is one script per user and batch, so that an event and its idempotency key change together or not at all.
+Reading is one pipelined round trip. The history is ordered by timestamp, then arrival, and keeps the newest
+`history_limit` interactions; seen and hidden items are 8-byte hashes of their ids. Every write renews the time to live.
+"""
+
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+
+from app.metrics import Metrics
+from app.settings import Settings
+from app.store.keys import event_key, user_keys
+from app.store.script import RECORD, RECORD_SHA
+from index.vocabulary import hash_id
+
+log = logging.getLogger(__name__)
+
+HIDING_KINDS = frozenset({"dislike", "hide"})
+"""Kinds of events whose items never come back."""
+
+UNSEEN_KINDS = frozenset({"impression"})
+"""Kinds of events that do not make an item seen."""
+
+BATCH = 100
+"""Events in one run of the script: a run blocks all other users."""
+
+CONNECTIONS = 64
+"""Most connections of one process."""
+
+EventResult = Literal["accepted", "duplicate"]
+
+
+class StoreUnavailable(Exception):  # noqa: N818  (the name says what is the matter)
+    """The user store cannot be reached or cannot answer; the caller may go on without it."""
+
+
+class Interaction(NamedTuple):
+    """One thing a user did with an item."""
+
+    item_id: str
+    kind: str
+    weight: float
+    """What it says about the user's taste; below 0: the user did not like the item."""
+    timestamp: float
+    """Unix seconds."""
+
+
+class UserState(NamedTuple):
+    """All that is stored about a user."""
+
+    history: tuple[Interaction, ...]
+    """Newest first, weights are not 0."""
+    seen: NDArray[np.uint64]
+    """Hashes of item ids, oldest first."""
+    hidden: NDArray[np.uint64]
+    """Hashes of item ids, oldest first."""
+
+    @property
+    def empty(self) -> bool:
+        """True where nothing is stored."""
+        return not (self.history or len(self.seen) or len(self.hidden))
+
+
+class Event(NamedTuple):
+    """An interaction to record."""
+
+    user_id: str
+    interaction: Interaction
+    event_id: str | None
+    """Repeats of it within 24 hours are ignored, per user."""
+
+
+class Users:
+    """The user store. Every method raises StoreUnavailable where Redis is away, too slow, or refuses."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        if settings.redis_url is None:
+            raise ValueError("redis_url is not set: give SPARROW_REDIS_URL, or use sparrow-serve, which starts a store")
+        timeout = settings.store_timeout_ms / 1000
+        pool = BlockingConnectionPool.from_url(
+            settings.redis_url.get_secret_value(),
+            max_connections=CONNECTIONS,
+            timeout=timeout,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            # A second try could record events twice: the first may have been carried out before its answer was lost.
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+        )
+        self._redis = Redis.from_pool(pool)
+        self._settings = settings
+        self._metrics = metrics
+        self._away = False
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._redis.aclose()
+
+    async def ping(self) -> None:
+        """Raise StoreUnavailable unless Redis answers."""
+        async with self._translated():
+            await self._redis.execute_command("PING")  # type: ignore[no-untyped-call]
+
+    async def read(self, user_id: str) -> UserState:
+        """The user's state, in one round trip; empty where nothing is stored."""
+        keys = user_keys(user_id)
+        async with self._translated(), self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.zrevrange(keys.history, 0, self._settings.history_limit - 1, withscores=True)
+            pipeline.zrange(keys.seen, 0, -1)
+            pipeline.zrange(keys.hidden, 0, -1)
+            history, seen, hidden = await pipeline.execute()
+        return UserState(tuple(_unpacked(*entry) for entry in history), _hashes(seen), _hashes(hidden))
+
+    async def record(self, events: Sequence[Event]) -> list[EventResult]:
+        """Record events, in order within each user; one result for each, in the order given.
+
+        Where StoreUnavailable is raised some of the events may have been recorded.
+        """
+        batches = list(_batches(events))
+        calls = [self._arguments([events[number] for number in batch]) for batch in batches]
+        async with self._translated():
+            replies = await self._run(calls)
+        results: list[EventResult] = ["accepted"] * len(events)
+        for batch, reply in zip(batches, replies, strict=True):
+            for number, recorded in zip(batch, reply, strict=True):
+                if not recorded:
+                    results[number] = "duplicate"
+        return results
+
+    async def delete(self, user_id: str) -> bool:
+        """Forget the user; False where nothing was stored."""
+        async with self._translated():
+            return bool(await self._redis.unlink(*user_keys(user_id)))
+
+    async def _run(self, calls: Sequence[list[Any]]) -> list[list[int]]:
+        """Run the script once a call, in one round trip; a second one after Redis has forgotten the script."""
+        replies = await self._evaluate(calls)
+        missing = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if missing:
+            await self._redis.script_load(RECORD)
+            again = await self._evaluate([calls[number] for number in missing])
+            for number, reply in zip(missing, again, strict=True):
+                replies[number] = reply
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    async def _evaluate(self, calls: Sequence[list[Any]]) -> list[Any]:
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for call in calls:
+                pipeline.execute_command("EVALSHA", RECORD_SHA, *call)
+            return await pipeline.execute(raise_on_error=False)
+
+    def _arguments(self, events: Sequence[Event]) -> list[Any]:
+        """Number of keys, keys and arguments of one run of the script: events of one user."""
+        user_id = events[0].user_id
+        keys = [*user_keys(user_id), *(event_key(user_id, e.event_id) for e in events if e.event_id is not None)]
+        limits = self._settings
+        arguments: list[Any] = [limits.history_limit, limits.seen_limit, limits.hidden_limit]
+        arguments += [limits.user_ttl_days * 86_400]
+        for event in events:
+            arguments += _packed(event)
+        return [len(keys), *keys, *arguments]
+
+    @asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except (RedisError, OSError, TimeoutError) as error:
+            self._metrics.store_errors.inc()
+            if not self._away:  # once an outage, not once a request
+                log.warning("user store unavailable: %s: %s", type(error).__name__, error)
+            self._away = True
+            raise StoreUnavailable("the user store does not answer") from error
+        if self._away:
+            log.info("user store available again")
+            self._away = False
+
+
+def _batches(events: Sequence[Event]) -> Iterator[list[int]]:
+    """Positions of events, user by user, at most `BATCH` together."""
+    by_user: dict[str, list[int]] = {}
+    for number, event in enumerate(events):
+        by_user.setdefault(event.user_id, []).append(number)
+    for numbers in by_user.values():
+        for start in range(0, len(numbers), BATCH):
+            yield numbers[start : start + BATCH]
+
+
+def _packed(event: Event) -> list[Any]:
+    """The four arguments the script takes for an event."""
+    one = event.interaction
+    # What weighs nothing stays outside: impressions would push out of the history what the user really did.
+    entry = json.dumps([one.item_id, one.kind, one.weight], separators=(",", ":")) if one.weight else ""
+    marks = ("s" if one.kind not in UNSEEN_KINDS else "") + ("h" if one.kind in HIDING_KINDS else "")
+    marks += "i" if event.event_id is not None else ""
+    return [repr(one.timestamp), hash_id(one.item_id).to_bytes(8, "big"), entry, marks]
+
+
+def _unpacked(member: bytes, timestamp: float) -> Interaction:
+    item_id, kind, weight = json.loads(member[8:])
+    return Interaction(item_id, kind, weight, timestamp)
+
+
+def _hashes(members: Sequence[bytes]) -> NDArray[np.uint64]:
+    return np.frombuffer(b"".join(members), dtype=">u8").astype(np.uint64)
