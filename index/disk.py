@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from index.errors import UnknownVersion
+
 LOCK = ".lock"
 TEMPORARY = ".tmp-"
 
@@ -20,8 +22,9 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def writing(root: Path) -> Iterator[None]:
-    """Be the only writer under `root` (made if missing); waits for another one, cleans up after a crashed one."""
-    root.mkdir(parents=True, exist_ok=True)
+    """Be the only writer under `root`; waits for another one, cleans up after a crashed one."""
+    if not root.is_dir():
+        raise UnknownVersion(f"{root} is not a directory of snapshots")
     with (root / LOCK).open("a") as lock:
         _wait_for(lock.fileno(), root)
         for leftover in root.glob(TEMPORARY + "*"):

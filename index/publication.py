@@ -27,6 +27,17 @@ def versions(root: Path) -> tuple[str, ...]:
     return tuple(sorted(path.name for path in root.iterdir() if snapshot.VERSION.fullmatch(path.name)))
 
 
+def before(root: Path) -> str:
+    """The newest version that is older than the current one; UnknownVersion if there is none."""
+    served = current(root)
+    if served is None:
+        raise UnknownVersion(f"nothing is published in {root}, so there is nothing to roll back")
+    older = [version for version in versions(root) if version < served]
+    if not older:
+        raise UnknownVersion(f"no version in {root} is older than the current {served}; name the version to go to")
+    return older[-1]
+
+
 def publish(root: Path, version: str, advance: Callable[[int], object] | None = None) -> bool:
     """Verify a stored snapshot and make it current: True. While another version is pinned it only stays stored: False.
 
@@ -43,7 +54,7 @@ def publish(root: Path, version: str, advance: Callable[[int], object] | None = 
 def rollback(root: Path, version: str | None = None, advance: Callable[[int], object] | None = None) -> str:
     """Verify a version (by default the one before the current), make it current, pin it and return its name."""
     with disk.writing(root):
-        version = _before(root) if version is None else version
+        version = before(root) if version is None else version
         snapshot.verify(root, version, advance)
         # in this order: a crash in between leaves a working version served, not an unwanted one pinned
         disk.replace_text(root / CURRENT, version + "\n")
@@ -73,16 +84,6 @@ def prune(root: Path, keep: int) -> tuple[str, ...]:
         for version in removed:
             disk.retire_directory(root / version)
     return removed
-
-
-def _before(root: Path) -> str:
-    served = current(root)
-    if served is None:
-        raise UnknownVersion(f"nothing is published in {root}, so there is nothing to roll back")
-    older = [version for version in versions(root) if version < served]
-    if not older:
-        raise UnknownVersion(f"no version in {root} is older than the current {served}; name the version to go to")
-    return older[-1]
 
 
 def _read(path: Path, way_out: str) -> str | None:

@@ -69,6 +69,7 @@ class Snapshot:
 
 def write(root: Path, content: SnapshotContent, *, now: datetime | None = None) -> str:
     """Store a snapshot durably under `root` and return its version; it is not yet served (see publication)."""
+    root.mkdir(parents=True, exist_ok=True)
     with disk.writing(root):
         building = disk.temporary(root, "build")
         building.mkdir()

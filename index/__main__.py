@@ -1,0 +1,146 @@
+"""sparrow-index: look into snapshots, and say which one is served."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from index import publication, query, report, search, snapshot
+from index.cli import fail, main_for, print_json, progress
+from index.errors import SnapshotError
+from index.types import JSON
+
+cli = typer.Typer(name="sparrow-index", help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+main = main_for(cli, SnapshotError)
+
+Root = Annotated[
+    Path, typer.Option("--snapshots", envvar="SPARROW_SNAPSHOTS", help="The directory of snapshots.", show_default=True)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document as the last line.")]
+SomeVersion = Annotated[str | None, typer.Argument(help="Name of the version; by default the current one.")]
+OneVersion = Annotated[str, typer.Argument(help="Name of the version.")]
+SNAPSHOTS = Path("snapshots")
+
+
+@cli.command()
+def inspect(version: SomeVersion = None, snapshots: Root = SNAPSHOTS, as_json: AsJson = False) -> None:
+    """Show what a snapshot is: counts, bytes per item and per non-zero, files, segments, provenance."""
+    document = report.inspection(snapshot.open_snapshot(snapshots, version or _current(snapshots)))
+    if as_json:
+        print_json(document)
+    else:
+        report.print_inspection(Console(), document)
+
+
+@cli.command()
+def verify(version: SomeVersion = None, snapshots: Root = SNAPSHOTS, as_json: AsJson = False) -> None:
+    """Read every byte of a snapshot; check hashes and all invariants."""
+    version = version or _current(snapshots)
+    n_bytes = _bytes(snapshots, version)
+    with progress("verifying", n_bytes) as advance:
+        snapshot.verify(snapshots, version, advance)
+    _say(as_json, f"{version} is whole: {n_bytes:,} bytes verified", version=version, bytes=n_bytes, ok=True)
+
+
+@cli.command("list")
+def list_versions(snapshots: Root = SNAPSHOTS, as_json: AsJson = False) -> None:
+    """List the stored versions, oldest first; what is current, what is pinned, what cannot be read and why."""
+    lines = [_line(snapshots, version) for version in publication.versions(snapshots)]
+    if as_json:
+        print_json({"versions": lines})
+    elif lines:
+        report.print_versions(Console(), lines)
+    else:
+        _say(as_json, f"no snapshots in {snapshots}")
+
+
+@cli.command()
+def publish(version: OneVersion, snapshots: Root = SNAPSHOTS, as_json: AsJson = False) -> None:
+    """Verify a stored version and make it current (unless a rollback has pinned another one)."""
+    with progress("verifying", _bytes(snapshots, version)) as advance:
+        made_current = publication.publish(snapshots, version, advance)
+    pin = publication.pinned(snapshots)
+    text = f"{version} is current" if made_current else f"{version} is stored; {pin} stays current until unpinned"
+    _say(as_json, text, version=version, current=made_current, pinned=pin)
+
+
+@cli.command()
+def rollback(version: SomeVersion = None, snapshots: Root = SNAPSHOTS, as_json: AsJson = False) -> None:
+    """Go back to a version (by default the one before the current) and pin it until 'unpin'."""
+    version = version or publication.before(snapshots)
+    with progress("verifying", _bytes(snapshots, version)) as advance:
+        publication.rollback(snapshots, version, advance)
+    text = f"{version} is current and pinned; 'sparrow-index unpin' lets publishing move on"
+    _say(as_json, text, version=version, pinned=True)
+
+
+@cli.command()
+def unpin(snapshots: Root = SNAPSHOTS, as_json: AsJson = False) -> None:
+    """Let the next publish become current again after a rollback."""
+    was_pinned = publication.unpin(snapshots)
+    _say(as_json, "unpinned" if was_pinned else "nothing was pinned", was_pinned=was_pinned)
+
+
+@cli.command()
+def prune(
+    keep: Annotated[int, typer.Option(min=1, help="How many of the newest versions stay.")] = 3,
+    snapshots: Root = SNAPSHOTS,
+    as_json: AsJson = False,
+) -> None:
+    """Remove old versions; the current, the one before it and a pinned one always stay."""
+    removed = publication.prune(snapshots, keep)
+    _say(as_json, f"removed {len(removed)} versions {' '.join(removed)}".rstrip(), removed=list(removed))
+
+
+@cli.command("search")
+def search_items(
+    item: Annotated[list[str], typer.Option(help="An item id of the history; give it several times.")],
+    count: Annotated[int, typer.Option(min=1, max=1000, help="How many items to find.")] = 10,
+    version: Annotated[str | None, typer.Option(help="Name of the version; by default the current one.")] = None,
+    snapshots: Root = SNAPSHOTS,
+    as_json: AsJson = False,
+) -> None:
+    """Find the items that a user with this history would like."""
+    opened = snapshot.open_snapshot(snapshots, version or _current(snapshots))
+    history = opened.items.rows(item)
+    if np.any(history < 0):
+        fail(f"no item {item[int(np.argmin(history))]!r} in {opened.version}; ids are those of the training data")
+    user = query.encode(opened.embeddings, history, np.ones(len(history), dtype=np.float32))
+    hits = search.top_n(opened.embeddings, user, count, exclude=history)
+    items = report.found_items(opened, hits)
+    if as_json:
+        print_json({"version": opened.version, "history": item, "items": items})
+    else:
+        report.print_items(Console(), items)
+
+
+def _current(root: Path) -> str:
+    version = publication.current(root)
+    return version or fail(
+        f"nothing is published in {root}; 'sparrow-train publish' or 'sparrow-index publish' does it"
+    )
+
+
+def _bytes(root: Path, version: str) -> int:
+    return sum(info.bytes for info in snapshot.read_manifest(root, version).files.values())
+
+
+def _line(root: Path, version: str) -> dict[str, JSON]:
+    states = {"current": version == publication.current(root), "pinned": version == publication.pinned(root)}
+    try:
+        return {**report.summary(snapshot.read_manifest(root, version)), **states}
+    except SnapshotError as error:
+        return {"version": version, "problem": str(error), **states}
+
+
+def _say(as_json: bool, text: str, **document: JSON) -> None:
+    if as_json:
+        print_json(document)
+    else:
+        Console().print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()
