@@ -1,0 +1,211 @@
+"""What the tests of the service share: a real redis-server, a small published snapshot, the application itself.
+
+Asynchronous tests carry `pytest.mark.anyio`; the fixtures below give them one event loop each.
+"""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from redis import Redis
+from redis.exceptions import RedisError
+
+from app.main import create_app
+from app.settings import Settings
+from index.builder import build
+from index.embeddings import SparseItemEmbeddings
+from index.publication import publish
+from index.segments import CarriedIds, FoundSegment, assemble
+from index.sparse import SparseRows
+from index.types import JSON, Float32
+from index.vocabulary import Vocabulary
+
+SHELVES = {
+    "Fantasy": ("The Fellowship of the Ring", "A Wizard of Earthsea", "The Name of the Wind", "Assassin's Apprentice",
+                "The Last Unicorn", "The Once and Future King", "Jonathan Strange", "Howl's Moving Castle"),
+    "Science fiction": ("Dune", "The Left Hand of Darkness", "Neuromancer", "Hyperion", "Solaris", "Foundation",
+                        "A Fire Upon the Deep", "The Dispossessed"),
+    "Mystery": ("The Big Sleep", "Gaudy Night", "The Moonstone", "In the Woods", "The Name of the Rose",
+                "And Then There Were None", "The Maltese Falcon", "Rebecca"),
+    "Classics": ("Pride and Prejudice", "Middlemarch", "Jane Eyre", "Moby-Dick", "Great Expectations",
+                 "Anna Karenina", "The Trial", "Wuthering Heights"),
+}  # fmt: skip
+"""Real titles, eight a taste; the books of a taste are alike and of different tastes are not."""
+
+BOOKS = [(title, shelf) for shelf, titles in SHELVES.items() for title in titles]
+ITEM_IDS = [f"book-{number}" for number in range(len(BOOKS))]
+N_DIMS = 16
+
+
+class RedisServer:
+    """A redis-server of the tests on a unix socket, which can be stopped and started again."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="sparrow-test-"))
+        self.socket = self.folder / "redis.sock"
+        self.url = f"unix://{self.socket}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def client(self) -> Redis:
+        return Redis(unix_socket_path=str(self.socket), protocol=2)
+
+    def start(self) -> None:
+        line = ["redis-server", "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder)]
+        self._process = subprocess.Popen([*line, "--save", "", "--logfile", str(self.folder / "log")])
+        for _ in range(200):
+            try:
+                with self.client() as client:
+                    client.ping()
+                    return
+            except (OSError, RedisError):
+                time.sleep(0.02)
+        raise AssertionError(f"redis-server did not start: {(self.folder / 'log').read_text()}")
+
+    def kill(self) -> None:
+        """As by a crash: nothing is saved."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def remove(self) -> None:
+        self.kill()
+        shutil.rmtree(self.folder)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def _shared_redis() -> Iterator[RedisServer]:
+    server = RedisServer()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def redis_url(_shared_redis: RedisServer) -> str:
+    """A real and empty redis-server."""
+    with _shared_redis.client() as client:
+        client.flushall()
+    return _shared_redis.url
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    """To look into the server of `redis_url`."""
+    with Redis.from_url(redis_url, protocol=2) as client:
+        yield client
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RedisServer]:
+    """A server of the test's own, to stop and start."""
+    server = RedisServer()
+    server.start()
+    yield server
+    server.remove()
+
+
+def _decoder() -> SparseRows:
+    """Rows of unit length: a dimension for the taste, and weaker ones that books of other tastes share."""
+    dense = np.zeros((len(BOOKS), N_DIMS), dtype=np.float32)
+    for item in range(len(BOOKS)):
+        dense[item, item // 8] = 1.0 + 0.05 * (item % 8)
+        dense[item, 4 + item % 4] = 0.3
+        dense[item, 8 + item % 7] = -0.1 if item % 2 else 0.2
+    dense /= np.linalg.norm(dense, axis=1, keepdims=True)
+    rows, dims = dense.nonzero()
+    starts = np.searchsorted(rows, np.arange(len(BOOKS) + 1))
+    return SparseRows.from_csr(starts, dims, dense[rows, dims], N_DIMS)
+
+
+def _found(decoder: SparseRows, shelf: int) -> FoundSegment:
+    rows = np.array([decoder.dense_row(item) for item in range(8 * shelf, 8 * shelf + 8)])
+    centroid: Float32 = rows.mean(axis=0) / np.linalg.norm(rows.mean(axis=0))
+    strengths = (rows @ centroid).astype(np.float32)
+    order = np.argsort(-strengths, kind="stable")
+    items = (8 * shelf + order).astype(np.int32)
+    return FoundSegment(((shelf, 1),), items, np.minimum(strengths[order], np.float32(1)), centroid)
+
+
+def build_books(root: Path, item_ids: Sequence[str] = ITEM_IDS) -> str:
+    """Store a snapshot of the 32 books under `root` and return its version."""
+    decoder = _decoder()
+    provenance: dict[str, Any] = {"model": "planted"}
+    embeddings = SparseItemEmbeddings(
+        items=Vocabulary.build(item_ids),
+        decoder=decoder,
+        item_scale=None,
+        encoder="tied",
+        query_dims=None,
+        dims_are="latents",
+        provenance=provenance,
+    )
+    found = [_found(decoder, shelf) for shelf in range(len(SHELVES))]
+    ids = tuple(f"s{name.lower().replace(' ', '')}" for name in SHELVES)
+    segments = assemble(found, CarriedIds(ids, frozenset()), list(SHELVES), [(name,) for name in SHELVES], N_DIMS)
+    properties: list[dict[str, JSON]] = [
+        {"title": title, "shelf": shelf, "year": 1900 + n} for n, (title, shelf) in enumerate(BOOKS)
+    ]
+    popularity = np.array([100 - (7 * item) % 32 for item in range(len(BOOKS))], dtype=np.float32)
+    return build(root, embeddings=embeddings, properties=properties, popularity=popularity, segments=segments)
+
+
+@pytest.fixture(scope="session")
+def _books(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("books")
+    publish(root, build_books(root))
+    return root
+
+
+@pytest.fixture
+def snapshots(_books: Path, tmp_path: Path) -> Path:
+    """A root with one small published snapshot, the test's own."""
+    return Path(shutil.copytree(_books, tmp_path / "snapshots"))
+
+
+@pytest.fixture
+def settings(snapshots: Path, redis_url: str, tmp_path: Path) -> Settings:
+    """Of the application under test; change them by `settings.model_copy(update=...)`."""
+    return Settings.model_validate(
+        {
+            "snapshots": snapshots,
+            "redis_url": redis_url,
+            "data": tmp_path / "data",
+            "poll_seconds": 0.02,
+            # Two noisy cores: no test may turn red because a machine was slow.
+            "store_timeout_ms": 10_000,
+        }
+    )
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """The application in this process, between start and end of its lifespan."""
+    application = create_app(settings)
+    async with application.router.lifespan_context(application), client_of(application) as client:
+        yield client
+
+
+def client_of(application: FastAPI) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://sparrow")
+
+
+@pytest.fixture
+async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """HTTP to the application, which has a snapshot and a store."""
+    async with serving(settings) as client:
+        yield client
