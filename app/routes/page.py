@@ -60,7 +60,7 @@ def page_router(folder: Path = WEB_FOLDER) -> APIRouter:
     @router.api_route("/web/{name}", methods=["GET", "HEAD"])
     async def file(name: str, request: Request) -> Response:
         if name not in found:
-            raise HTTPException(404, f"The page has no file named {name!r}.")
+            raise HTTPException(404, "the page has no such file")
         return _answer(found[name], request)
 
     return router

@@ -1,11 +1,16 @@
 """GET and DELETE /v1/users/{user_id}: what is stored about a user, and forgetting it."""
 
-from fastapi import APIRouter, Response
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from app.deps import UsersDep
+from app.deps import LiveIndexDep, UsersDep
 from app.errors import NotFound, responses
+from app.live_index import LiveIndex
 from app.schemas import UserId
+from app.store.users import Interaction
 
 router = APIRouter(tags=["users"])
 
@@ -22,6 +27,9 @@ class StoredInteraction(BaseModel):
     kind: str
     weight: float
     timestamp: float = Field(description="Unix seconds.")
+    properties: dict[str, Any] | None = Field(
+        None, description="Only where include_properties asks for them and the index knows the item."
+    )
 
 
 class UserAnswer(BaseModel):
@@ -33,14 +41,31 @@ class UserAnswer(BaseModel):
     n_hidden: int = Field(description="Items that never come back: disliked or hidden.")
 
 
-@router.get(PATH, responses=responses(404, 503))
-async def get_user(user_id: UserId, users: UsersDep) -> UserAnswer:
+@router.get(PATH, responses=responses(404, 503), response_model_exclude_none=True)
+async def get_user(
+    user_id: UserId,
+    users: UsersDep,
+    live_index: LiveIndexDep,
+    limit: Annotated[int, Query(ge=0, le=10_000, description="Interactions at most, the newest.")] = 10_000,
+    include_properties: Annotated[bool, Query(description="true: with the properties of each item.")] = False,
+) -> UserAnswer:
     """The user's state, as the next answer will use it."""
     state = await users.read(user_id)
     if state.empty:
         raise NotFound(ABSENT)
-    history = [StoredInteraction(**one._asdict()) for one in state.history]
+    newest = state.history[:limit]
+    known = _properties(live_index, newest) if include_properties else {}
+    history = [StoredInteraction(**one._asdict(), properties=known.get(one.item_id)) for one in newest]
     return UserAnswer(user_id=user_id, history=history, n_seen=len(state.seen), n_hidden=len(state.hidden))
+
+
+def _properties(live_index: LiveIndex, interactions: Sequence[Interaction]) -> dict[str, dict[str, Any]]:
+    """By item id. User state can be read before anything is published: nothing is known of its items then."""
+    if live_index.version is None:
+        return {}
+    snapshot = live_index.snapshot
+    rows = {one.item_id: row for one in interactions if (row := snapshot.items.row(one.item_id)) is not None}
+    return dict(zip(rows, snapshot.catalogue.properties(rows.values()), strict=True))
 
 
 @router.delete(PATH, status_code=204, responses=responses(404, 503))

@@ -13,6 +13,9 @@ export class Problem extends Error {
 /** item_id -> properties, of every item that any answer showed; the history strip and the messages read titles from it. */
 export const known = new Map();
 
+/** How much of a history is shown. */
+const HISTORY = 12;
+
 async function call(method, path, body, signal) {
   const options = { method, signal, headers: { Accept: "application/json" } };
   if (body !== undefined) {
@@ -71,7 +74,7 @@ export const nobody = (userId) => ({ user_id: userId, history: [], n_seen: 0, n_
 /** What is stored of a user. */
 export async function user(userId, signal) {
   try {
-    return await call("GET", `v1/users/${encodeURIComponent(userId)}?include_properties=true`, undefined, signal);
+    return await call("GET", `v1/users/${encodeURIComponent(userId)}?limit=${HISTORY}&include_properties=true`, undefined, signal);
   } catch (problem) {
     if (problem.status === 404) return nobody(userId);
     throw problem;

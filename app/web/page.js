@@ -24,7 +24,7 @@ async function start() {
   try {
     const about = await api.info();
     state.examples = about.example_users || [];
-    if (about.n_items) document.getElementById("foot-line").textContent = `Sparse rows in, homepage rows out: ${about.n_items.toLocaleString("en")} items.`;
+    if (about.index) panels.showSize(about.index.n_items, about.index.n_segments);
   } catch (problem) {
     if (problem.status !== 503) panels.banner("info", problem.message, { tone: "bad" });
   }
@@ -132,7 +132,7 @@ function showUser(user) {
     panels.showHistory(null, false, null, openItem);
     return;
   }
-  state.liked = new Set(user.value.history.map((entry) => entry.item_id));
+  state.liked = new Set(user.value.history.filter((entry) => entry.weight > 0).map((entry) => entry.item_id));
   panels.showHistory(user.value, state.reader === you, startOver, openItem);
 }
 

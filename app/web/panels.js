@@ -4,8 +4,7 @@ import { itemOf } from "./api.js";
 import { cover, describe, randomOf } from "./cover.js";
 import { el, icon, iconButton, motionAllowed } from "./dom.js";
 
-const STRIP = 12;
-const DONE = { like: "liked", purchase: "bought", rating: "rated", cart: "in the cart", view: "viewed", click: "opened", dislike: "disliked", hide: "hidden" };
+const DONE = { like: "Liked", purchase: "Bought", rating: "Rated", cart: "In the cart", view: "Viewed", click: "Opened", dislike: "Disliked", hide: "Hidden" };
 const $ = (id) => document.getElementById(id);
 
 /** The choices of the reader picker; `you` is the visitor's own random id. */
@@ -32,6 +31,11 @@ export function showLine(text) {
   $("who-line").textContent = text;
 }
 
+/** What is served, in the footer. */
+export function showSize(items, segments) {
+  $("foot-line").textContent = `Sparse rows in, homepage rows out: ${items.toLocaleString("en")} items in ${segments.toLocaleString("en")} segments.`;
+}
+
 /** Index version and time of the latest answer. */
 export function showBadge(version, tookMs) {
   const short = version.split("-").at(-1);
@@ -51,8 +55,8 @@ export function showHistory(user, isYou, startOver, open) {
     root.replaceChildren(el("p", { class: "nothing", text: "The history cannot be read at the moment." }));
     return;
   }
-  const shown = user.history.slice(0, STRIP);
-  const more = Math.max(user.n_seen - shown.length, user.history.length - shown.length);
+  const shown = user.history;
+  const more = user.n_seen + user.n_hidden - shown.length;
   const head = el("div", { class: "history-head" },
     el("h2", { text: "History" }),
     el("p", { text: historyLine(user) }),
@@ -77,11 +81,12 @@ function historyLine(user) {
 function bead(entry, open) {
   const item = itemOf(entry.item_id);
   const words = describe(item);
-  return el("button", { type: "button", class: "bead", title: words.full, click: () => open(item) },
+  const unwanted = entry.weight < 0;
+  return el("button", { type: "button", class: unwanted ? "bead unwanted" : "bead", title: words.full, click: () => open(item) },
     cover(item, true),
     el("span", { class: "bead-words" },
       el("span", { class: "bead-title", text: words.title }),
-      el("span", { class: "bead-by", text: words.by || words.year || DONE[entry.kind] || entry.kind })));
+      el("span", { class: "bead-by", text: (!unwanted && (words.by || words.year)) || DONE[entry.kind] || entry.kind })));
 }
 
 /** The panel of active segments: a bar each, as long as its score beside the strongest. */
