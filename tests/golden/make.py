@@ -70,7 +70,7 @@ def content() -> SnapshotContent:
     embeddings = SparseItemEmbeddings(
         items=Vocabulary.build(ids),
         decoder=rows(N_ITEMS, 1),
-        item_scale=(1 + np.arange(N_ITEMS, dtype=np.float32) % 4) / 4,
+        item_scale=((1 + np.arange(N_ITEMS) % 4) / 4).astype(np.float32),
         encoder=rows(N_ITEMS, 3),
         query_dims=5,
         dims_are="latents",

@@ -1,0 +1,99 @@
+"""Encoding a history, against dense algebra in float64."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from index import query
+from index.embeddings import SparseItemEmbeddings, SparseRows
+
+Make = Callable[..., SparseItemEmbeddings]
+HISTORIES = st.lists(st.tuples(st.integers(0, 19), st.floats(-2, 2, width=16)), max_size=12)
+
+
+def arrays(history: list[tuple[int, float]]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    items = np.array([item for item, _ in history], dtype=np.int32)
+    return items, np.array([weight for _, weight in history], dtype=np.float32)
+
+
+def dense_encoder(embeddings: SparseItemEmbeddings) -> NDArray[np.float64]:
+    if embeddings.encoder == "identity":
+        return np.eye(embeddings.n_items)
+    rows = embeddings.encoder if isinstance(embeddings.encoder, SparseRows) else embeddings.decoder
+    return np.array([rows.dense_row(i) for i in range(rows.n_rows)], dtype=np.float64)
+
+
+def variant(make: Make, seed: int, kind: str, query_dims: int | None) -> SparseItemEmbeddings:
+    if kind == "identity":
+        return make(seed, n_dims=20, encoder="identity", dims_are="items", query_dims=query_dims)
+    scale = np.linspace(0.5, 2, 20, dtype=np.float32)  # belongs to the output: it must not change the query
+    return make(seed, own_encoder=kind == "own", item_scale=scale, query_dims=query_dims)
+
+
+KINDS = st.sampled_from(["tied", "own", "identity"])
+
+
+@given(st.integers(0, 99), KINDS, HISTORIES)
+def test_the_query_is_the_weighted_sum_of_encoder_rows(
+    make: Make, seed: int, kind: str, history: list[tuple[int, float]]
+) -> None:
+    embeddings = variant(make, seed, kind, None)
+    items, weights = arrays(history)
+    expected = weights.astype(np.float64) @ dense_encoder(embeddings)[items]
+    found = query.encode(embeddings, items, weights)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected.astype(np.float32))
+
+
+@given(st.integers(0, 99), KINDS, HISTORIES, st.integers(1, 25))
+def test_the_cut_keeps_the_largest_and_of_equals_the_lower_dims(
+    make: Make, seed: int, kind: str, history: list[tuple[int, float]], query_dims: int
+) -> None:
+    items, weights = arrays(history)
+    whole = query.encode(variant(make, seed, kind, None), items, weights)
+    cut = query.encode(variant(make, seed, kind, query_dims), items, weights)
+    kept = sorted(range(len(whole)), key=lambda dim: (-abs(whole[dim]), dim))[:query_dims]
+    expected = np.zeros_like(whole)
+    expected[kept] = whole[kept]
+    np.testing.assert_array_equal(cut, expected)
+
+
+@given(st.integers(0, 99), KINDS, HISTORIES, st.none() | st.integers(1, 6))
+def test_contributions_add_up_to_the_score(
+    make: Make, seed: int, kind: str, history: list[tuple[int, float]], query_dims: int | None
+) -> None:
+    embeddings = variant(make, seed, kind, query_dims)
+    items, weights = arrays(history)
+    user = query.encode(embeddings, items, weights)
+    target = embeddings.decoder.dense_row(3)
+    owed = query.contributions(embeddings, items, weights, user, target)
+    assert owed.shape == items.shape
+    assert owed.dtype == np.float32
+    np.testing.assert_allclose(owed.sum(dtype=np.float64), user.astype(np.float64) @ target, atol=1e-5)
+    each = [
+        float(w * (dense_encoder(embeddings)[i] * (user != 0)) @ target) for i, w in zip(items, weights, strict=True)
+    ]
+    np.testing.assert_allclose(owed, each, atol=1e-5)
+
+
+def test_no_history_is_no_query(make: Make) -> None:
+    items, weights = arrays([])
+    for kind in ("tied", "own", "identity"):
+        embeddings = variant(make, 0, kind, 3)
+        user = query.encode(embeddings, items, weights)
+        assert user.shape == (embeddings.n_dims,)
+        assert not user.any()
+        assert query.contributions(embeddings, items, weights, user, embeddings.decoder.dense_row(0)).shape == (0,)
+
+
+@pytest.mark.parametrize("n_dims", [65_536, 65_537])
+def test_the_highest_dim_counts(make: Make, n_dims: int) -> None:
+    rows = SparseRows.from_csr(np.array([0, 1]), np.array([n_dims - 1]), np.array([0.5]), n_dims)
+    embeddings = make(n_items=1, decoder=rows)
+    user = query.encode(embeddings, np.array([0], dtype=np.int32), np.array([2], dtype=np.float32))
+    assert np.flatnonzero(user).tolist() == [n_dims - 1]
+    assert user[-1] == 1

@@ -1,0 +1,87 @@
+"""Sparse rows, against the dense matrix."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from index import sparse
+from index.embeddings import SparseRows
+from index.errors import InvalidEmbeddings
+
+MATRICES = hnp.arrays(np.int8, st.tuples(st.integers(0, 6), st.integers(1, 6)), elements=st.integers(-2, 2))
+
+
+def from_dense(dense: NDArray[Any], n_dims: int | None = None) -> SparseRows:
+    owners, dims = np.nonzero(dense)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(dense)))])
+    return SparseRows.from_csr(starts, dims, dense[owners, dims], n_dims or dense.shape[1])
+
+
+@given(MATRICES, st.randoms(use_true_random=False), st.data())
+def test_rows_are_those_of_the_dense_matrix(dense: NDArray[np.int8], random: Any, data: st.DataObject) -> None:
+    shuffled: list[tuple[int, int]] = []
+    for row in dense:  # every value, also zeros, in any order inside its row
+        own = list(enumerate(row.tolist()))
+        random.shuffle(own)
+        shuffled += own
+    n_rows, n_dims = dense.shape
+    starts = np.arange(n_rows + 1) * n_dims
+    dims, values = (np.array([pair[side] for pair in shuffled], dtype=np.int64) for side in (0, 1))
+    rows = SparseRows.from_csr(starts, dims, values, n_dims)
+    sparse.check(rows, "rows")
+    assert len(rows.values) == np.count_nonzero(dense)
+    assert rows.n_rows == n_rows
+    for i, row in enumerate(dense):
+        np.testing.assert_array_equal(rows.dense_row(i), row)
+        np.testing.assert_array_equal(rows.row(i)[0], np.flatnonzero(row))
+    chosen = data.draw(st.lists(st.integers(0, n_rows - 1), max_size=9)) if n_rows else []
+    taken = rows.take(np.array(chosen, dtype=np.int32))
+    sparse.check(taken, "taken")
+    np.testing.assert_array_equal([taken.dense_row(i) for i in range(len(chosen))], [*map(dense.__getitem__, chosen)])
+
+
+@pytest.mark.parametrize(("n_dims", "dtype"), [(1, np.uint16), (65_536, np.uint16), (65_537, np.uint32)])
+def test_dims_are_as_narrow_as_they_can_be(n_dims: int, dtype: type[np.generic]) -> None:
+    rows = SparseRows.from_csr(np.array([0, 1]), np.array([n_dims - 1]), np.array([2.0]), n_dims)
+    assert rows.dims.dtype == dtype
+    assert rows.dense_row(0)[n_dims - 1] == 2
+    sparse.check(rows, "rows")
+
+
+GOOD = from_dense(np.array([[1, 0, 2], [0, 0, 0], [0, 3, 4]]))
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ({"row_starts": np.array([1, 2, 2, 4])}, "row_starts runs from 1 to 4; must run from 0 to 4"),
+        ({"row_starts": np.array([0, 2, 2, 3])}, "runs from 0 to 3"),
+        ({"row_starts": np.array([0, 3, 2, 4])}, "steps back from 3 to 2 after row 1"),
+        ({"row_starts": np.array([0, 2, 2, 4], dtype=np.int32)}, "row_starts is int32"),
+        ({"row_starts": np.empty(0, dtype=np.int64)}, "must be int64"),
+        ({"dims": np.array([0, 2, 1, 2])}, "are int64 and float32; must be uint16 and float32"),
+        ({"values": np.ones(4)}, "are uint16 and float64"),
+        ({"values": np.ones(3, dtype=np.float32)}, "4 dims but 3 values"),
+        ({"values": np.array([1, 2, np.nan, 4], dtype=np.float32)}, "row 2 holds the value nan; must be finite"),
+        ({"values": np.array([1, np.inf, 3, 4], dtype=np.float32)}, "row 0 holds the value inf"),
+        ({"dims": np.array([0, 2, 1, 3], dtype=np.uint16)}, "row 2 holds dim 3 of 3"),
+        ({"dims": np.array([2, 0, 1, 2], dtype=np.uint16)}, "row 0 holds dims 2, 0; must ascend strictly"),
+        ({"dims": np.array([0, 2, 1, 1], dtype=np.uint16)}, "row 2 holds dims 1, 1; must ascend strictly"),
+    ],
+)
+def test_broken_rows_are_refused(broken: dict[str, Any], message: str) -> None:
+    sparse.check(GOOD, "rows")
+    with pytest.raises(InvalidEmbeddings, match=f"^rows .*{message}"):
+        sparse.check(replace(GOOD, **broken), "rows")
+
+
+def test_repeated_dims_are_found_by_the_check() -> None:
+    repeated = SparseRows.from_csr(np.array([0, 2]), np.array([1, 1]), np.array([1.0, 2.0]), 4)
+    with pytest.raises(InvalidEmbeddings, match="dims 1, 1"):
+        sparse.check(repeated, "rows")
