@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from app import errors
 from app.live_index import LiveIndex
 from app.metrics import Metrics
-from app.routes import events, operations, page, users
+from app.routes import events, items, operations, page, retrieval, segments, users
 from app.settings import Settings
 from app.store.users import Users
 from app.telemetry import BodyLimit, Telemetry
@@ -33,8 +33,9 @@ def create_app(settings: Settings) -> FastAPI:
     application.state.live_index = LiveIndex(settings.snapshots, settings.data, settings.poll_seconds, metrics)
     application.state.users = Users(settings, metrics)
     errors.install(application)
-    application.include_router(events.router, responses=errors.responses(400, 413, 503))
-    for router in (users.router, operations.router):
+    for router in (retrieval.router, segments.router, events.router):
+        application.include_router(router, responses=errors.responses(400, 413, 503))
+    for router in (items.router, users.router, operations.router):
         application.include_router(router, responses=errors.responses())
     application.include_router(page.page_router())
     # The last one added is the outermost.

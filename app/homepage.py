@@ -1,0 +1,256 @@
+"""The page: titled rows of items for one user, most relevant first, no item twice.
+
+Stage-wise page construction: candidate rows are made independently, then placed from the top, each seeing what earlier
+rows took. A candidate is not used where more than `max_overlap` of its best items are taken, or too little is left to
+fill it. Segment rows follow matching pursuit (Mallat and Zhang, IEEE Trans. Signal Processing, 1993): after a segment
+is chosen its direction is taken out of the query, so that the next row serves the taste that the rows so far leave
+unserved.
+Two scoring passes over the items make a page: one for top picks and because-rows, one for all segments.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+from itertools import chain, islice
+from math import ceil
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.recommend import (
+    Opinion,
+    Profile,
+    because,
+    crowd,
+    popular,
+    popular_in_segment,
+    rank_segments,
+    recommend,
+    segment_reasons,
+    titles,
+)
+from index.query import encode
+from index.search import Hits, score_items, top_n_per_segment
+from index.snapshot import Snapshot
+
+RowKind = Literal["top_picks", "because", "segment", "popular"]
+
+POOL = 1000
+"""Best items of a user from which top picks and because-rows are made."""
+
+FLOOR = 0.5
+FLOOR_RANK = 100
+"""An item in a because-row or a personal segment row scores at least FLOOR times what the user's FLOOR_RANK-th best
+item scores: a segment whose best items the user knows already would otherwise fill its row with what is left of it."""
+
+LEANING = 0.05
+"""A personal segment row needs this cosine between the query and the segment; below lies what all tastes share."""
+
+SAME_TASTE = 0.7
+"""Segments whose rows have a larger cosine are one taste: the second is not used."""
+
+STRONG = 0.5
+"""An item may head a because-row where its weight is at least this share of the user's largest."""
+
+ANCHORS = 8
+"""Newest strong items of the history among which the heads of because-rows are chosen."""
+
+DISTINCT = 0.3
+"""Items whose rows have a larger cosine do not both head a because-row."""
+
+LARGE = 8
+"""A page of so many rows shows a second because-row among the segments; a smaller one only where segments run out."""
+
+MIN_FILL = 3
+"""Fewest items of a row, or half the row size where that is more; a shorter row looks broken."""
+
+
+class Size(NamedTuple):
+    """The bounds of a page."""
+
+    n_rows: int
+    row_size: int
+    max_overlap: float
+    """Share of a candidate's best `row_size` items that may be on the page already."""
+
+    @property
+    def min_fill(self) -> int:
+        """Fewest items a row may have."""
+        return min(self.row_size, max(MIN_FILL, ceil(self.row_size / 2)))
+
+    @property
+    def depth(self) -> int:
+        """Length a ranking needs so that a row can be filled whatever the others take."""
+        return self.n_rows * self.row_size
+
+
+class Row(NamedTuple):
+    """A shelf: its words and its items."""
+
+    kind: RowKind
+    key: str
+    """What it is about: a segment id, the item id of a because-row, else empty."""
+    title: str
+    reason: str
+    hits: Hits
+
+    @property
+    def row_id(self) -> str:
+        """Opaque, and the same for the same shelf in every snapshot."""
+        return blake2b(f"{self.kind}:{self.key}".encode(), digest_size=8).hexdigest()
+
+    @property
+    def score(self) -> float:
+        """Mean score of the items, comparable between rows of one kind."""
+        return float(self.hits.scores.mean(dtype=np.float64))
+
+
+def page(snapshot: Snapshot, profile: Profile, size: Size) -> list[Row]:
+    """At most `n_rows` rows of `min_fill` to `row_size` items, top first; inside a row by descending score.
+
+    A known user sees top picks, then because-rows and segments, and last what everybody likes; anybody else what
+    everybody likes, then the segments of the crowd. What the user's taste does not fill, segments of the crowd do.
+    """
+    taken: set[int] = set()
+    hits = popular(snapshot, profile.exclude, size.depth)
+    everybody = Row("popular", "", "Popular with everyone", "Liked by the most people", hits)
+    if not profile.personal:
+        rows = _place(chain([everybody], _crowd_rows(snapshot, profile, size, ())), size, taken)
+        return list(islice(rows, size.n_rows))
+    # The last of three or more rows is kept for what everybody likes, unless that is not usable.
+    body = _place(_personal_rows(snapshot, profile, size), size, taken)
+    rows_above = list(islice(body, size.n_rows - 1 if size.n_rows >= 3 else size.n_rows))
+    last = list(_place([everybody], size, taken)) if len(rows_above) < size.n_rows else []
+    return [*rows_above, *islice(body, size.n_rows - len(rows_above) - len(last)), *last]
+
+
+def _place(candidates: Iterable[Row], size: Size, taken: set[int]) -> Iterator[Row]:
+    """The candidates that fit, cut to what earlier rows left; adds their items to `taken`."""
+    for row in candidates:
+        items = row.hits.items.tolist()
+        best = items[: size.row_size]
+        free = [place for place, item in enumerate(items) if item not in taken][: size.row_size]
+        n_overlap = sum(item in taken for item in best)
+        if n_overlap > size.max_overlap * len(best) or len(free) < size.min_fill:
+            continue
+        hits = Hits(row.hits.items[free], row.hits.scores[free])
+        taken.update(hits.items.tolist())
+        yield row._replace(hits=hits)
+
+
+def _personal_rows(snapshot: Snapshot, profile: Profile, size: Size) -> Iterator[Row]:
+    """Candidates in the order in which a person meets them; lazy, so that only what the page needs is computed."""
+    pool = recommend(snapshot, profile, max(POOL, size.depth))
+    yield Row("top_picks", "", "Top picks for you", "Picked from your whole history", _first(pool, size.depth))
+    floor = FLOOR * float(pool.scores[:FLOOR_RANK][-1]) if len(pool.scores) else 0.0
+    numbers = _pursue(snapshot, profile, 2 * size.n_rows, LEANING)
+    segments = _segment_rows(snapshot, profile, size, numbers, floor)
+    reasons = _because_rows(snapshot, profile, size, _above(pool, floor))
+    early = 2 if size.n_rows >= LARGE else 1
+    yield from reasons[:1]
+    yield from segments[:3]
+    yield from reasons[1:early]
+    yield from segments[3:]
+    yield from reasons[early:]
+    yield from _crowd_rows(snapshot, profile, size, numbers)
+
+
+def _because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) -> list[Row]:
+    """What goes with single items of the history, the most convincing row first.
+
+    Items are ranked by the geometric mean of their likeness to the one item and the user's score over the length
+    of the query. Likeness alone brings up oddities that few people know; the rest of the history corrects it.
+    """
+    taste = pool.scores / np.linalg.norm(profile.query)
+    rows = []
+    for opinion, title in _anchors(snapshot, profile):
+        anchor = np.array([opinion.item], dtype=np.int32)
+        likeness = score_items(
+            snapshot.embeddings, encode(snapshot.embeddings, anchor, np.ones(1, np.float32)), pool.items
+        )
+        scores = np.sqrt(np.maximum(likeness, 0) * taste).astype(np.float32)
+        hits = _first(_above(_ranked(pool.items, scores), 0.0), size.depth)
+        if len(hits.items):
+            item_id = snapshot.items.item_id(opinion.item)
+            rows.append(Row("because", item_id, because(opinion, title), "Often liked by the same people", hits))
+    return sorted(rows, key=lambda row: -float(row.hits.scores[: size.row_size].sum()))
+
+
+def _anchors(snapshot: Snapshot, profile: Profile) -> Iterator[tuple[Opinion, str]]:
+    """Strong, recent items of the history that are not alike, with their titles, which differ too."""
+    strong = STRONG * max(opinion.weight for opinion in profile.opinions)
+    tried = [opinion for opinion in profile.opinions if opinion.weight >= strong][:ANCHORS]
+    names: set[str] = set()
+    directions: list[NDArray[np.float32]] = []
+    for opinion, title in zip(tried, titles(snapshot, [opinion.item for opinion in tried]), strict=True):
+        direction = unit(snapshot.embeddings.decoder.dense_row(opinion.item))
+        if title not in names and all(float(other @ direction) <= DISTINCT for other in directions):
+            names.add(title)
+            directions.append(direction)
+            yield opinion, title
+
+
+def _segment_rows(snapshot: Snapshot, profile: Profile, size: Size, numbers: Sequence[int], floor: float) -> list[Row]:
+    """Segments with their items as the user ranks them, down to a score."""
+    sets = [snapshot.segments.items_of(number) for number in numbers]
+    found = top_n_per_segment(snapshot.embeddings, profile.query, sets, size.depth, exclude=profile.exclude)
+    reasons = segment_reasons(snapshot, profile, numbers)
+    return [
+        _segment_row(snapshot, number, reason, _above(hits, floor))
+        for number, reason, hits in zip(numbers, reasons, found, strict=True)
+    ]
+
+
+def _crowd_rows(snapshot: Snapshot, profile: Profile, size: Size, used: Sequence[int]) -> Iterator[Row]:
+    """The segments that most people like, with their most popular items."""
+    everybody = profile._replace(query=crowd(snapshot), opinions=(), personal=False)
+    for number in _pursue(snapshot, everybody, len(used) + 2 * size.n_rows, 0.0):
+        if number not in used:
+            hits = popular_in_segment(snapshot, number, profile.exclude, size.depth)
+            (reason,) = segment_reasons(snapshot, everybody, [number])
+            yield _segment_row(snapshot, number, reason, hits)
+
+
+def _segment_row(snapshot: Snapshot, number: int, reason: str, hits: Hits) -> Row:
+    segment = snapshot.segments.segments[number]
+    return Row("segment", segment.segment_id, segment.title, reason, hits)
+
+
+def _pursue(snapshot: Snapshot, profile: Profile, count: int, leaning: float) -> list[int]:
+    """Up to `count` segment numbers by matching pursuit, without two of the same taste."""
+    least = leaning * float(np.linalg.norm(profile.query))
+    ranked = [one for one in rank_segments(snapshot, profile, 4 * count) if one.score >= least]
+    if not ranked:
+        return []
+    directions = np.stack([unit(snapshot.segments.rows.dense_row(one.number)) for one in ranked])
+    left = np.array([one.score for one in ranked])
+    chosen: list[int] = []
+    while len(chosen) < count and np.isfinite(left).any():
+        best = int(np.argmax(left))
+        cosines = directions @ directions[best]
+        left -= max(float(left[best]), 0.0) * cosines
+        left[cosines > SAME_TASTE] = -np.inf
+        left[best] = -np.inf
+        chosen.append(ranked[best].number)
+    return chosen
+
+
+def _ranked(items: NDArray[np.int32], scores: NDArray[np.float32]) -> Hits:
+    """By descending score, ties by item row."""
+    order = np.lexsort((items, -scores))
+    return Hits(items[order], scores[order])
+
+
+def _above(hits: Hits, floor: float) -> Hits:
+    """The hits with scores of at least `floor`, and above 0."""
+    return _first(hits, int(np.count_nonzero((hits.scores >= floor) & (hits.scores > 0))))
+
+
+def _first(hits: Hits, n: int) -> Hits:
+    return Hits(hits.items[:n], hits.scores[:n])
+
+
+def unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The vector at length 1; a zero vector stays zero."""
+    length = float(np.linalg.norm(vector))
+    return vector / np.float32(length) if length else vector

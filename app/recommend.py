@@ -1,0 +1,250 @@
+"""Whose taste, and what follows from it: profiles, items, similar items and segments, without HTTP or I/O.
+
+A history becomes a query q = x E (see `index.query`), items are ranked by D q and segments by rows . q. All functions
+are pure: one snapshot and a profile in, a ranking out. Only what something speaks for is returned, so scores are above
+zero and an answer may be shorter than asked; what the user has seen or hidden is excluded exactly.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.store.users import HIDING_KINDS, UNSEEN_KINDS, Interaction, UserState
+from index.query import contributions, encode
+from index.search import NONE, Hits, score_segments, top_n
+from index.snapshot import Snapshot
+
+CROWD = 1000
+"""Most popular items that stand for everybody's taste when nobody's is known."""
+
+PERSONAL_SHARE = 0.2
+"""Length of the user's part in the query of `similar`, where the items' part has length 1: a tilt."""
+
+MIN_UNSEEN = 3
+"""Items a segment must still have to offer."""
+
+VERBS = {"view": "viewed", "click": "viewed", "impression": "saw", "cart": "chose", "purchase": "bought"}
+"""What the user did, in words; every other kind is a liking."""
+
+
+class Notice(NamedTuple):
+    """A warning of the answer."""
+
+    code: str
+    message: str
+
+
+class Opinion(NamedTuple):
+    """What a user thinks of one item of the snapshot."""
+
+    item: int
+    weight: float
+    kind: str
+
+
+class Profile(NamedTuple):
+    """A user as one snapshot sees them."""
+
+    opinions: tuple[Opinion, ...]
+    """Newest first, one an item; weights are not 0."""
+    query: NDArray[np.float32]
+    """(n_dims,): the user's, or the crowd's where `personal` is false."""
+    exclude: NDArray[np.int32]
+    """Item rows that must not be in an answer, ascending."""
+    personal: bool
+    """False: nothing is known about the user, answers are what is popular."""
+    notices: tuple[Notice, ...]
+
+    @property
+    def items(self) -> NDArray[np.int32]:
+        """Item rows of the opinions."""
+        return np.array([opinion.item for opinion in self.opinions], dtype=np.int32)
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """Weights of the opinions."""
+        return np.array([opinion.weight for opinion in self.opinions], dtype=np.float32)
+
+
+class RankedSegment(NamedTuple):
+    """A segment of a snapshot with the user's score for it."""
+
+    number: int
+    score: float
+
+
+def resolve(
+    snapshot: Snapshot,
+    state: UserState,
+    history: Sequence[Interaction],
+    *,
+    exclude_ids: Sequence[str] = (),
+    exclude_seen: bool = True,
+) -> Profile:
+    """The profile of a stored user, a request's history (newest first), or both.
+
+    Of several interactions with one item the strongest counts, the newest among equals: repeated views must not add up
+    to a liking. Of an item that was disliked or hidden only weights below 0 count. Unknown items are skipped and
+    noticed.
+    """
+    interactions = sorted([*history, *state.history], key=lambda one: -one.timestamp)
+    rows = snapshot.items.rows([one.item_id for one in interactions])
+    # What a stored user hides is in state.hidden already.
+    hiding = snapshot.items.rows([one.item_id for one in history if one.kind in HIDING_KINDS])
+    hidden = np.union1d(snapshot.items.rows_of_hashes(state.hidden), hiding[hiding >= 0])
+    opinions = tuple(_opinions(rows, interactions, set(hidden.tolist())))
+    excluded = snapshot.items.rows(exclude_ids)
+    exclude = np.union1d(hidden, excluded[excluded >= 0])
+    if exclude_seen:
+        stored = snapshot.items.rows_of_hashes(state.seen)
+        sent = [
+            row
+            for row, one in zip(rows.tolist(), interactions, strict=True)
+            if row >= 0 and one.kind not in UNSEEN_KINDS
+        ]
+        exclude = np.union1d(exclude, np.union1d(stored, np.array(sent, dtype=np.int32)))
+    query, personal = _query(snapshot, opinions)
+    unknown = {one.item_id for row, one in zip(rows, interactions, strict=True) if row < 0}
+    notices = _notices(len(unknown), personal)
+    return Profile(opinions, query, exclude.astype(np.int32), personal, notices)
+
+
+def _opinions(rows: NDArray[np.int32], interactions: Sequence[Interaction], hidden: set[int]) -> Iterator[Opinion]:
+    strongest: dict[int, Opinion] = {}
+    for row, one in zip(rows.tolist(), interactions, strict=True):
+        if row < 0 or one.weight == 0 or (row in hidden and one.weight > 0):
+            continue
+        known = strongest.get(row)
+        if known is None or abs(one.weight) > abs(known.weight):
+            # Assigning to a key that exists keeps its place: the item stays as recent as its newest interaction.
+            strongest[row] = Opinion(row, one.weight, one.kind)
+    yield from strongest.values()
+
+
+def _query(snapshot: Snapshot, opinions: Sequence[Opinion]) -> tuple[NDArray[np.float32], bool]:
+    """The user's query; the crowd's where they like nothing, or nothing that has a place in the item space."""
+    if any(opinion.weight > 0 for opinion in opinions):
+        items = np.array([opinion.item for opinion in opinions], dtype=np.int32)
+        query = encode(snapshot.embeddings, items, np.array([opinion.weight for opinion in opinions], dtype=np.float32))
+        if query.any():
+            return query, True
+    return crowd(snapshot), False
+
+
+def crowd(snapshot: Snapshot) -> NDArray[np.float32]:
+    """The query of everybody: the most popular items by their number of users."""
+    items = snapshot.popular[:CROWD]
+    share = snapshot.popularity[items] / max(float(snapshot.popularity[items].max(initial=0)), 1.0)
+    return encode(snapshot.embeddings, items, share.astype(np.float32))
+
+
+def _notices(n_unknown: int, personal: bool) -> tuple[Notice, ...]:
+    notices = []
+    if n_unknown:
+        verb = "item of the history is" if n_unknown == 1 else "items of the history are"
+        notices.append(Notice("unknown_items", f"{n_unknown} {verb} unknown to this index version and skipped"))
+    if not personal:
+        notices.append(Notice("popular_fallback", "no usable history: these are popular items, not personal ones"))
+    return tuple(notices)
+
+
+def recommend(snapshot: Snapshot, profile: Profile, count: int) -> Hits:
+    """The best `count` items for the user, or the most popular ones where nothing is known about them."""
+    if not profile.personal:
+        return popular(snapshot, profile.exclude, count)
+    return positive(top_n(snapshot.embeddings, profile.query, count, exclude=profile.exclude))
+
+
+def popular(snapshot: Snapshot, exclude: NDArray[np.int32], count: int) -> Hits:
+    """The most popular items that are not excluded; scores are numbers of users."""
+    head = snapshot.popular[: count + len(exclude)]
+    items = head[~np.isin(head, exclude)][:count]
+    return Hits(items, snapshot.popularity[items])
+
+
+def similar(
+    snapshot: Snapshot,
+    items: NDArray[np.int32],
+    count: int,
+    *,
+    exclude: NDArray[np.int32] = NONE,
+    taste: Profile | None = None,
+) -> Hits:
+    """Items like `items`, without these; a personal `taste` tilts the ranking by `PERSONAL_SHARE`."""
+    query = encode(snapshot.embeddings, items, np.ones(len(items), dtype=np.float32))
+    if taste is not None and taste.personal and query.any():
+        share = PERSONAL_SHARE * np.linalg.norm(query) / np.linalg.norm(taste.query)
+        query = query + (share * taste.query).astype(np.float32)
+    return positive(top_n(snapshot.embeddings, query, count, exclude=np.concatenate([items, exclude])))
+
+
+def segment_items(snapshot: Snapshot, profile: Profile, number: int, count: int) -> Hits:
+    """Items of one segment as the user would rank them; for nobody in particular, the popular and typical first."""
+    items = snapshot.segments.items_of(number)
+    if profile.personal:
+        return top_n(snapshot.embeddings, profile.query, count, exclude=profile.exclude, within=np.sort(items))
+    return popular_in_segment(snapshot, number, profile.exclude, count)
+
+
+def popular_in_segment(snapshot: Snapshot, number: int, exclude: NDArray[np.int32], count: int) -> Hits:
+    """Items of a segment by number of users times strength: an item may belong a little to segments not its own."""
+    items = snapshot.segments.items_of(number)
+    scores = snapshot.popularity[items] * snapshot.segments.strengths_of(number)
+    allowed = ~np.isin(items, exclude)
+    items, scores = items[allowed], scores[allowed]
+    order = np.lexsort((items, -scores))[:count]
+    return Hits(items[order], scores[order])
+
+
+def rank_segments(snapshot: Snapshot, profile: Profile, count: int) -> list[RankedSegment]:
+    """The segments that the user's taste points at, strongest first, where `MIN_UNSEEN` items are left to see."""
+    if not len(snapshot.segments):
+        return []
+    scores = score_segments(snapshot.segments, profile.query)
+    excluded = np.zeros(len(snapshot.items), dtype=bool)
+    excluded[profile.exclude] = True
+    ranked: list[RankedSegment] = []
+    for number in np.argsort(-scores, kind="stable").tolist():
+        if scores[number] <= 0 or len(ranked) == count:
+            break
+        if np.count_nonzero(~excluded[snapshot.segments.items_of(number)]) >= MIN_UNSEEN:
+            ranked.append(RankedSegment(number, float(scores[number])))
+    return ranked
+
+
+def segment_reasons(snapshot: Snapshot, profile: Profile, numbers: Sequence[int]) -> list[str]:
+    """Why each segment: what the user did with the item that speaks most for it."""
+    if not profile.personal:
+        return ["Liked by many people"] * len(numbers)
+    causes = [_cause(snapshot, profile, number) for number in numbers]
+    names = titles(snapshot, [cause.item for cause in causes])
+    return [because(cause, name) for cause, name in zip(causes, names, strict=True)]
+
+
+def _cause(snapshot: Snapshot, profile: Profile, number: int) -> Opinion:
+    target = snapshot.segments.rows.dense_row(number)
+    shares = contributions(snapshot.embeddings, profile.items, profile.weights, profile.query, target)
+    liked = np.where(profile.weights > 0, shares, -np.inf)
+    return profile.opinions[int(np.argmax(liked))]
+
+
+def because(opinion: Opinion, title: str) -> str:
+    """For example: Because you liked Dune."""
+    return f"Because you {VERBS.get(opinion.kind, 'liked')} {title}"
+
+
+def titles(snapshot: Snapshot, items: Iterable[int]) -> list[str]:
+    """What to call items: the property title, else name, else the id."""
+    rows = np.array(list(items), dtype=np.int32)
+    properties = snapshot.catalogue.properties(rows)
+    names = [one.get("title") or one.get("name") for one in properties]
+    ids = snapshot.items.item_ids(rows)
+    return [name if isinstance(name, str) else item_id for name, item_id in zip(names, ids, strict=True)]
+
+
+def positive(hits: Hits) -> Hits:
+    """The hits that something speaks for; they come first, scores descend."""
+    n = int(np.count_nonzero(hits.scores > 0))
+    return Hits(hits.items[:n], hits.scores[:n])

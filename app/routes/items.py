@@ -1,0 +1,42 @@
+"""GET /v1/items: the catalogue, read one by one or searched by text."""
+
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Query
+
+from app.deps import SnapshotDep
+from app.errors import NotFound, responses
+from app.schemas import CatalogueItem, CataloguePage, ItemId
+from index.snapshot import Snapshot
+from index.types import Int32
+
+router = APIRouter(tags=["items"])
+
+Text = Annotated[
+    str, Query(max_length=200, description="Every word must be in the item's text, the last may be begun.")
+]
+Limit = Annotated[int, Query(ge=1, le=100, description="How many to return at most.")]
+Offset = Annotated[int, Query(ge=0, le=1_000_000, description="How many to skip.")]
+
+
+@router.get("/v1/items", responses=responses(503))
+async def get_items(snapshot: SnapshotDep, query: Text = "", limit: Limit = 20, offset: Offset = 0) -> CataloguePage:
+    """Items whose text holds every word of the query, most popular first; without a query, all of them."""
+    rows = snapshot.catalogue.search(query, limit, offset)
+    return CataloguePage(index_version=snapshot.version, items=_described(snapshot, rows))
+
+
+# ":path" because an id may hold slashes.
+@router.get("/v1/items/{item_id:path}", responses=responses(404, 503))
+async def get_item(item_id: ItemId, snapshot: SnapshotDep) -> CatalogueItem:
+    """One item and its properties."""
+    row = snapshot.items.row(item_id)
+    if row is None:
+        raise NotFound("this index version has no item of this id; GET /v1/items?query= finds items by text")
+    return _described(snapshot, np.array([row], dtype=np.int32))[0]
+
+
+def _described(snapshot: Snapshot, rows: Int32) -> list[CatalogueItem]:
+    pairs = zip(snapshot.items.item_ids(rows), snapshot.catalogue.properties(rows), strict=True)
+    return [CatalogueItem(item_id=item_id, properties=properties) for item_id, properties in pairs]
