@@ -13,7 +13,7 @@ class RunError(TrainingError):
     """A run directory is missing something, or does not belong to these data or this recipe."""
 
 
-class CatalogueTooLarge(TrainingError):
+class CatalogueTooLargeError(TrainingError):
     """The catalogue has more items than a model can be trained on."""
 
 

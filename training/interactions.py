@@ -107,9 +107,7 @@ class LoadReport:
     """Items left."""
 
 
-def load(
-    path: Path, columns: Columns | None = None, filters: Filters | None = None
-) -> tuple[Interactions, LoadReport]:
+def load(path: Path, columns: Columns | None = None, filters: Filters | None = None) -> tuple[Interactions, LoadReport]:
     """Read and clean a CSV, Parquet or JSONL file of interactions. Raises DataError naming file, column and row."""
     columns, filters = columns or Columns(), filters or Filters()
     if filters.min_rating is not None and columns.rating is None:
@@ -123,9 +121,7 @@ def load(
         reasons = ", ".join(f"{d.rows} by {d.reason}" for d in dropped if d.rows)
         raise DataError(f"{path}: nothing is left of {n_rows} rows (dropped {reasons}); lower the minimum")
     interactions = _number(frame)
-    report = LoadReport(
-        path.name, n_rows, tuple(dropped), len(frame), len(interactions.users), len(interactions.items)
-    )
+    report = LoadReport(path.name, n_rows, tuple(dropped), len(frame), len(interactions.users), len(interactions.items))
     return interactions, report
 
 

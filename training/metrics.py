@@ -4,7 +4,7 @@
     nDCG@n   = sum over hits 1 / log2(1 + rank) / the same for an ideal list of min(n, |targets|) hits
     coverage = |items in any list| / |items of the catalogue|
 
-The calibrated recall is recpack's CalibratedRecallK, which the Compressed ELSA paper (Vancura et al., WWW 2026) reports.
+The calibrated recall is recpack's CalibratedRecallK, as reported by Vancura et al. (Compressed ELSA, WWW 2026).
 """
 
 from collections.abc import Iterable

@@ -47,7 +47,7 @@ def holdout(n_users: int, seed: int, *, share: float) -> Split:
 
 
 def groups(n_users: int, seed: int, *, n_groups: int, test: float, validation: float) -> Iterator[Split]:
-    """Yield `n_groups` splits whose test users (a share `test` of all) are disjoint; `validation` is a share of the rest."""
+    """Yield splits with disjoint test users, a share `test` of all each; `validation` is a share of the rest."""
     if n_groups * test > 1:
         raise DataError(f"{n_groups} disjoint groups of {test:.0%} do not fit into all users; ask for fewer")
     order, size = _shuffled(n_users, seed), int(test * n_users)

@@ -20,7 +20,9 @@ MAX_TIMESTAMP = 4_102_444_800
 READERS = (".csv", ".parquet", ".jsonl")
 
 
-def read(path: Path, *, text: Collection[str], columns: Sequence[str] | None = None, typed: bool = False) -> pl.DataFrame:
+def read(
+    path: Path, *, text: Collection[str], columns: Sequence[str] | None = None, typed: bool = False
+) -> pl.DataFrame:
     """Read `columns` (None: all) of a file.
 
     text: columns kept verbatim; typed: whether the types of the other CSV columns are inferred. Raises DataError when

@@ -28,10 +28,11 @@ from torch import Tensor
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.types import Array, Float32
 from index.vocabulary import Vocabulary
+from training.errors import TrainingError
 from training.evaluate import SparseRetriever
 from training.models import nmse
 from training.models.cooccurrence import first_positions
-from training.models.learner import Optimiser, Stage, array, optimiser_state, restore_optimiser, refuse_large
+from training.models.learner import Optimiser, Stage, array, optimiser_state, refuse_large, restore_optimiser
 from training.models.positions import Positions, positions
 
 CHUNK_CELLS = 1 << 22
@@ -50,8 +51,6 @@ class Settings:
     """Positions per item in the first stage; 0: n_dims / 32, at least 2 k."""
     stage_epochs: int = 1
     """Passes before each halving."""
-    epochs: int = 10
-    """Passes at k, at most: validation users end them."""
 
 
 def default_dims(n_items: int) -> int:
@@ -99,19 +98,26 @@ def _accumulate(where: Positions, unit_IK: Tensor, chunk: nmse.Chunk, denominato
 
 
 class CompressedElsa:
-    """The learner. Raises CatalogueTooLarge beyond 100,000 items, ValueError for k above the width."""
+    """The learner. Raises CatalogueTooLargeError beyond 100,000 items, TrainingError for k above the width."""
 
     def __init__(
-        self, histories: csr_array, settings: Settings, optimiser: Optimiser, *, seed: int, device: str = "cpu"
+        self,
+        histories: csr_array,
+        settings: Settings,
+        optimiser: Optimiser,
+        *,
+        epochs: int,
+        seed: int,
+        device: str = "cpu",
     ) -> None:
         """histories: of the training users, binary (n_users, n_items)."""
         self.n_items = int(histories.shape[1])
         refuse_large(self.n_items)
         self.n_dims = settings.n_dims or default_dims(self.n_items)
         if settings.k > self.n_dims:
-            raise ValueError(f"k = {settings.k} is more than n_dims = {self.n_dims}; lower k or raise n_dims")
+            raise TrainingError(f"model.k = {settings.k} is more than n_dims = {self.n_dims}; lower k or raise n_dims")
         self._histories, self._settings, self._seed, self._device = histories, settings, seed, device
-        self._build_optimiser = optimiser.build
+        self._build_optimiser, self._epochs = optimiser.build, epochs
         self._widths = widths(settings, self.n_dims)
         # an item that nobody in training has keeps no row: there is nothing to learn it from
         self._known_I = np.bincount(histories.indices, minlength=self.n_items) > 0
@@ -121,7 +127,7 @@ class CompressedElsa:
         """One for every halving, then the last one at k."""
         *halving, k = self._widths
         early = [Stage(f"{width} values per item", self._settings.stage_epochs, validated=False) for width in halving]
-        return (*early, Stage(f"{k} values per item", self._settings.epochs, validated=True))
+        return (*early, Stage(f"{k} values per item", self._epochs, validated=True))
 
     def start(self, stage: int) -> None:
         """Choose the positions of a stage; the values start from R again."""

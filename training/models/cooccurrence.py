@@ -25,9 +25,7 @@ def initial_values(seed: int, block: int, n_items: int, n_dims: int) -> Float32:
     return np.random.default_rng((seed, block)).uniform(-limit, limit, (n_items, width)).astype(np.float32)
 
 
-def first_positions(
-    histories: csr_array, n_dims: int, width: int, seed: int, device: str
-) -> tuple[Tensor, Tensor]:
+def first_positions(histories: csr_array, n_dims: int, width: int, seed: int, device: str) -> tuple[Tensor, Tensor]:
     """The `width` dimensions where |Xn^T (Xn R)| is largest in each row, and R there; both (n_items, width).
 
     R is made and smoothed in blocks of dimensions, and the best so far are merged with each block.

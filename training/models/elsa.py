@@ -1,8 +1,9 @@
 """Dense ELSA: item vectors of unit length, and scores x A A^T - x.
 
 Trained with the loss of `nmse` and its gradient written out; the histories stay sparse, so a step is three dense
-products (scores, and the gradient through decoder and encoder). The yardstick of the sparse models: it is measured,
-not published. Reference: Vancura et al., "Scalable Linear Shallow Autoencoder for Collaborative Filtering", RecSys 2022.
+products (scores, and the gradient through decoder and encoder). It is the yardstick of the sparse models: measured,
+not published.
+Reference: Vancura et al., "Scalable Linear Shallow Autoencoder for Collaborative Filtering", RecSys 2022.
 
 Shapes: I items, D dims, U users of a chunk, N interactions.
 """
@@ -31,8 +32,6 @@ class Settings:
 
     n_dims: int = 1024
     """Width of the vectors."""
-    epochs: int = 15
-    """Passes at most: validation users end them."""
 
 
 def loss_and_gradient(raw_ID: Tensor, batch: list[nmse.Chunk]) -> tuple[float, Tensor]:
@@ -61,22 +60,29 @@ def _both_ways(chunk: nmse.Chunk, n_items: int, dtype: torch.dtype) -> tuple[Ten
 
 
 class Elsa:
-    """The learner. Raises CatalogueTooLarge beyond 100,000 items."""
+    """The learner. Raises CatalogueTooLargeError beyond 100,000 items."""
 
     def __init__(
-        self, histories: csr_array, settings: Settings, optimiser: Optimiser, *, seed: int, device: str = "cpu"
+        self,
+        histories: csr_array,
+        settings: Settings,
+        optimiser: Optimiser,
+        *,
+        epochs: int,
+        seed: int,
+        device: str = "cpu",
     ) -> None:
         """histories: of the training users, binary (n_users, n_items)."""
         self.n_items = int(histories.shape[1])
         refuse_large(self.n_items)
         self._settings, self._seed, self._device = settings, seed, device
-        self._build_optimiser = optimiser.build
+        self._build_optimiser, self._epochs = optimiser.build, epochs
         self._known_I = np.bincount(histories.indices, minlength=self.n_items) > 0
 
     @property
     def stages(self) -> tuple[Stage, ...]:
         """A single one."""
-        return (Stage(f"{self._settings.n_dims} dimensions", self._settings.epochs, validated=True),)
+        return (Stage(f"{self._settings.n_dims} dimensions", self._epochs, validated=True),)
 
     def start(self, stage: int) -> None:
         """Draw Xavier-uniform vectors."""
@@ -135,5 +141,5 @@ class DenseFactors:
 
         return DenseRetriever(score, n_items)
 
-    def embeddings(self, items: Vocabulary, item_scale: Float32 | None) -> None:  # noqa: ARG002 (see Fitted)
+    def embeddings(self, items: Vocabulary, item_scale: Float32 | None) -> None:
         """Nothing: a dense model is measured, not published."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from index.embeddings import SparseItemEmbeddings
 from index.types import Array, Float32
 from index.vocabulary import Vocabulary
-from training.errors import CatalogueTooLarge
+from training.errors import CatalogueTooLargeError
 from training.evaluate import Retriever
 
 MAX_ITEMS = 100_000
@@ -113,11 +113,11 @@ def restore_optimiser(optimiser: torch.optim.NAdam, state: Mapping[str, Array]) 
 
 
 def refuse_large(n_items: int) -> None:
-    """Raise CatalogueTooLarge beyond MAX_ITEMS."""
+    """Raise CatalogueTooLargeError beyond MAX_ITEMS."""
     if n_items > MAX_ITEMS:
-        raise CatalogueTooLarge(
+        raise CatalogueTooLargeError(
             f"the catalogue has {n_items:,} items; every item is an output of every training step, which is supported "
-            f"up to {MAX_ITEMS:,}: raise data.min_item_support to leave the rarest items out"
+            f"up to {MAX_ITEMS:,}: raise filters.min_item_support to leave the rarest items out"
         )
 
 

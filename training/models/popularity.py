@@ -26,7 +26,7 @@ class Popularity:
 
         return DenseRetriever(score, len(self.counts))
 
-    def embeddings(self, items: Vocabulary, item_scale: Float32 | None) -> None:  # noqa: ARG002 (see Fitted)
+    def embeddings(self, items: Vocabulary, item_scale: Float32 | None) -> None:
         """Nothing: popularity has no vectors; a snapshot holds the counts anyway."""
 
 

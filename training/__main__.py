@@ -1,0 +1,138 @@
+"""sparrow-train: from interactions to embeddings, and from embeddings to a published snapshot."""
+
+import json
+import os
+
+# Waiting threads sleep: with OpenMP's default they burn the cores that another process may need, and a step
+# takes several times as long on a busy machine. Has to be set before torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from index.cli import main_for, print_json
+from index.errors import InvalidEmbeddings, SnapshotError
+from training import checkpoint, console, datasets, examples, interactions, items, job, recipe, run
+from training.errors import RecipeError, TrainingError
+from training.recipe import Recipe
+
+cli = typer.Typer(name="sparrow-train", help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+main = main_for(cli, TrainingError, SnapshotError, InvalidEmbeddings)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document as the last line.")]
+DatasetName = Annotated[str | None, typer.Option("--dataset", help="A bundled data set: goodbooks.")]
+
+
+@cli.command()
+def fit(
+    interactions_file: Annotated[
+        Path | None, typer.Option("--interactions", help="CSV, Parquet or JSONL: one interaction a row.")
+    ] = None,
+    dataset: DatasetName = None,
+    items_file: Annotated[
+        Path | None, typer.Option("--items", help="CSV, Parquet or JSONL: one item a row, with any properties.")
+    ] = None,
+    user_column: Annotated[str | None, typer.Option(help="Column of user ids.", show_default="user_id")] = None,
+    item_column: Annotated[
+        str | None, typer.Option(help="Column of item ids, in both files.", show_default="item_id")
+    ] = None,
+    timestamp_column: Annotated[str | None, typer.Option(help="Column of unix seconds.")] = None,
+    weight_column: Annotated[str | None, typer.Option(help="Column of positive weights.")] = None,
+    rating_column: Annotated[str | None, typer.Option(help="Column of ratings, for --min-rating.")] = None,
+    min_rating: Annotated[float | None, typer.Option(help="Drop rows with a lower rating.")] = None,
+    min_user_support: Annotated[int | None, typer.Option(help="Drop users with fewer items.", show_default="1")] = None,
+    min_item_support: Annotated[int | None, typer.Option(help="Drop items with fewer users.", show_default="1")] = None,
+    recipe_name: Annotated[
+        str, typer.Option("--recipe", help=f"One of {', '.join(recipe.names())}, or a .toml file.")
+    ] = recipe.DEFAULT,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a value of the recipe.")
+    ] = None,
+    run_directory: Annotated[
+        Path | None, typer.Option("--run", help="Directory of the run.", show_default="runs/RECIPE-TIME")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with this run, if it has begun; do nothing if it is complete.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Train a recipe on a file of interactions, or on a bundled data set, and write a run directory."""
+    options = {
+        "columns.user": user_column,
+        "columns.item": item_column,
+        "columns.timestamp": timestamp_column,
+        "columns.weight": weight_column,
+        "columns.rating": rating_column,
+        "filters.min_rating": min_rating,
+        "filters.min_user_support": min_user_support,
+        "filters.min_item_support": min_item_support,
+    }
+    given = [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
+    chosen = _recipe(recipe_name, [*(overrides or ()), *given])
+    material = _material(interactions_file, dataset, items_file, chosen)
+    errors = Console(stderr=True)
+    console.print_report(errors, material.loaded, material.described)
+    directory = run_directory or Path("runs") / f"{chosen.model_name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    with console.training_bar() as bar:
+        try:
+            metrics = run.fit(directory, chosen, material, device=job.device_of(device), monitor=bar, resume=resume)
+        except KeyboardInterrupt:
+            errors.print(f"Interrupted. Every finished epoch is kept: repeat with --run {directory} --resume")
+            raise
+    if as_json:
+        print_json({"run": str(directory), **metrics})
+    else:
+        users = metrics["split"]["validation_users"]
+        console.print_metrics(Console(), f"{directory}: {users} validation users", metrics["validation"])
+
+
+def _recipe(name: str, overrides: list[str]) -> Recipe:
+    try:
+        return recipe.load(name, overrides)
+    except RecipeError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _material(
+    interactions_file: Path | None, dataset: str | None, items_file: Path | None, chosen: Recipe
+) -> run.Material:
+    if dataset is not None and interactions_file is None:
+        files = datasets.bundled(dataset)
+        interactions_file, items_file = files.interactions, items_file or files.items
+    elif dataset is not None or interactions_file is None:
+        raise typer.BadParameter("name either --interactions FILE or --dataset NAME")
+    data, loaded = interactions.load(interactions_file, chosen.columns, chosen.filters)
+    if items_file is None:
+        return run.Material(data, loaded, [{} for _ in range(len(data.items))], None)
+    properties, described = items.load(items_file, data.items, column=chosen.columns.item)
+    return run.Material(data, loaded, properties, described)
+
+
+@cli.command("examples")
+def write_examples(
+    out: Annotated[Path, typer.Option(help="The file to write: one event a line, as POST /v1/events takes them.")],
+    dataset: Annotated[str, typer.Option(help="A bundled data set.")] = "goodbooks",
+    count: Annotated[int, typer.Option(min=1, help="How many readers.")] = 24,
+    as_json: AsJson = False,
+) -> None:
+    """Write the histories of a few readers with diverse tastes as events; print their ids, comma-separated."""
+    data, _ = interactions.load(datasets.bundled(dataset).interactions)
+    readers = examples.choose(data, count)
+    events = list(examples.events(data, readers))
+    lines = "".join(json.dumps(event) + "\n" for event in events).encode()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.replace(out, lambda file: file.write(lines))
+    ids = data.users.item_ids(readers)
+    if as_json:
+        print_json({"users": ids, "events": len(events), "file": str(out)})
+    else:
+        print(",".join(ids))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Checkpoints: everything a training needs to go on, replaced atomically after every epoch.
+
+Arrays go to `checkpoint-STAGE-EPOCH.npz`, the rest to `checkpoint.json`, which names it. Both are written under a
+temporary name, forced to disk and renamed, the JSON last: it is the commit. A crash at any point leaves the checkpoint
+before or this one.
+"""
+
+import json
+import os
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from index.types import Array
+from training.errors import RunError
+
+FILE = "checkpoint.json"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training is."""
+
+    stage: int
+    """Number of the stage."""
+    epoch: int
+    """Epochs of the stage that are done."""
+    best_score: float | None
+    """The best validation score of the stage so far."""
+    best_epoch: int
+    """The epoch (from 1) that reached it; 0: none."""
+    finished: bool
+    """Whether nothing is left to do."""
+    records: tuple[Mapping[str, Any], ...]
+    """One line of log.jsonl per epoch."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What is kept."""
+
+    progress: Progress
+    """Where the training is."""
+    state: Mapping[str, Array]
+    """Of the learner."""
+    best: Mapping[str, Array]
+    """Its result at the best epoch; empty before a validated one."""
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoint of one run."""
+
+    directory: Path
+    """Of the run."""
+    fingerprint: str
+    """Of data and recipe: another one's checkpoint is refused."""
+
+    def save(self, kept: Checkpoint) -> None:
+        """Replace the checkpoint."""
+        name = f"checkpoint-{kept.progress.stage}-{kept.progress.epoch}.npz"
+        arrays = {f"state/{key}": value for key, value in kept.state.items()}
+        arrays |= {f"best/{key}": value for key, value in kept.best.items()}
+        replace(self.directory / name, lambda file: np.savez(file, allow_pickle=False, **arrays))
+        document = {"fingerprint": self.fingerprint, "arrays": name, **asdict(kept.progress)}
+        replace(self.directory / FILE, lambda file: file.write(json.dumps(document).encode()))
+        for old in self.directory.glob("checkpoint-*"):
+            if old.name != name:
+                old.unlink()
+
+    def load(self) -> Checkpoint | None:
+        """The checkpoint, None if there is none yet; RunError if it is damaged or of other data or another recipe."""
+        path = self.directory / FILE
+        if not path.is_file():
+            return None
+        try:
+            document = json.loads(path.read_text())
+            fingerprint, name = document.pop("fingerprint"), document.pop("arrays")
+            progress = Progress(**{**document, "records": tuple(document["records"])})
+            with np.load(self.directory / name, allow_pickle=False) as stored:
+                arrays = {key: stored[key] for key in stored.files}
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise RunError(f"{path} is damaged ({error}); remove the run directory and train again") from error
+        if fingerprint != self.fingerprint:
+            raise RunError(
+                f"{self.directory} holds a checkpoint of other data or another recipe; resume with the same ones, or "
+                "name another --run"
+            )
+        state, best = ({k[len(p) :]: v for k, v in arrays.items() if k.startswith(p)} for p in ("state/", "best/"))
+        return Checkpoint(progress, state, best)
+
+
+def replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Replace a file durably and at once: temporary name, fsync, rename, fsync of the directory."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    with temporary.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,80 @@
+"""What a person sees of a training: a bar with ETA, loss and score on a terminal, one line per epoch elsewhere.
+
+All of it goes to stderr; stdout is for results.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from training.interactions import LoadReport
+from training.items import ItemsReport
+from training.models.learner import Stage
+
+
+class TrainingBar:
+    """A monitor of one training. The total is the most that can be run: validation may end it earlier."""
+
+    def __init__(self, console: Console, progress: Progress, task: TaskID) -> None:
+        """Made by `training_bar`."""
+        self._console, self._progress, self._task = console, progress, task
+        self._what, self._steps, self._score = "", 0, ""
+
+    def epoch(self, stage: Stage, number: int, n_steps: int) -> None:
+        """Show which epoch runs; the ETA is that of the stage."""
+        self._what = f"{stage.name}, epoch {number} of at most {stage.epochs}"
+        self._progress.update(
+            self._task, total=stage.epochs * n_steps, completed=(number - 1) * n_steps, description=self._what
+        )
+
+    def step(self, loss: float) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, advance=1, loss=f"loss {loss:.3e}{self._score}")
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """Keep the validation score in sight."""
+        score = record.get("score")
+        self._score = "" if score is None else f"  nDCG@100 {score:.4f}"
+        if not self._console.is_terminal:
+            line = f"{self._what}: loss {record['loss']:.3e}{self._score}  ({record['seconds']:.1f} s)"
+            self._console.print(line, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def training_bar() -> Iterator[TrainingBar]:
+    """A monitor on stderr."""
+    console = Console(stderr=True)
+    text = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = (*text, TextColumn("{task.fields[loss]}"))
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        yield TrainingBar(console, progress, progress.add_task("choosing the first positions", total=None, loss=""))
+
+
+def print_report(console: Console, loaded: LoadReport, described: ItemsReport | None) -> None:
+    """What the loader read and dropped."""
+    table = Table("", "rows", "users", "items", title=loaded.file)
+    table.add_row("read", f"{loaded.rows:,}", "", "")
+    for each in loaded.dropped:
+        table.add_row(f"dropped: {each.reason}", f"{each.rows:,}", f"{each.users:,}", f"{each.items:,}")
+    table.add_row("left", f"{loaded.interactions:,}", f"{loaded.users:,}", f"{loaded.items:,}", style="bold")
+    console.print(table)
+    if described is not None:
+        text = f"{described.file}: {described.used:,} items described, {described.without:,} without properties"
+        console.print(
+            f"{text}, {described.unknown:,} rows of items that nobody interacted with", highlight=False, soft_wrap=True
+        )
+
+
+def print_metrics(console: Console, title: str, metrics: Mapping[str, float]) -> None:
+    """Means with their standard errors over users."""
+    table = Table("metric", "mean", "standard error", title=title)
+    for name, value in metrics.items():
+        if f"{name}_se" in metrics:
+            table.add_row(name, f"{value:.4f}", f"{metrics[f'{name}_se']:.4f}")
+        elif name.startswith("coverage"):
+            table.add_row(name, f"{value:.4f}", "")
+    console.print(table)

@@ -1,0 +1,111 @@
+"""One recipe on one split: fitted to the training users, tuned on the validation users, blind to the test users."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+
+from index.types import Float32
+from training import evaluate
+from training.checkpoint import Checkpoints, Progress
+from training.errors import RecipeError, TrainingError
+from training.evaluate import MAIN, Evaluation, Retriever
+from training.models import compressed_elsa, elsa, popularity
+from training.models.learner import Fitted, Learner, Optimiser
+from training.recipe import Recipe, Training
+from training.split import Question, Split
+from training.trainer import Monitor, Schedule, train
+
+
+@dataclass(frozen=True)
+class Job:
+    """What came out."""
+
+    model: Fitted
+    """The fitted model."""
+    shrinkage: float
+    """The chosen lambda of the item scale c / (c + lambda)."""
+    item_scale: Float32 | None
+    """The item scale, (n_items,); None for lambda = 0."""
+    validation: Evaluation
+    """On the users that chose epoch and lambda: optimistic by that choice."""
+    progress: Progress | None
+    """How the training went; None for a model without steps."""
+    seconds: float
+    """Wall time of the fit with its validation, in this process."""
+
+    def retriever(self) -> Retriever:
+        """Answer with the chosen item scale."""
+        return self.model.retriever(self.item_scale)
+
+
+def run(
+    recipe: Recipe,
+    histories: csr_array,
+    split: Split,
+    *,
+    device: str = "cpu",
+    checkpoints: Checkpoints | None = None,
+    monitor: Monitor | None = None,
+) -> Job:
+    """Fit a recipe to the binary `histories` (n_users, n_items) of the split's training users."""
+    started = time.perf_counter()
+    n_items = histories.shape[1]
+    known = histories[split.train]
+    asked = evaluate.ask(histories, split.validation, recipe.evaluation.folds, recipe.training.seed)
+    settings = recipe.training
+    if not isinstance(settings, Training):
+        model: Fitted = popularity.fit(known)
+        validation = evaluate.evaluate(model.retriever(None), asked, n_items)
+        return Job(model, 0.0, None, validation, None, time.perf_counter() - started)
+    learner = _learner(recipe, settings, known, device)
+    schedule = Schedule(settings.seed, settings.batch_size, settings.patience)
+
+    def validate(fitted: Fitted) -> float:
+        return evaluate.evaluate(fitted.retriever(None), asked, n_items).mean(MAIN)
+
+    trained = train(learner, known, schedule, validate, checkpoints=checkpoints, monitor=monitor)
+    model = learner.fitted(trained.result)
+    counts = np.bincount(known.indices, minlength=n_items).astype(np.float32)
+    shrinkage, validation = _shrink(model, counts, recipe.output.shrinkage, asked)
+    seconds = time.perf_counter() - started
+    return Job(model, shrinkage, item_scale(counts, shrinkage), validation, trained.progress, seconds)
+
+
+def item_scale(counts: Float32, shrinkage: float) -> Float32 | None:
+    """The factor c / (c + lambda): items that few users have are trusted less; None where lambda is 0."""
+    return None if shrinkage == 0 else (counts / (counts + np.float32(shrinkage))).astype(np.float32)
+
+
+def device_of(name: str) -> str:
+    """Resolve "auto" to cuda where there is one, else cpu; TrainingError if cuda is asked for and absent."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise RecipeError(f"device {name!r} is not one of auto, cpu, cuda")
+    present = torch.cuda.is_available()
+    if name == "cuda" and not present:
+        raise TrainingError("torch sees no CUDA device; use --device cpu, or install torch with CUDA")
+    return "cuda" if name != "cpu" and present else "cpu"
+
+
+def _learner(recipe: Recipe, settings: Training, known: csr_array, device: str) -> Learner:
+    optimiser = Optimiser(settings.learning_rate, settings.epsilon)
+    how = {"epochs": settings.epochs, "seed": settings.seed}
+    if isinstance(recipe.model, elsa.Settings):
+        return elsa.Elsa(known, recipe.model, optimiser, **how, device=device)
+    if isinstance(recipe.model, compressed_elsa.Settings):
+        return compressed_elsa.CompressedElsa(known, recipe.model, optimiser, **how, device=device)
+    raise TypeError(f"{recipe.model_name} is not learnt by steps")
+
+
+def _shrink(
+    model: Fitted, counts: Float32, candidates: Sequence[float], asked: Sequence[Question]
+) -> tuple[float, Evaluation]:
+    """The lambda with the best validation score (of equal ones the first), and what it reaches."""
+    judged = [
+        (shrinkage, evaluate.evaluate(model.retriever(item_scale(counts, shrinkage)), asked, len(counts)))
+        for shrinkage in candidates
+    ]
+    return max(judged, key=lambda each: each[1].mean(MAIN))

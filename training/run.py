@@ -1,0 +1,178 @@
+"""Run directories: one execution of a recipe, with everything that came out of it.
+
+    recipe.toml          the resolved recipe          checkpoint.json, checkpoint-*.npz   where the training is
+    log.jsonl            one JSON object per epoch    items/items.jsonl                   properties, row-aligned
+    embeddings/          what `publish` reads         popularity.npy                      users per item, float32
+    metrics.json         the whole story in figures
+
+metrics.json is written last: a directory that has it is a complete run.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from index.embeddings import SparseItemEmbeddings
+from index.types import Float32
+from training import checkpoint, items, job, recipe, split
+from training.checkpoint import Checkpoints
+from training.errors import RunError
+from training.interactions import Interactions, LoadReport
+from training.items import ItemsReport, Properties
+from training.models.learner import Stage
+from training.recipe import Recipe
+from training.trainer import Monitor
+
+METRICS = "metrics.json"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a run works on."""
+
+    interactions: Interactions
+    """All of them, cleaned."""
+    loaded: LoadReport
+    """How they were cleaned."""
+    properties: Sequence[Properties]
+    """Of the items, row-aligned (n_items,)."""
+    described: ItemsReport | None
+    """How well the items are described; None without a file of items."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `publish` needs of a complete run."""
+
+    embeddings: SparseItemEmbeddings
+    """The artifact."""
+    properties: Sequence[Properties]
+    """Row-aligned (n_items,)."""
+    popularity: Float32
+    """Users per item (n_items,)."""
+
+
+def fit(
+    directory: Path, chosen: Recipe, material: Material, *, device: str, monitor: Monitor, resume: bool = False
+) -> dict[str, Any]:
+    """Train on all users but a small validation share; write the run directory; return what metrics.json holds.
+
+    resume: go on from a checkpoint, or return the metrics of a run that is complete; begin if there is neither.
+    Raises RunError if the directory holds something else.
+    """
+    data = material.interactions
+    fingerprint = _fingerprint(chosen, data)
+    _prepare(directory, chosen, resume=resume)
+    checkpoints = Checkpoints(directory, fingerprint)
+    kept = checkpoints.load()
+    if kept is not None and (directory / METRICS).is_file():
+        complete: dict[str, Any] = _read_json(directory / METRICS)
+        return complete
+    (directory / "log.jsonl").write_text(
+        "".join(json.dumps(each) + "\n" for each in (kept.progress.records if kept else ()))
+    )
+    divided = split.holdout(len(data.users), chosen.training.seed, share=chosen.evaluation.validation_share)
+    done = job.run(
+        chosen,
+        data.matrix(),
+        divided,
+        device=device,
+        checkpoints=checkpoints,
+        monitor=_Logging(directory / "log.jsonl", monitor),
+    )
+    metrics = _metrics(chosen, material, divided, done, device)
+    _write(directory, material, done, metrics, fingerprint)
+    return metrics
+
+
+def load(directory: Path) -> Run:
+    """Read a complete run with embeddings. Raises RunError naming what is missing."""
+    if not (directory / METRICS).is_file():
+        raise RunError(f"{directory} is not a complete run (it has no {METRICS}); run sparrow-train fit first")
+    if not (directory / "embeddings").is_dir():
+        kind = _read_json(directory / METRICS)["recipe"]["model_name"]
+        raise RunError(f"{directory} is a run of {kind}, which has nothing to publish; fit compressed-elsa")
+    popularity = np.load(directory / "popularity.npy", allow_pickle=False)
+    embeddings = SparseItemEmbeddings.load(directory / "embeddings")
+    return Run(embeddings, items.reload(directory / "items" / "items.jsonl"), popularity)
+
+
+@dataclass(frozen=True)
+class _Logging:
+    """A monitor that also appends to log.jsonl."""
+
+    path: Path
+    inner: Monitor
+
+    def epoch(self, stage: Stage, number: int, n_steps: int) -> None:
+        self.inner.epoch(stage, number, n_steps)
+
+    def step(self, loss: float) -> None:
+        self.inner.step(loss)
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        self.inner.record(record)
+
+
+def _prepare(directory: Path, chosen: Recipe, *, resume: bool) -> None:
+    if directory.is_dir() and any(directory.iterdir()) and not resume:
+        raise RunError(f"{directory} is not empty; go on there with --resume, or name another --run")
+    directory.mkdir(parents=True, exist_ok=True)
+    if not (directory / checkpoint.FILE).is_file():
+        checkpoint.replace(directory / "recipe.toml", lambda file: file.write(recipe.resolved(chosen).encode()))
+
+
+def _fingerprint(chosen: Recipe, data: Interactions) -> str:
+    """Of everything that decides the result: the resolved recipe and the pairs of ids."""
+    hashed = hashlib.sha256(recipe.resolved(chosen).encode())
+    for part in (data.user, data.item, *(v for w in (data.users, data.items) for v in (w.id_bytes, w.id_starts))):
+        hashed.update(np.ascontiguousarray(part).tobytes())
+    return hashed.hexdigest()
+
+
+def _metrics(chosen: Recipe, material: Material, divided: split.Split, done: job.Job, device: str) -> dict[str, Any]:
+    progress = done.progress
+    return {
+        "recipe": recipe.as_document(chosen),
+        "data": asdict(material.loaded),
+        "items": asdict(material.described) if material.described else None,
+        "split": {"train_users": len(divided.train), "validation_users": len(divided.validation)},
+        "validation": {
+            "note": "measured on the users that chose epoch and shrinkage, so slightly optimistic; see RESULTS.md",
+            **done.validation.summary(),
+        },
+        "chosen": {"epoch": progress.best_epoch if progress else None, "shrinkage": done.shrinkage},
+        "epochs": list(progress.records) if progress else [],
+        "seconds": round(done.seconds, 2),
+        "device": device,
+    }
+
+
+def _write(directory: Path, material: Material, done: job.Job, metrics: Mapping[str, Any], fingerprint: str) -> None:
+    data = material.interactions
+    embeddings = done.model.embeddings(data.items, done.item_scale)
+    if embeddings is not None:
+        names = ("recipe", "data", "split", "validation", "chosen")
+        provenance = {name: metrics[name] for name in names} | {"fingerprint": fingerprint}
+        shutil.rmtree(directory / "embeddings", ignore_errors=True)  # of an export that was cut short
+        replace(embeddings, provenance=provenance).save(directory / "embeddings")
+    (directory / "items").mkdir(exist_ok=True)
+    items.save(directory / "items" / "items.jsonl", material.properties)
+    np.save(directory / "popularity.npy", data.popularity(), allow_pickle=False)
+    document = json.dumps(metrics, indent=2, allow_nan=False).encode() + b"\n"
+    checkpoint.replace(directory / METRICS, lambda file: file.write(document))
+
+
+def _read_json(path: Path) -> Any:  # noqa: ANN401 (any JSON)
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}); remove the run directory and train again") from error
