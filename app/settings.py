@@ -49,9 +49,9 @@ class Settings(BaseSettings):
     """Private folder of this host: the embedded store and the marks of verified snapshots."""
     host: str = "127.0.0.1"
     """Address to listen on."""
-    port: int = Field(8000, ge=1, le=65535)
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
     """Port to listen on."""
-    workers: int = Field(1, ge=1, le=256)
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Server processes."""
     allow_anonymous: bool = False
     """Listen beyond loopback although nobody has to say who they are."""
@@ -59,19 +59,19 @@ class Settings(BaseSettings):
     """User ids that the page offers, separated by commas."""
     event_weights: Annotated[dict[str, float], AfterValidator(_complete_weights)] = EVENT_WEIGHTS
     """Weight by event kind, as a JSON object; kinds left out keep their default."""
-    user_ttl_days: int = Field(180, ge=1, le=3650)
+    user_ttl_days: Annotated[int, Field(ge=1, le=3650)] = 180
     """A user without an event for so long is forgotten."""
-    history_limit: int = Field(200, ge=1, le=10_000)
+    history_limit: Annotated[int, Field(ge=1, le=10_000)] = 200
     """Newest interactions of a user that are scored."""
-    seen_limit: int = Field(10_000, ge=1, le=1_000_000)
+    seen_limit: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     """Newest items of a user that are left out of answers; older ones may come back."""
-    hidden_limit: int = Field(10_000, ge=1, le=1_000_000)
+    hidden_limit: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     """Newest disliked or hidden items of a user that never come back."""
-    max_body_bytes: int = Field(2 * 2**20, ge=1024)
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 2 * 2**20
     """Largest request body."""
-    store_timeout_ms: int = Field(500, ge=1, le=60_000)
+    store_timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = 500
     """Longest wait for the user store before an answer is made without it."""
-    poll_seconds: float = Field(1.0, gt=0, le=3600)
+    poll_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
     """How often CURRENT is looked at."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """debug also logs every request."""

@@ -1,0 +1,114 @@
+"""sparrow-serve: the HTTP service and, where there is no Redis, a private store for it."""
+
+import http.client
+import logging.config
+import os
+import signal
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from pydantic import ValidationError
+from typer.models import OptionInfo
+
+from app.seeding import Api, SeedingError, read_events, seed
+from app.server import ServerError, await_status, is_loopback, listen, log_config, reachable, serve
+from app.settings import Settings
+from app.store.binary import NoBinary
+from app.store.embedded import EmbeddedStore
+from app.store.process import EmbeddedStoreError
+from index.cli import main_for
+
+cli = typer.Typer(add_completion=False, help="Serve recommendations, homepages and the page that shows them.")
+
+DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
+
+
+def _option(name: str, text: str) -> OptionInfo:
+    option: OptionInfo = typer.Option(f"--{name}", envvar=f"SPARROW_{name.upper()}", help=text)
+    return option
+
+
+@cli.command()
+def run(
+    host: Annotated[str, _option("host", "Address to listen on.")] = DEFAULTS["host"],
+    port: Annotated[int, _option("port", "Port to listen on.")] = DEFAULTS["port"],
+    workers: Annotated[int, _option("workers", "Server processes.")] = DEFAULTS["workers"],
+    snapshots: Annotated[Path, _option("snapshots", "Folder that is published into.")] = DEFAULTS["snapshots"],
+    data: Annotated[Path, _option("data", "Private folder of the embedded store.")] = DEFAULTS["data"],
+    events: Annotated[
+        Path | None,
+        typer.Option(help="JSONL of events to post once the server is ready, but for users who have state already."),
+    ] = None,
+) -> None:
+    """Serve until Ctrl-C or SIGTERM.
+
+    All settings are environment variables, see app/README.md. Without SPARROW_REDIS_URL a private, durable
+    redis-server is started in the data folder.
+    """
+    given = {"host": host, "port": port, "workers": workers, "snapshots": snapshots, "data": data}
+    # The environment is what workers see of the settings.
+    os.environ.update({f"SPARROW_{name.upper()}": str(value) for name, value in given.items()})
+    settings = _settings()
+    logging.config.dictConfig(log_config(settings.log_level))
+    if not is_loopback(settings.host) and not settings.allow_anonymous:
+        raise ServerError(
+            f"{settings.host} can be reached from other machines, and this version asks nobody who they are: anyone "
+            "could read and change what is stored about users. Set SPARROW_ALLOW_ANONYMOUS=true to allow that"
+        )
+    by_user = None if events is None else read_events(events)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+    with ExitStack() as stack:
+        listening = stack.enter_context(listen(settings.host, settings.port))
+        if settings.redis_url is None:
+            os.environ["SPARROW_REDIS_URL"] = stack.enter_context(EmbeddedStore(settings.data)).url
+        # Left first: from here on a second signal must not stop the stopping.
+        stack.callback(_ignore_signals)
+        api = reachable(settings.host, settings.port)
+        threading.Thread(target=_greet, args=(api, by_user), daemon=True, name="greeting").start()
+        serve(settings, listening)
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"][:1]).upper() or "settings"
+        raise typer.BadParameter(f"SPARROW_{name}: {first['msg']}") from error
+
+
+def _leave(_number: int, _frame: object) -> NoReturn:
+    """End in order: the workers have finished when this runs, what is left is to leave the store."""
+    raise SystemExit(0)
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _greet(api: Api, by_user: dict[str, list[dict[str, Any]]] | None) -> None:
+    """Say where the page is, once it is; before that, post the events."""
+    host = f"[{api.host}]" if ":" in api.host else api.host
+    address = f"http://{host}:{api.port}"
+    await_status(api, "/livez")
+    if not await_status(api, "/readyz", 3.0):
+        typer.echo(f"Listening on {address}, but nothing is published yet: run sparrow-train publish")
+        await_status(api, "/readyz")
+    if by_user is not None:
+        try:
+            n_new = seed(api, by_user)
+            typer.echo(f"Posted the events of {n_new} users; {len(by_user) - n_new} have state already")
+        except (SeedingError, OSError, http.client.HTTPException) as error:
+            typer.echo(f"Error: the events were not posted: {error}", err=True)
+    typer.echo(f"Sparrow is ready: {address}")
+
+
+main = main_for(cli, ServerError, SeedingError, EmbeddedStoreError, NoBinary)
+
+if __name__ == "__main__":
+    main()

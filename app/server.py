@@ -1,0 +1,131 @@
+"""The processes of sparrow-serve: a listening socket, and workers behind it."""
+
+import http.client
+import ipaddress
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from uvicorn import Config, Server
+from uvicorn.supervisors import Multiprocess
+
+from app.main import create_app
+from app.seeding import Api
+from app.settings import Settings
+
+GRACE_SECONDS = 10
+"""For requests that run when the server is told to stop."""
+
+
+class ServerError(Exception):
+    """The server cannot start; the message says why and what to do."""
+
+
+def create_worker() -> FastAPI:
+    """The application of one process, with the settings of its environment."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        # A parent that is killed can stop nobody: orphans would keep the port.
+        threading.Thread(target=_end_after, args=(parent.join,), daemon=True, name="parent-watch").start()
+    return create_app(Settings())
+
+
+def _end_after(wait: Callable[[], None]) -> None:
+    wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; ServerError where the address is taken or is not this machine's."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ServerError(
+            f"cannot listen on {host}, port {port}: {os.strerror(error.errno or 0)}; choose another --port"
+        ) from error
+
+
+def reachable(host: str, port: int) -> Api:
+    """Where this machine reaches a server that listens on `host`."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (read, not bound to)
+    return Api(everywhere.get(host, host), port)
+
+
+def serve(settings: Settings, listening: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM, and finish what runs then; ServerError where the application does not start."""
+    config = Config(
+        "app.server:create_worker",
+        factory=True,
+        workers=settings.workers,
+        log_config=log_config(settings.log_level),
+        access_log=False,
+        server_header=False,
+        ws="none",
+        lifespan="on",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    if settings.workers == 1:
+        server = Server(config)
+        server.run(sockets=[listening])
+        failed = not server.started
+    else:
+        with _shared_metrics():
+            workers = Multiprocess(config, sockets=[listening])
+            workers.run()
+        failed = any(process.exitcode not in (0, -signal.SIGTERM) for process in workers.processes)
+    if failed:
+        raise ServerError("the application did not start or stop in order; the lines above say why")
+
+
+@contextmanager
+def _shared_metrics() -> Iterator[None]:
+    """A folder through which workers add up their metrics; prometheus_client reads its name when it is imported."""
+    folder = tempfile.mkdtemp(prefix="sparrow-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def await_status(api: Api, path: str, seconds: float | None = None) -> bool:
+    """Ask until the answer is 200: True. False where it is not within the time given."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while deadline is None or time.monotonic() < deadline:
+        try:
+            if api.request("GET", path)[0] == 200:
+                return True
+        except (OSError, http.client.HTTPException):
+            pass  # not yet
+        time.sleep(0.1)
+    return False
+
+
+def log_config(level: str) -> dict[str, Any]:
+    """JSON lines on stderr. Of uvicorn only what went wrong."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "app.telemetry.JSONFormatter"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
+        "loggers": {"app": {"level": level.upper()}, "uvicorn": {"level": "WARNING"}},
+    }
