@@ -12,7 +12,7 @@ export function openItem(item, reader, act) {
   const words = describe(item);
   const properties = item.properties || {};
   const done = (verb) => () => (close(), act[verb](item, null));
-  const near = el("ul", { class: "grid" });
+  const near = el("ul", { class: "grid", role: "list" });
   show(words.title,
     el("div", { class: "item" }, cover(item), el("div", { class: "item-words" },
       words.series ? el("p", { class: "item-series", text: words.series }) : null,
@@ -20,9 +20,9 @@ export function openItem(item, reader, act) {
       el("p", { class: "item-by", text: [words.by, words.year].filter(Boolean).join(" · ") }),
       el("div", { class: "item-do" },
         el("button", { type: "button", class: "solid", click: done("like") }, icon("like"), el("span", { text: "Like" })),
-        el("button", { type: "button", class: "quiet", click: done("hide") }, icon("hide"), el("span", { text: "Hide" }))),
-      facts(item.item_id, properties))),
+        el("button", { type: "button", class: "quiet", click: done("hide") }, icon("hide"), el("span", { text: "Hide" }))))),
     properties.description ? el("p", { class: "item-text", text: String(properties.description).replace(/^"|"$/g, "") }) : null,
+    facts(item.item_id, properties),
     section("More like this", near));
   fill(near, api.similar(item.item_id, reader), act);
 }
@@ -30,7 +30,7 @@ export function openItem(item, reader, act) {
 /** One segment: its title, what it is about, its items for this reader. */
 export function openSegment(segment, reader, act) {
   const terms = el("p", { class: "terms" });
-  const list = el("ul", { class: "grid" });
+  const list = el("ul", { class: "grid", role: "list" });
   show(segment.title,
     el("p", { class: "item-series", text: "Segment" }),
     el("h2", { text: segment.title }),
@@ -44,8 +44,8 @@ export function openSegment(segment, reader, act) {
 
 function facts(itemId, properties) {
   const entries = Object.entries(properties).filter(([key, value]) => !SHOWN_ELSEWHERE.has(key) && value !== null && typeof value !== "object");
-  return el("dl", { class: "facts" }, ...[...entries, ["item id", itemId]].flatMap(([key, value]) =>
-    [el("dt", { text: key.replaceAll("_", " ") }), el("dd", { text: typeof value === "number" ? value.toLocaleString("en") : String(value) })]));
+  return el("dl", { class: "facts" }, ...[...entries, ["item id", itemId]].map(([key, value]) =>
+    el("div", {}, el("dt", { text: key.replaceAll("_", " ") }), el("dd", { text: typeof value === "number" ? value.toLocaleString("en") : String(value) }))));
 }
 
 function section(title, ...children) {

@@ -23,12 +23,14 @@ async function start() {
   if (known) pick(known, false); // ask for the rows at once; the list of examples arrives meanwhile
   try {
     const about = await api.info();
-    state.examples = about.example_users || [];
+    state.examples = about.example_users;
     if (about.index) panels.showSize(about.index.n_items, about.index.n_segments);
+    // Whom the browser remembers may be gone by now; whom the address names is taken as it is.
+    if (!asked && ![...state.examples, you].includes(known)) pick(state.examples[0] || you, false);
   } catch (problem) {
-    if (problem.status !== 503) panels.banner("info", problem.message, { tone: "bad" });
+    panels.banner("info", problem.message, { tone: "bad" });
+    if (!known) pick(you, false);
   }
-  if (!known) pick(state.examples[0] || you, false);
   panels.fillPicker(state.examples, you, state.reader);
   document.getElementById("reader").addEventListener("change", (event) => pick(event.target.value));
   addEventListener("popstate", () => pick(new URLSearchParams(location.search).get("reader") || state.examples[0] || you, false));
@@ -98,7 +100,7 @@ async function refresh() {
   panels.banner("info", "");
   showUser(user);
   showPage(page.value);
-  panels.showSegments(segments.status === "fulfilled" ? segments.value.segments : [], openSegment);
+  panels.showSegments(segments.status === "fulfilled" ? segments.value.segments : [], !isFallback(page.value), openSegment);
   return true;
 }
 
@@ -119,12 +121,15 @@ function showPage(page) {
   panels.showBadge(page.index_version, page.took_ms);
   if (state.version && state.version !== page.index_version) panels.toast("New index picked up.");
   state.version = page.index_version;
-  const fallback = page.warnings.some((warning) => NATURAL.has(warning.code));
   const trouble = page.warnings.filter((warning) => page.degraded || !NATURAL.has(warning.code));
   panels.banner("degraded", trouble.map((warning) => sentence(warning.message)).join(" ")
     || (page.degraded ? "Something behind the server is away: the rows are less personal for now." : ""), { retry: page.degraded ? refresh : null });
-  panels.showLine(fallback ? "Nothing is known yet, so these are everyone’s favourites. A few likes change that."
+  panels.showLine(isFallback(page) ? "Nothing is known yet, so these are everyone’s favourites. A few likes change that."
     : "Every row is found by the model. Like or hide something, and the page changes at once.");
+}
+
+function isFallback(answer) {
+  return answer.warnings.some((warning) => NATURAL.has(warning.code));
 }
 
 function showUser(user) {

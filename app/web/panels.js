@@ -62,7 +62,7 @@ export function showHistory(user, isYou, startOver, open) {
     el("p", { text: historyLine(user) }),
     isYou && user.n_seen + user.n_hidden > 0 ? el("button", { type: "button", class: "quiet", text: "Start over", click: startOver }) : null);
   const strip = shown.length
-    ? el("ul", { class: "strip", "aria-label": "Newest first" }, ...shown.map((entry) => el("li", {}, bead(entry, open))),
+    ? el("ul", { class: "strip", role: "list", "aria-label": "Newest first" }, ...shown.map((entry) => el("li", {}, bead(entry, open))),
       more > 0 ? el("li", { class: "more", text: `and ${more} more` }) : null)
     : el("p", { class: "nothing" }, icon("like"), el("span", { text: "Nothing here yet. Search for something you love, or like a few things below: the rows follow at once." }));
   const old = root.querySelector(".strip");
@@ -89,8 +89,9 @@ function bead(entry, open) {
       el("span", { class: "bead-by", text: (!unwanted && (words.by || words.year)) || DONE[entry.kind] || entry.kind })));
 }
 
-/** The panel of active segments: a bar each, as long as its score beside the strongest. */
-export function showSegments(segments, open) {
+/** The panel of active segments: a bar each, as long as its score beside the strongest. `personal` false: everybody's. */
+export function showSegments(segments, personal, open) {
+  $("segments-line").textContent = personal ? "What the model sees in this reader, strongest first." : "What most readers are drawn to.";
   const strongest = Math.max(...segments.map((segment) => segment.score), 1e-9);
   $("segments").replaceChildren(...segments.map((segment) => {
     const bar = el("span", { class: "bar" });

@@ -166,7 +166,7 @@ function newShelf(row, number) {
   const id = `shelf-${number}-${Math.random().toString(36).slice(2, 8)}`;
   const title = el("h2", { id });
   const reason = el("p", { class: "reason" });
-  const track = el("ul", { class: "track", "aria-labelledby": id });
+  const track = el("ul", { class: "track", role: "list", "aria-labelledby": id });
   const back = iconButton("left", "Scroll back", { tabindex: "-1", click: () => turn(track, -1) });
   const on = iconButton("right", "Scroll on", { tabindex: "-1", click: () => turn(track, 1) });
   const update = () => {

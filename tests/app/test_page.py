@@ -1,0 +1,598 @@
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Route, expect, sync_playwright
+
+from index import builder, publication
+from index.embeddings import SparseItemEmbeddings, SparseRows
+from index.segments import CarriedIds, FoundSegment, assemble
+from index.types import JSON
+from index.vocabulary import Vocabulary
+
+CHROMIUM = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+DESKTOP = {"width": 1280, "height": 900}
+BIN = Path(sys.executable).parent
+SHELVES = ("Dragons", "Detectives", "Starships", "Kitchens", "Gardens", "Battles", "Romances", "Mountains")
+PER_SHELF = 40
+N_STYLES = 13
+READERS = {"anna": ("dra-0", "dra-5", "sta-1", "kit-2"), "ben": ("bat-3", "rom-4", "mou-5", "gar-6")}
+HOSTILE = "<img src=x onerror=alert(1)>"
+PIXEL = bytes.fromhex("47494638396102000200800000ff0000ffffff2c00000000020002000002028451003b")  # a GIF of 2 x 2
+
+
+# --- a planted catalogue, a store, a server, a browser ----------------------------------------------------------------
+
+
+def item_ids() -> list[str]:
+    return [f"{shelf[:3].lower()}-{n}" for shelf in SHELVES for n in range(PER_SHELF)]
+
+
+def properties() -> list[dict[str, JSON]]:
+    """Titles as books have them, one hostile; pictures of which only those of shelf Dragons can be loaded."""
+    found: list[dict[str, JSON]] = []
+    for shelf in SHELVES:
+        host = "pictures.example" if shelf == "Dragons" else "gone.example"
+        for n in range(PER_SHELF):
+            title = f"{HOSTILE} of {shelf}" if n == 7 else f"{shelf} and Plan {n} (The {shelf} Cycle)"
+            found.append(
+                {
+                    "title": title,
+                    "authors": f"Ada {shelf}",
+                    "year": 1950 + n,
+                    "image_url": f"https://{host}/{shelf}-{n}.gif",
+                }
+            )
+    return found
+
+
+def embeddings() -> SparseItemEmbeddings:
+    """Each item: its shelf's dimension, and one of a few styles that cross the shelves."""
+    shelf, n = np.divmod(np.arange(len(SHELVES) * PER_SHELF), PER_SHELF)
+    dims = np.stack([shelf, len(SHELVES) + n % N_STYLES], axis=1).astype(np.uint16)
+    values = np.tile(np.array([0.8, 0.6], np.float32), (len(dims), 1))
+    n_dims = len(SHELVES) + N_STYLES
+    decoder = SparseRows(np.arange(0, dims.size + 1, 2, dtype=np.int64), dims.ravel(), values.ravel(), n_dims)
+    return SparseItemEmbeddings(
+        Vocabulary.build(item_ids()), decoder, None, "tied", None, "latents", {"model": "planted"}
+    )
+
+
+def publish(root: Path, more_popular: float) -> str:
+    """A snapshot whose segments are the shelves; `more_popular` makes its content, and so its version, another."""
+    planted = embeddings()
+    found = []
+    for number in range(len(SHELVES)):
+        centroid = np.zeros(planted.n_dims, np.float32)
+        centroid[number] = 1
+        items = np.arange(number * PER_SHELF, (number + 1) * PER_SHELF, dtype=np.int32)
+        found.append(FoundSegment(((number, 1),), items, np.full(PER_SHELF, 0.8, np.float32), centroid))
+    carried = CarriedIds(tuple(f"s{number}" for number in range(len(SHELVES))), frozenset())
+    segments = assemble(
+        found,
+        carried,
+        [f"All about {shelf}" for shelf in SHELVES],
+        [[shelf.lower(), "plan"] for shelf in SHELVES],
+        planted.n_dims,
+    )
+    popularity = np.arange(planted.n_items, 0, -1, dtype=np.float32) + np.float32(more_popular)
+    version = builder.build(root, embeddings=planted, properties=properties(), popularity=popularity, segments=segments)
+    assert publication.publish(root, version)
+    return version
+
+
+class Store:
+    """A redis-server of its own that can be taken away and brought back."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = folder / "redis.sock"
+        self.line = [
+            "redis-server",
+            "--port",
+            "0",
+            "--unixsocket",
+            str(self.socket),
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+            "--dir",
+            str(folder),
+        ]
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.line, stdout=subprocess.DEVNULL)
+        wait_until(lambda: answers(self.socket), "redis-server did not start")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=10)
+
+
+def answers(address: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(address))
+            probe.sendall(b"PING\r\n")
+            return probe.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+def wait_until(ready: Callable[[], bool], complaint: str) -> None:
+    for _ in range(300):
+        if ready():
+            return
+        time.sleep(0.05)
+    pytest.fail(complaint)
+
+
+@contextmanager
+def serving(folder: Path, store: Store) -> Iterator[str]:
+    """A real server over folder/snapshots; its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = os.environ | {
+        "SPARROW_REDIS_URL": f"unix://{store.socket}",
+        "SPARROW_EXAMPLE_USERS": ",".join(READERS),
+    }
+    line = [str(BIN / "sparrow-serve"), "--port", str(port)]
+    line += ["--snapshots", str(folder / "snapshots"), "--data", str(folder / "data")]
+    address = f"http://127.0.0.1:{port}"
+    with (
+        (folder / "server.log").open("w") as log,
+        subprocess.Popen(line, stdout=log, stderr=log, env=environment) as process,
+    ):
+        try:
+            wait_until(lambda: alive(address), "sparrow-serve did not start")
+            yield address
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=15)
+
+
+def alive(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/livez").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Store]:
+    # A socket's path must be short: pytest's folders are not.
+    with tempfile.TemporaryDirectory(prefix="sparrow-page-") as folder:
+        store = Store(Path(folder))
+        yield store
+        store.stop()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory, store: Store) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("page")
+    publish(folder / "snapshots", 0)
+    with serving(folder, store) as address:
+        wait_until(lambda: httpx.get(f"{address}/readyz").status_code == 200, "the server did not become ready")
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    assert chromium, "the tests of the page need Chromium: install the package 'chromium'"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the console said that it should not have said."""
+    return []
+
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def tab(browser: Browser, complaints: list[str]) -> Iterator[Open]:
+    """Opens pages, each in a context of its own; afterwards their consoles may hold no error."""
+    contexts: list[BrowserContext] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        # What the test keeps from being loaded is the test's doing.
+        if message.type in ("error", "warning") and ".example/" not in message.location.get("url", ""):
+            complaints.append(message.text)
+
+    def open_page(url: str, **options: Any) -> Page:
+        context = browser.new_context(**{"viewport": DESKTOP, "reduced_motion": "reduce"} | options)
+        contexts.append(context)
+        context.set_default_timeout(8000)
+        context.route(re.compile(r"https://.*\.example/"), picture)
+        page = context.new_page()
+        page.on("console", listen)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def picture(route: Route) -> None:
+    if "pictures.example" in route.request.url:
+        route.fulfill(body=PIXEL, content_type="image/gif")
+    else:
+        route.abort()
+
+
+@pytest.fixture
+def reader(address: str) -> Iterator[Callable[[str], str]]:
+    """The address of the page of an example reader, whose history is as new afterwards."""
+    used: list[str] = []
+
+    def as_new(name: str) -> str:
+        httpx.delete(f"{address}/v1/users/{name}")
+        events = [{"user_id": name, "item_id": item, "kind": "like"} for item in READERS[name]]
+        assert httpx.post(f"{address}/v1/events", json={"events": events}).status_code == 202
+        used.append(name)
+        return f"{address}/?reader={name}"
+
+    yield as_new
+    for name in used:
+        httpx.delete(f"{address}/v1/users/{name}")
+
+
+Reader = Callable[[str], str]
+
+
+def cards(page: Page) -> Locator:
+    return page.locator("#shelves .card")
+
+
+def shown(page: Page) -> list[str]:
+    """Item ids on the page, in reading order, once the rows are there."""
+    expect(page.locator("#shelves")).to_have_attribute("aria-busy", "false")
+    cards(page).first.wait_for()
+    found: list[str] = cards(page).evaluate_all("nodes => nodes.map(node => node.dataset.item)")
+    return found
+
+
+def first_title(page: Page) -> str:
+    return cards(page).first.locator(".card-title").inner_text()
+
+
+# --- what a person sees -----------------------------------------------------------------------------------------------
+
+
+def test_a_reader_sees_titled_rows_and_no_item_twice(tab: Open, reader: Reader) -> None:
+    page = tab(reader("anna"))
+    items = shown(page)
+    assert len(items) == len(set(items))
+    assert not set(items) & set(READERS["anna"])
+    titles = page.locator("#shelves .shelf h2").all_inner_texts()
+    assert len(titles) >= 5
+    assert all(titles)
+    assert len(set(titles)) == len(titles)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Homepage of anna")
+    expect(page.locator(".strip .bead-title").first).to_have_text("Kitchens and Plan 2")
+    expect(page.locator("#badge")).to_contain_text("ms")
+
+
+def test_the_first_load_is_few_requests(tab: Open, reader: Reader, address: str) -> None:
+    page = tab("about:blank")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url) if request.resource_type != "image" else None)
+    page.goto(reader("anna"))
+    shown(page)
+    page.wait_for_load_state("networkidle")
+    assert all(url.startswith((address, "data:")) for url in requests)
+    assert len([url for url in requests if url.startswith(address)]) <= 12
+
+
+def test_a_like_changes_the_rows_at_once_and_the_page_does_not_jump(tab: Open, reader: Reader) -> None:
+    page = tab(reader("anna"))
+    before = shown(page)
+    card = page.locator("#shelves .shelf").nth(2).locator(".card").nth(1)
+    card.scroll_into_view_if_needed()
+    item, title = card.get_attribute("data-item"), card.locator(".card-title").inner_text()
+    height = page.evaluate("scrollY")
+    assert height > 0
+    card.get_by_role("button", name=f"Like {title}").click()
+    expect(page.get_by_role("status").filter(has_text=f"Liked {title}. The page has changed.")).to_be_visible()
+    after = shown(page)
+    assert item not in after
+    assert after != [other for other in before if other != item], (
+        "the rows follow the like, they do not only lose an item"
+    )
+    expect(page.locator(".strip .bead-title").first).to_have_text(title)
+    assert page.evaluate("scrollY") == height
+
+
+def test_what_is_hidden_never_comes_back(tab: Open, reader: Reader) -> None:
+    page = tab(reader("ben"))
+    title = first_title(page)
+    item = shown(page)[0]
+    cards(page).first.get_by_role("button", name=f"Hide {title}").click()
+    expect(page.get_by_text(f"Hid {title}. The page has changed.")).to_be_visible()
+    assert item not in shown(page)
+    expect(page.locator(".history")).to_contain_text("1 hidden")
+    page.reload()
+    assert item not in shown(page)
+
+
+def test_a_history_from_nothing_by_keyboard_and_by_click(tab: Open, reader: Reader) -> None:
+    page = tab(reader("anna"))
+    shown(page)
+    page.get_by_label("Reader").select_option(label="You")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your homepage")
+    expect(page.get_by_text("Nothing here yet.")).to_be_visible()
+    popular = shown(page)
+
+    page.keyboard.press("/")
+    page.keyboard.type("starships plan 3")
+    results = page.get_by_role("listbox", name="Search results").get_by_role("option")
+    expect(results.first).to_contain_text("Starships and Plan 3")
+    page.keyboard.press("ArrowDown")
+    expect(results.nth(1)).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(page.locator(".bead")).to_have_count(1)
+    expect(page.locator("#search-results")).to_be_hidden()
+    assert shown(page) != popular
+    expect(page.locator("#shelves .shelf h2").first).to_contain_text("Top picks")
+
+    page.get_by_role("combobox", name="Search").fill("ada gardens")
+    results.nth(2).click()
+    expect(page.locator(".bead")).to_have_count(2)
+    page.reload()
+    expect(page.locator(".bead")).to_have_count(2)
+    expect(page.locator(".bead-by").first).to_have_text("Ada Gardens")
+
+    page.get_by_role("button", name="Start over").click()
+    expect(page.get_by_text("Nothing here yet.")).to_be_visible()
+    assert shown(page) == popular
+
+
+def test_a_search_that_finds_nothing_says_so(tab: Open, reader: Reader) -> None:
+    page = tab(reader("anna"))
+    search = page.get_by_role("combobox", name="Search")
+    search.fill("zzzz")
+    expect(page.get_by_text("Nothing is called “zzzz”.")).to_be_visible()
+    search.press("Escape")
+    expect(page.get_by_text("Nothing is called")).to_be_hidden()
+
+
+def test_the_picker_switches_the_reader_and_back_returns(tab: Open, reader: Reader) -> None:
+    reader("ben")
+    page = tab(reader("anna"))
+    annas = shown(page)
+    page.get_by_label("Reader").select_option(label="Reader ben")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Homepage of ben")
+    expect(page.locator(".strip .bead-title").first).to_have_text("Gardens and Plan 6")
+    assert shown(page) != annas
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Homepage of anna")
+    expect(page.locator(".strip .bead-title").first).to_have_text("Kitchens and Plan 2")
+    assert shown(page) == annas
+
+
+def test_a_cover_is_drawn_where_the_picture_cannot_load(tab: Open, reader: Reader) -> None:
+    page = tab(reader("anna"))
+    shown(page)
+    missing = page.locator(".card[data-item^=kit] .cover").first
+    missing.scroll_into_view_if_needed()
+    expect(missing.locator("img")).to_have_count(0)
+    expect(missing.locator(".cover-title")).to_be_visible()
+    assert missing.locator("svg *").count() > 3
+    loaded = page.locator(".card[data-item^=dra] .cover").first
+    loaded.scroll_into_view_if_needed()
+    expect(loaded).to_have_class(re.compile("pictured"))
+    expect(loaded.locator(".cover-title")).to_be_hidden()
+
+
+def test_covers_of_an_item_look_the_same_and_covers_of_items_differ(tab: Open, reader: Reader) -> None:
+    drawings = []
+    for _ in range(2):
+        page = tab(reader("anna"))
+        shown(page)
+        drawings.append(page.locator("#shelves .cover-art").evaluate_all("nodes => nodes.map(node => node.outerHTML)"))
+    assert drawings[0] == drawings[1]
+    assert len(set(drawings[0])) > 0.9 * len(drawings[0])
+
+
+def test_the_keyboard_alone_moves_opens_likes_and_hides(tab: Open, reader: Reader) -> None:
+    page = tab(reader("anna"))
+    items = shown(page)
+    focused = "document.activeElement.closest('.card')?.dataset.item"
+    page.locator("#shelves .card-open").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(focused) == items[1]
+    page.keyboard.press("ArrowDown")
+    second_row = page.locator("#shelves .shelf").nth(1).locator(".card").nth(1)
+    assert page.evaluate(focused) == second_row.get_attribute("data-item")
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate(focused) == items[1]
+
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading", level=2)).to_be_visible()
+    expect(dialog.locator(".grid .card")).to_have_count(12)
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    assert page.evaluate(focused) == items[1]
+
+    page.keyboard.press("l")
+    expect(page.locator(".bead")).to_have_count(len(READERS["anna"]) + 1)
+    assert items[1] not in shown(page)
+    assert page.evaluate(focused) in shown(page), "the focus stays among the cards"
+    hidden = page.evaluate(focused)
+    page.keyboard.press("h")
+    expect(page.locator(".history")).to_contain_text("1 hidden")
+    assert hidden not in shown(page)
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_attribute("aria-label", re.compile("^Like "))
+
+
+def test_an_active_segment_opens_its_items(tab: Open, reader: Reader) -> None:
+    page = tab(reader("anna"))
+    shown(page)
+    panel = page.get_by_role("complementary", name="Active segments")
+    expect(panel.get_by_role("button").first).to_contain_text("All about Dragons")
+    panel.get_by_role("button").first.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading", name="All about Dragons")).to_be_visible()
+    expect(dialog.get_by_text("dragons", exact=True)).to_be_visible()
+    expect(dialog.locator(".card")).to_have_count(24)
+    liked = dialog.locator(".card").first.get_attribute("data-item") or ""
+    assert liked.startswith("dra-")
+    dialog.locator(".card").first.get_by_role("button", name=re.compile("^Like ")).click()
+    expect(dialog.locator(f".card[data-item={liked}]")).to_have_count(0)
+    expect(dialog.get_by_role("status")).to_contain_text("The page has changed.")
+    dialog.get_by_role("button", name="Close").click()
+    expect(dialog).to_be_hidden()
+    assert liked not in shown(page)
+
+
+def test_markup_in_the_catalogue_is_only_text(tab: Open, address: str) -> None:
+    event = {"user_id": HOSTILE, "item_id": "mou-7", "kind": "like"}
+    assert httpx.post(f"{address}/v1/events", json={"events": [event]}).status_code == 202
+    page = tab(f"{address}/?reader={HOSTILE}")
+    shown(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Homepage of {HOSTILE}")
+    expect(page.locator(".bead-title")).to_have_text(f"{HOSTILE} of Mountains")
+    page.get_by_role("combobox", name="Search").fill("onerror mountains")
+    expect(page.locator(".result-title").first).to_have_text(f"{HOSTILE} of Mountains")
+    assert page.locator("img[src=x]").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_follow_the_system_and_can_be_read(tab: Open, reader: Reader, scheme: str) -> None:
+    page = tab(reader("anna"), color_scheme=scheme)
+    shown(page)
+    ground = luminance(page.locator("html"), "background-color")
+    assert (ground < 0.05) if scheme == "dark" else (ground > 0.85)
+    for selector in ("h1", ".who-line", ".reason", ".card-title", ".card-by", ".segment-score", ".bead-by", "#badge"):
+        text = luminance(page.locator(selector).first, "color")
+        ratio = (max(text, ground) + 0.05) / (min(text, ground) + 0.05)
+        assert ratio >= 4.5, f"{selector} in {scheme} has a contrast of {ratio:.1f}"
+
+
+def luminance(element: Locator, name: str) -> float:
+    """Relative luminance, WCAG 2.2."""
+    value = element.evaluate("(node, name) => getComputedStyle(node).getPropertyValue(name)", name)
+    channels = [int(channel) / 255 for channel in re.findall(r"\d+", value)[:3]]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("width", [360, 390, 768])
+def test_nothing_hangs_over_the_edge_of_a_small_screen(tab: Open, reader: Reader, width: int) -> None:
+    page = tab(reader("anna"), viewport={"width": width, "height": 800}, has_touch=True, is_mobile=True)
+    shown(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    cards(page).first.locator(".card-open").tap()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".grid .card")).to_have_count(12)
+    assert dialog.evaluate("node => node.scrollWidth <= node.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_buttons_on_a_phone_fit_a_thumb(tab: Open, reader: Reader) -> None:
+    page = tab(reader("anna"), viewport={"width": 360, "height": 800}, has_touch=True, is_mobile=True)
+    shown(page)
+    for button in cards(page).first.locator(".card-actions button").all():
+        box = button.bounding_box()
+        assert box is not None
+        assert min(box["width"], box["height"]) >= 44
+
+
+# --- when something is away -------------------------------------------------------------------------------------------
+
+
+def test_without_the_store_the_page_says_so_and_recovers(
+    tab: Open, reader: Reader, store: Store, complaints: list[str]
+) -> None:
+    page = tab(reader("anna"))
+    title = first_title(page)
+    store.stop()
+    try:
+        cards(page).first.get_by_role("button", name=f"Like {title}").click()
+        expect(page.get_by_text(f"{title} was not liked")).to_be_visible()
+        page.reload()
+        banner = page.locator(".banner")
+        expect(banner).to_be_visible()
+        assert len(shown(page)) > 10, "rows are shown all the same"
+    finally:
+        store.start()
+    banner.get_by_role("button", name="Try again").click()
+    expect(banner).to_be_hidden()
+    expect(page.locator(".bead")).to_have_count(len(READERS["anna"]))
+    forgive(complaints, "503")
+
+
+def test_without_the_server_the_page_keeps_its_rows_and_offers_to_try_again(
+    tab: Open, reader: Reader, complaints: list[str]
+) -> None:
+    page = tab(reader("anna"))
+    items = shown(page)
+    page.context.set_offline(True)
+    page.get_by_label("Reader").select_option(label="You")
+    banner = page.locator(".banner.bad")
+    expect(banner).to_contain_text("The server does not answer.")
+    assert shown(page) == items
+    page.context.set_offline(False)
+    banner.get_by_role("button", name="Try again").click()
+    expect(banner).to_be_hidden()
+    assert shown(page) != items
+    forgive(complaints, "ERR_INTERNET_DISCONNECTED")
+
+
+def test_the_page_waits_for_the_first_index_and_picks_up_the_next(
+    tab: Open, reader: Reader, tmp_path: Path, store: Store, complaints: list[str]
+) -> None:
+    reader("anna")
+    (tmp_path / "snapshots").mkdir()
+    with serving(tmp_path, store) as address:
+        page = tab(f"{address}/?reader=anna")
+        expect(page.get_by_role("heading", name="No index is published yet")).to_be_visible()
+        publish(tmp_path / "snapshots", 0)
+        shown(page)
+        expect(page.get_by_text("No index is published yet")).to_be_hidden()
+        forgive(complaints, "503")
+
+        version = publish(tmp_path / "snapshots", 1)
+        wait_until(
+            lambda: httpx.get(f"{address}/readyz").json()["index_version"] == version, "the new version was not taken"
+        )
+        cards(page).first.get_by_role("button", name=re.compile("^Like ")).click()
+        expect(page.get_by_text("New index picked up.")).to_be_visible()
+
+
+def forgive(complaints: list[str], expected: str) -> None:
+    """Take away what Chromium says about requests that this test made fail."""
+    complaints[:] = [
+        complaint for complaint in complaints if not ("Failed to load resource" in complaint and expected in complaint)
+    ]
