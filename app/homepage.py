@@ -169,6 +169,7 @@ def _because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) 
             snapshot.embeddings, encode(snapshot.embeddings, anchor, np.ones(1, np.float32)), pool.items
         )
         scores = np.sqrt(np.maximum(likeness, 0) * taste).astype(np.float32)
+        scores[pool.items == opinion.item] = 0  # where seen items are allowed
         hits = _first(_above(_ranked(pool.items, scores), 0.0), size.depth)
         if len(hits.items):
             item_id = snapshot.items.item_id(opinion.item)

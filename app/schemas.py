@@ -42,15 +42,18 @@ class HistoryEntry(Request):
     """One interaction that counts for this request only."""
 
     item_id: ItemId
-    kind: Kind = Field("like", description="What the user did; sets the weight where none is given.")
+    kind: Kind = Field(default="like", description="What the user did; sets the weight where none is given.")
     weight: float | None = Field(
-        None,
+        default=None,
         ge=-MAX_WEIGHT,
         le=MAX_WEIGHT,
         description="Overrides the weight of the kind. Below 0: a dislike. 0: seen, nothing more.",
     )
     timestamp: float | None = Field(
-        None, ge=0, le=253_402_300_799, description="Unix seconds. Entries without one count as now, newest first."
+        default=None,
+        ge=0,
+        le=253_402_300_799,
+        description="Unix seconds. Entries without one count as now, newest first.",
     )
 
 
@@ -67,7 +70,7 @@ class Who(Request):
         description="Items that must not be in the answer; unknown ids do no harm.",
     )
     exclude_seen: bool = Field(
-        True, description="Leave out what the user has interacted with. Hidden items never come back."
+        default=True, description="Leave out what the user has interacted with. Hidden items never come back."
     )
 
 
@@ -109,17 +112,19 @@ class HomepageRequest(Who):
     """Body of POST /v1/homepage."""
 
     device: Literal["phone", "tablet", "desktop"] = Field(
-        "desktop", description="Sets the defaults of n_rows and row_size."
+        default="desktop", description="Sets the defaults of n_rows and row_size."
     )
-    n_rows: int | None = Field(None, ge=1, le=50, description="Rows at most; without it, as the device needs (6).")
+    n_rows: int | None = Field(
+        default=None, ge=1, le=50, description="Rows at most; without it, as the device needs (6)."
+    )
     row_size: int | None = Field(
-        None,
+        default=None,
         ge=1,
         le=MAX_WEIGHT,
         description="Items in a row at most; without it 6 (phone), 9 (tablet) or 12 (desktop).",
     )
     max_overlap: float = Field(
-        0.5,
+        default=0.5,
         ge=0,
         le=1,
         description="A row is not used where more than this share of its items is in earlier rows already.",
@@ -142,7 +147,7 @@ class SimilarRequest(Request):
     item_ids: list[ItemId] = Field(min_length=1, max_length=100, description="What the answer should be like.")
     count: Count = 10
     user_id: UserId | None = Field(
-        None, description="Tilts the answer to this user's taste and leaves out what the user has seen."
+        default=None, description="Tilts the answer to this user's taste and leaves out what the user has seen."
     )
     include_properties: Properties = False
 
@@ -183,7 +188,7 @@ class ItemHit(BaseModel):
     score: float = Field(
         description="Comparable inside one list only; in a list of popular items, the number of users."
     )
-    properties: dict[str, Any] | None = Field(None, description="Only where include_properties asks for them.")
+    properties: dict[str, Any] | None = Field(default=None, description="Only where include_properties asks for them.")
 
 
 class ItemsAnswer(Answer):
@@ -198,7 +203,7 @@ class HomepageRow(BaseModel):
     row_id: str = Field(description="Opaque; the same for the same shelf on every page of every user.")
     kind: Literal["top_picks", "because", "segment", "popular"]
     title: str
-    segment_id: str | None = Field(None, description="The segment behind a row of kind segment.")
+    segment_id: str | None = Field(default=None, description="The segment behind a row of kind segment.")
     reason: str = Field(description="Why this row is here, in plain words.")
     score: float = Field(description="Mean score of its items; comparable between rows of one kind.")
     items: list[ItemHit]

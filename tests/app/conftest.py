@@ -4,13 +4,15 @@ Asynchronous tests carry `pytest.mark.anyio`; the fixtures below give them one e
 """
 
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import numpy as np
@@ -21,12 +23,14 @@ from redis.exceptions import RedisError
 
 from app.main import create_app
 from app.settings import Settings
+from app.store.binary import candidates, find_binary
 from index.builder import build
 from index.embeddings import SparseItemEmbeddings
 from index.publication import publish
 from index.segments import CarriedIds, FoundSegment, assemble
+from index.snapshot import Snapshot, open_snapshot
 from index.sparse import SparseRows
-from index.types import JSON, Float32
+from index.types import JSON, Float32, Int32
 from index.vocabulary import Vocabulary
 
 SHELVES = {
@@ -49,7 +53,8 @@ N_DIMS = 16
 class RedisServer:
     """A redis-server of the tests on a unix socket, which can be stopped and started again."""
 
-    def __init__(self) -> None:
+    def __init__(self, binary: Path | None = None) -> None:
+        self.binary = binary or find_binary().path
         self.folder = Path(tempfile.mkdtemp(prefix="sparrow-test-"))
         self.socket = self.folder / "redis.sock"
         self.url = f"unix://{self.socket}"
@@ -59,7 +64,7 @@ class RedisServer:
         return Redis(unix_socket_path=str(self.socket), protocol=2)
 
     def start(self) -> None:
-        line = ["redis-server", "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder)]
+        line = [str(self.binary), "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder)]
         self._process = subprocess.Popen([*line, "--save", "", "--logfile", str(self.folder / "log")])
         for _ in range(200):
             try:
@@ -70,6 +75,11 @@ class RedisServer:
                 time.sleep(0.02)
         raise AssertionError(f"redis-server did not start: {(self.folder / 'log').read_text()}")
 
+    def freeze(self) -> None:
+        """It holds its connections and says nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
     def kill(self) -> None:
         """As by a crash: nothing is saved."""
         if self._process is not None:
@@ -77,7 +87,11 @@ class RedisServer:
             self._process.wait()
             self._process = None
 
-    def remove(self) -> None:
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.kill()
         shutil.rmtree(self.folder)
 
@@ -89,10 +103,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def _shared_redis() -> Iterator[RedisServer]:
-    server = RedisServer()
-    server.start()
-    yield server
-    server.remove()
+    with RedisServer() as server:
+        yield server
 
 
 @pytest.fixture
@@ -113,10 +125,15 @@ def redis(redis_url: str) -> Iterator[Redis]:
 @pytest.fixture
 def redis_server() -> Iterator[RedisServer]:
     """A server of the test's own, to stop and start."""
-    server = RedisServer()
-    server.start()
-    yield server
-    server.remove()
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(params=list(candidates()), ids=str)
+def any_redis(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    """Every redis-server of this machine: that of PATH, and the oldest that is supported, which a wheel ships."""
+    with RedisServer(request.param) as server:
+        yield server
 
 
 def _decoder() -> SparseRows:
@@ -141,7 +158,7 @@ def _found(decoder: SparseRows, shelf: int) -> FoundSegment:
     return FoundSegment(((shelf, 1),), items, np.minimum(strengths[order], np.float32(1)), centroid)
 
 
-def build_books(root: Path, item_ids: Sequence[str] = ITEM_IDS) -> str:
+def _build_books(root: Path, item_ids: Sequence[str] = ITEM_IDS) -> str:
     """Store a snapshot of the 32 books under `root` and return its version."""
     decoder = _decoder()
     provenance: dict[str, Any] = {"model": "planted"}
@@ -167,8 +184,14 @@ def build_books(root: Path, item_ids: Sequence[str] = ITEM_IDS) -> str:
 @pytest.fixture(scope="session")
 def _books(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("books")
-    publish(root, build_books(root))
+    publish(root, _build_books(root))
     return root
+
+
+@pytest.fixture
+def build_books() -> Callable[..., str]:
+    """build_books(root, item_ids=...) stores one more snapshot and returns its version."""
+    return _build_books
 
 
 @pytest.fixture
@@ -192,8 +215,17 @@ def settings(snapshots: Path, redis_url: str, tmp_path: Path) -> Settings:
     )
 
 
+Serving = Callable[[Settings], AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture
+def serving() -> Serving:
+    """For tests that need settings of their own: async with serving(settings) as client."""
+    return _serving
+
+
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+async def _serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """The application in this process, between start and end of its lifespan."""
     application = create_app(settings)
     async with application.router.lifespan_context(application), client_of(application) as client:
@@ -207,5 +239,97 @@ def client_of(application: FastAPI) -> httpx.AsyncClient:
 @pytest.fixture
 async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """HTTP to the application, which has a snapshot and a store."""
-    async with serving(settings) as client:
+    async with _serving(settings) as client:
         yield client
+
+
+# Snapshots for the modules that know neither HTTP nor a store.
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """Four tastes a to d of twenty items each, a1 the most typical and most popular, and `blank`, which has no place.
+
+    Each taste is a segment; `Twin of a` is a second one of the less typical half of a. b20 has a name and no title.
+    """
+    matrix = np.zeros((81, 8), dtype=np.float32)
+    for row in range(80):
+        taste, number = divmod(row, 20)
+        matrix[row, 2 * taste : 2 * taste + 2] = 1.0, 0.02 * number
+    for taste in range(4):  # so that tastes are not quite apart
+        matrix[20 * taste + 19, (2 * taste + 2) % 8] = 0.05
+    matrix = _of_unit_length(matrix)
+    tastes = np.arange(80, dtype=np.int32).reshape(4, 20)
+    segments = {f"Group {name}": _cluster(matrix, tastes[taste], 2 * taste) for taste, name in enumerate("abcd")}
+    segments["Twin of a"] = _cluster(matrix, tastes[0, 10:], 1)
+    item_ids = [f"{taste}{number}" for taste in "abcd" for number in range(1, 21)]
+    properties: list[dict[str, JSON]] = [{"title": f"Title {item_id}"} for item_id in item_ids]
+    properties[item_ids.index("b20")] = {"name": "Name b20"}
+    popularity = np.array([400 - 10 * (row % 20) - row // 20 for row in range(80)] + [0], dtype=np.float32)
+    root = tmp_path_factory.mktemp("planted")
+    return _stored(root, [*item_ids, "blank"], matrix, popularity, segments, [*properties, {}])
+
+
+@pytest.fixture(scope="session")
+def make_snapshot(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Snapshot]:
+    """A random snapshot of the items i0 to i39, the same for the same seed."""
+    root = tmp_path_factory.mktemp("random")
+
+    @cache
+    def make(seed: int) -> Snapshot:
+        random = np.random.default_rng(seed)
+        matrix = random.normal(size=(40, 8)).astype(np.float32)
+        matrix[random.random((40, 8)) < 0.6] = 0
+        matrix = _of_unit_length(matrix)
+        members = {(dim, sign): np.flatnonzero(sign * matrix[:, dim] > 0.2) for dim in range(8) for sign in (1, -1)}
+        segments = {
+            f"Dim {dim}, sign {sign}": _cluster(matrix, items.astype(np.int32), dim)
+            for (dim, sign), items in members.items()
+            if len(items)
+        }
+        popularity = random.integers(1, 20, 40).astype(np.float32)
+        return _stored(root, [f"i{row}" for row in range(40)], matrix, popularity, segments, [{}] * 40)
+
+    return make
+
+
+def _of_unit_length(matrix: Float32) -> Float32:
+    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    unit: Float32 = matrix / np.maximum(lengths, np.float32(1e-9))
+    return unit
+
+
+def _cluster(matrix: Float32, items: Int32, dim: int) -> FoundSegment:
+    """The segment of these items: strengths are cosines to their centroid."""
+    (centroid,) = _of_unit_length(matrix[items].sum(axis=0, keepdims=True))
+    strengths = np.clip(matrix[items] @ centroid, 1e-3, 1).astype(np.float32)
+    order = np.lexsort((items, -strengths))
+    return FoundSegment(((dim, 1),), items[order], strengths[order], centroid)
+
+
+def _stored(
+    root: Path,
+    item_ids: Sequence[str],
+    matrix: Float32,
+    popularity: Float32,
+    segments: dict[str, FoundSegment],
+    properties: Sequence[dict[str, JSON]],
+) -> Snapshot:
+    rows, dims = matrix.nonzero()
+    starts = np.searchsorted(rows, np.arange(len(matrix) + 1))
+    n_dims = matrix.shape[1]
+    provenance: dict[str, JSON] = {"model": "planted"}
+    embeddings = SparseItemEmbeddings(
+        items=Vocabulary.build(item_ids),
+        decoder=SparseRows.from_csr(starts, dims, matrix[rows, dims], n_dims),
+        item_scale=None,
+        encoder="tied",
+        query_dims=None,
+        dims_are="latents",
+        provenance=provenance,
+    )
+    ids = tuple(f"s{number}" for number in range(len(segments)))
+    terms = [(title.lower(),) for title in segments]
+    made = assemble(list(segments.values()), CarriedIds(ids, frozenset()), list(segments), terms, n_dims)
+    version = build(root, embeddings=embeddings, properties=properties, popularity=popularity, segments=made)
+    return open_snapshot(root, version)

@@ -1,0 +1,238 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.homepage import FLOOR, FLOOR_RANK, SAME_TASTE, Row, Size, page
+from app.recommend import Profile, recommend, resolve
+from app.store.users import Interaction, UserState
+from index.search import score_items
+from index.segments import Segments
+from index.snapshot import Snapshot
+
+MakeSnapshot = Callable[[int], Snapshot]
+NO_HASHES = np.empty(0, np.uint64)
+NOBODY = UserState(history=(), seen=NO_HASHES, hidden=NO_HASHES)
+DESKTOP = Size(n_rows=6, row_size=4, max_overlap=1.0)
+
+
+def profile_of(snapshot: Snapshot, *item_ids: str, exclude_seen: bool = True) -> Profile:
+    """Somebody who liked these, newest first."""
+    history = [Interaction(item_id=item_id, kind="like", weight=1.0, timestamp=0.0) for item_id in item_ids]
+    return resolve(snapshot, NOBODY, history, exclude_seen=exclude_seen)
+
+
+def shown(rows: list[Row]) -> list[int]:
+    return [item for row in rows for item in row.hits.items.tolist()]
+
+
+def kinds(rows: list[Row]) -> list[str]:
+    return [row.kind for row in rows]
+
+
+def without_segments(snapshot: Snapshot) -> Snapshot:
+    none = Segments(
+        segments=(),
+        starts=np.zeros(1, np.int64),
+        items=np.empty(0, np.int32),
+        strengths=np.empty(0, np.float32),
+        rows=snapshot.segments.rows.take(np.empty(0, np.int32)),
+        retired=frozenset(),
+    )
+    return replace(snapshot, segments=none)
+
+
+history = st.lists(
+    st.tuples(st.integers(0, 42), st.sampled_from([-1.0, 0.0, 0.2, 1.0])).map(
+        lambda pair: Interaction(item_id=f"i{pair[0]}", kind="like", weight=pair[1], timestamp=0.0)
+    ),
+    max_size=10,
+)
+sizes = st.builds(
+    Size,
+    n_rows=st.integers(1, 8),
+    row_size=st.integers(1, 8),
+    max_overlap=st.sampled_from([0.0, 0.25, 0.5, 1.0]),
+)
+
+
+@settings(deadline=None, max_examples=120)
+@given(
+    seed=st.integers(0, 3),
+    history=history,
+    size=sizes,
+    excluded=st.sets(st.integers(0, 42), max_size=6),
+    exclude_seen=st.booleans(),
+)
+def test_what_holds_for_every_page(
+    make_snapshot: MakeSnapshot,
+    seed: int,
+    history: list[Interaction],
+    size: Size,
+    excluded: set[int],
+    exclude_seen: bool,
+) -> None:
+    snapshot = make_snapshot(seed)
+    exclude_ids = [f"i{number}" for number in excluded]
+    profile = resolve(snapshot, NOBODY, history, exclude_ids=exclude_ids, exclude_seen=exclude_seen)
+    rows = page(snapshot, profile, size)
+    assert len(rows) <= size.n_rows
+    assert all(size.min_fill <= len(row.hits.items) <= size.row_size for row in rows)
+    items = shown(rows)
+    assert len(set(items)) == len(items)
+    assert not set(items) & set(profile.exclude.tolist())
+    assert not set(snapshot.items.item_ids(items)) & set(exclude_ids)
+    if exclude_seen:
+        assert not set(snapshot.items.item_ids(items)) & {one.item_id for one in history}
+    for row in rows:
+        assert row.hits.scores.tolist() == sorted(row.hits.scores.tolist(), reverse=True)
+        assert row.hits.scores.min() > 0
+        assert row.kind != "because" or row.key not in snapshot.items.item_ids(row.hits.items)
+    assert len({row.row_id for row in rows}) == len({row.title for row in rows}) == len(rows)
+    assert kinds(rows).count("popular") <= 1
+    assert "popular" not in kinds(rows)[1:-1]
+    again = page(snapshot, profile, size)
+    assert [(row[:4], row.score) for row in again] == [(row[:4], row.score) for row in rows]
+    assert shown(again) == items
+
+
+def ranking_of(snapshot: Snapshot, profile: Profile, row: Row) -> dict[int, float]:
+    """The oracle: item -> score of everything that might be in a row, by the definition of its kind."""
+    everything = np.arange(len(snapshot.items), dtype=np.int32)
+    own = score_items(snapshot.embeddings, profile.query, everything)
+    best = sorted(
+        (float(own[item]) for item in everything if item not in profile.exclude and own[item] > 0), reverse=True
+    )
+    floor = FLOOR * best[:FLOOR_RANK][-1] if best else 0.0
+    if row.kind == "popular":
+        return dict(enumerate(snapshot.popularity.tolist()))
+    if row.kind == "top_picks":
+        return dict(enumerate(own.tolist()))
+    if row.kind == "because":
+        anchor = snapshot.items.row(row.key)
+        assert anchor is not None
+        likeness = score_items(snapshot.embeddings, snapshot.embeddings.decoder.dense_row(anchor), everything)
+        mean = np.sqrt(np.maximum(likeness, 0) * (np.maximum(own, 0) / np.linalg.norm(profile.query)))
+        return {item: float(mean[item]) for item in everything.tolist() if own[item] >= floor and item != anchor}
+    number = snapshot.segments.number(row.key)
+    assert number is not None
+    members = snapshot.segments.items_of(number).tolist()
+    if row.reason == "Liked by many people":
+        strengths = snapshot.segments.strengths_of(number)
+        return {item: float(snapshot.popularity[item] * share) for item, share in zip(members, strengths, strict=True)}
+    return {item: float(own[item]) for item in members if own[item] >= floor}
+
+
+@settings(deadline=None, max_examples=100)
+@given(seed=st.integers(0, 3), history=history, size=sizes)
+def test_rows_are_the_plain_rankings_less_what_is_above(
+    make_snapshot: MakeSnapshot, seed: int, history: list[Interaction], size: Size
+) -> None:
+    snapshot = make_snapshot(seed)
+    profile = resolve(snapshot, NOBODY, history)
+    above = set(profile.exclude.tolist())
+    for row in page(snapshot, profile, size):
+        scores = ranking_of(snapshot, profile, row)
+        left = [item for item in scores if item not in above and scores[item] > 0]
+        expected = sorted(left, key=lambda item: (-scores[item], item))[: size.row_size]
+        assert row.hits.items.tolist() == expected
+        assert row.hits.scores.tolist() == pytest.approx([scores[item] for item in expected], rel=1e-5)
+        above |= set(expected)
+
+
+def test_a_known_user_sees_top_picks_a_because_row_their_segments_and_what_is_popular(planted: Snapshot) -> None:
+    rows = page(planted, profile_of(planted, "a1", "b1"), Size(n_rows=5, row_size=4, max_overlap=1.0))
+    assert kinds(rows) == ["top_picks", "because", "segment", "segment", "popular"]
+    top, because, *segments, popular = rows
+    assert (top.title, top.reason) == ("Top picks for you", "Picked from your whole history")
+    assert (because.title, because.reason) == ("Because you liked Title a1", "Often liked by the same people")
+    assert because.key == "a1"
+    assert {(row.title, row.reason) for row in segments} == {
+        ("Group a", "Because you liked Title a1"),
+        ("Group b", "Because you liked Title b1"),
+    }
+    assert (popular.title, popular.reason) == ("Popular with everyone", "Liked by the most people")
+
+
+def test_what_a_narrow_taste_does_not_fill_segments_of_the_crowd_do(planted: Snapshot) -> None:
+    rows = page(planted, profile_of(planted, "a1"), Size(n_rows=6, row_size=3, max_overlap=1.0))
+    assert [(row.kind, row.reason) for row in rows[2:]] == [
+        ("segment", "Because you liked Title a1"),
+        ("segment", "Liked by many people"),
+        ("segment", "Liked by many people"),
+        ("popular", "Liked by the most people"),
+    ]
+    assert [row.title for row in rows[3:5]] == ["Group b", "Group c"]
+
+
+def test_top_picks_are_the_recommendations(planted: Snapshot) -> None:
+    profile = profile_of(planted, "a1", "b1")
+    top = page(planted, profile, DESKTOP)[0]
+    assert top.hits.items.tolist() == recommend(planted, profile, 4).items.tolist()
+    assert top.score == pytest.approx(float(top.hits.scores.mean()))
+
+
+def test_a_large_page_has_two_because_rows_of_items_that_are_not_alike(planted: Snapshot) -> None:
+    rows = page(planted, profile_of(planted, "a1", "a2", "b1"), Size(n_rows=8, row_size=3, max_overlap=1.0))
+    assert [row.key for row in rows if row.kind == "because"] == ["a1", "b1"]
+
+
+def test_without_segments_because_rows_make_the_page(planted: Snapshot) -> None:
+    bare = without_segments(planted)
+    rows = page(bare, profile_of(bare, "a1", "a2", "b1", "c1"), Size(n_rows=6, row_size=3, max_overlap=1.0))
+    assert kinds(rows) == ["top_picks", "because", "because", "because", "popular"]
+    assert [row.key for row in rows if row.kind == "because"] == ["a1", "b1", "c1"]
+
+
+def test_a_newcomer_sees_what_is_popular_and_then_every_taste(planted: Snapshot) -> None:
+    rows = page(planted, profile_of(planted), DESKTOP)
+    assert kinds(rows) == ["popular", "segment", "segment", "segment", "segment"]
+    assert {row.title for row in rows[1:]} == {f"Group {group}" for group in "abcd"}
+    assert {row.reason for row in rows[1:]} == {"Liked by many people"}
+
+
+def test_two_segments_of_the_same_taste_do_not_share_a_page(planted: Snapshot) -> None:
+    """The planted snapshot has Group a twice: once more as `Twin of a`."""
+    numbers = {one.title: number for number, one in enumerate(planted.segments.segments)}
+    rows = planted.segments.rows
+    assert rows.dense_row(numbers["Group a"]) @ rows.dense_row(numbers["Twin of a"]) > SAME_TASTE
+    titles = [row.title for row in page(planted, profile_of(planted, "a1"), Size(8, 3, 1.0))]
+    assert "Group a" in titles
+    assert "Twin of a" not in titles
+
+
+def test_a_row_whose_items_are_mostly_above_is_not_used(planted: Snapshot) -> None:
+    """All of group a that top picks leave is liked by the same people, so nothing new can be said about it."""
+    profile = profile_of(planted, "a1")
+    generous = page(planted, profile, Size(n_rows=4, row_size=3, max_overlap=1.0))
+    strict = page(planted, profile, Size(n_rows=4, row_size=3, max_overlap=0.0))
+    assert [row.title for row in generous[:3]] == ["Top picks for you", "Because you liked Title a1", "Group a"]
+    assert [row.title for row in strict[:3]] == ["Top picks for you", "Group b", "Group c"]
+
+
+def test_a_row_that_would_be_nearly_empty_is_not_used(planted: Snapshot) -> None:
+    """Nineteen items of group a are left: they fill a row of 16, and 3 more are too few for another."""
+    rows = page(planted, profile_of(planted, "a1"), Size(n_rows=2, row_size=16, max_overlap=1.0))
+    assert [row.title for row in rows] == ["Top picks for you", "Group b"]
+
+
+@pytest.mark.parametrize(("row_size", "fewest"), [(1, 1), (2, 2), (3, 3), (6, 3), (7, 4), (12, 6), (100, 50)])
+def test_a_row_is_at_least_half_full(row_size: int, fewest: int) -> None:
+    assert Size(n_rows=6, row_size=row_size, max_overlap=0.5).min_fill == fewest
+
+
+def test_a_seen_item_may_be_on_the_page_on_request(planted: Snapshot) -> None:
+    liked = planted.items.row("a1")
+    profile = profile_of(planted, "a1", "a2", exclude_seen=False)
+    assert liked in shown(page(planted, profile, DESKTOP))
+
+
+def test_the_same_shelf_has_the_same_id_on_every_page(planted: Snapshot, make_snapshot: MakeSnapshot) -> None:
+    one = page(planted, profile_of(planted, "a1", "b1"), DESKTOP)
+    other = page(planted, profile_of(planted, "b1", "a1"), DESKTOP)
+    ids = {(row.kind, row.title): row.row_id for row in one}
+    assert all(ids.get((row.kind, row.title), row.row_id) == row.row_id for row in other)
+    assert page(make_snapshot(0), profile_of(make_snapshot(0), "i1"), DESKTOP)[0].row_id == one[0].row_id
