@@ -12,12 +12,17 @@ from app.deps import LiveIndexDep, MetricsDep, SettingsDep, TimingsDep, UsersDep
 from app.live_index import LiveIndex
 from app.schemas import Id, ItemId, Kind, Request, UserId
 from app.settings import MAX_WEIGHT, Settings
-from app.store.users import Event, Interaction
+from app.store.users import Event, EventResult, Interaction, StoreUnavailable, Users
 
 router = APIRouter(tags=["events"])
 
 MAX_AHEAD_SECONDS = 300.0
 """Clocks differ; a timestamp further in the future would stand first in a history for ever."""
+
+UNCONFIRMED = (
+    "the user store did not confirm: some of the events may have been recorded. Send all of them again, each with an "
+    "event_id, so that none counts twice"
+)
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
 
@@ -83,7 +88,7 @@ async def post_events(
     refusals = [refusal(event.timestamp, now) for event in body.events]
     good = [event for event, refused in zip(body.events, refusals, strict=True) if refused is None]
     with timings.stage("state"):
-        recorded = await users.record([_event(event, now, settings) for event in good]) if good else []
+        recorded = await _record(users, [_event(event, now, settings) for event in good])
     unknown = _unknown(live_index, good)
     statuses: list[Status] = [
         "unknown_item" if status == "accepted" and missing else status
@@ -97,6 +102,13 @@ async def post_events(
     for result in results:
         metrics.events.labels(result.status).inc()
     return EventsAnswer(results=results)
+
+
+async def _record(users: Users, events: Sequence[Event]) -> list[EventResult]:
+    try:
+        return await users.record(events) if events else []
+    except StoreUnavailable as error:
+        raise StoreUnavailable(UNCONFIRMED) from error
 
 
 def refusal(timestamp: float | None, now: float) -> str | None:

@@ -28,7 +28,7 @@ async def get_items(snapshot: SnapshotDep, query: Text = "", limit: Limit = 20, 
 
 
 # ":path" because an id may hold slashes.
-@router.get("/v1/items/{item_id:path}", responses=responses(404, 503))
+@router.get("/v1/items/{item_id:id}", responses=responses(404, 503))
 async def get_item(item_id: ItemId, snapshot: SnapshotDep) -> CatalogueItem:
     """One item and its properties."""
     row = snapshot.items.row(item_id)

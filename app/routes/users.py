@@ -14,8 +14,7 @@ from app.store.users import Interaction
 
 router = APIRouter(tags=["users"])
 
-# ":path" because an id may hold slashes.
-PATH = "/v1/users/{user_id:path}"
+PATH = "/v1/users/{user_id:id}"
 
 ABSENT = "nothing is stored about this user"
 

@@ -27,7 +27,7 @@ class Binary(NamedTuple):
 def find_binary() -> Binary:
     """The first redis-server that is new enough; NoBinary says what to do where there is none."""
     too_old = []
-    for path in _candidates():
+    for path in candidates():
         version = _version(path)
         if version is not None and version >= OLDEST:
             return Binary(path, version)
@@ -38,7 +38,8 @@ def find_binary() -> Binary:
     )
 
 
-def _candidates() -> Iterator[Path]:
+def candidates() -> Iterator[Path]:
+    """Every redis-server of this machine, of whatever version."""
     in_path = shutil.which("redis-server")
     if in_path is not None:
         yield Path(in_path)
