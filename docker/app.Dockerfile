@@ -1,18 +1,24 @@
-# The serving image: Sparrow's server without torch, without training code, without pip in its environment. Built from the repository root.
+# The serving image: Sparrow's server, without torch and training code. Built from the repository root.
+
+# What is needed, on its own, so that a change of pyproject.toml reinstalls only if it changes this.
+FROM python:3.11-slim-bookworm AS requirements
+WORKDIR /build
+COPY pyproject.toml docker/requirements.py ./
+RUN python requirements.py build > build.txt && python requirements.py run > run.txt
 
 # What changes seldom: the dependencies, in an environment of their own.
 FROM python:3.11-slim-bookworm AS dependencies
 ENV PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
-COPY pyproject.toml constraints.txt docker/requirements.py ./
-RUN python requirements.py build > build.txt && python requirements.py run > run.txt \
- && python -m pip install --quiet -c constraints.txt -r build.txt \
+COPY constraints.txt ./
+COPY --from=requirements /build/build.txt /build/run.txt ./
+RUN python -m pip install --quiet -c constraints.txt -r build.txt \
  && python -m venv --without-pip /venv \
  && python -m pip --python /venv/bin/python install --quiet -c constraints.txt -r run.txt
 
 # What changes often: our wheel, unpacked into a folder of its own.
 FROM dependencies AS code
-COPY LICENSE README.md ./
+COPY LICENSE README.md pyproject.toml ./
 COPY app app
 COPY index index
 COPY training training
@@ -25,15 +31,16 @@ FROM python:3.11-slim-bookworm
 RUN groupadd --gid 10001 sparrow \
  && useradd --uid 10001 --gid sparrow --no-create-home --home-dir /tmp --shell /usr/sbin/nologin sparrow \
  && install -d -o sparrow -g sparrow /var/lib/sparrow /var/lib/sparrow/snapshots /var/lib/sparrow/examples
-COPY docker/serve /usr/local/bin/serve
 COPY --from=dependencies /venv /venv
 COPY --from=code /sparrow /sparrow
+COPY docker/serve /usr/local/bin/serve
 ENV PATH=/sparrow/bin:/venv/bin:$PATH \
     PYTHONPATH=/sparrow \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp \
-    SPARROW_SNAPSHOTS=/var/lib/sparrow/snapshots
+    SPARROW_SNAPSHOTS=/var/lib/sparrow/snapshots \
+    SPARROW_DATA=/tmp/sparrow
 WORKDIR /var/lib/sparrow
 USER 10001:10001
 EXPOSE 8000

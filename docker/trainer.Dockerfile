@@ -1,18 +1,24 @@
 # The training image: Sparrow with the train extra (torch) and the bundled books. Built from the repository root.
 
+# What is needed, on its own, so that a change of pyproject.toml reinstalls only if it changes this.
+FROM python:3.11-slim-bookworm AS requirements
+WORKDIR /build
+COPY pyproject.toml docker/requirements.py ./
+RUN python requirements.py build > build.txt && python requirements.py run train > run.txt
+
 # What changes seldom: the dependencies, in an environment of their own.
 FROM python:3.11-slim-bookworm AS dependencies
 ENV PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
-COPY pyproject.toml constraints.txt docker/requirements.py ./
-RUN python requirements.py build > build.txt && python requirements.py run train > run.txt \
- && python -m pip install --quiet -c constraints.txt -r build.txt \
+COPY constraints.txt ./
+COPY --from=requirements /build/build.txt /build/run.txt ./
+RUN python -m pip install --quiet -c constraints.txt -r build.txt \
  && python -m venv --without-pip /venv \
  && python -m pip --python /venv/bin/python install --quiet -c constraints.txt -r run.txt
 
 # What changes often: our wheel, unpacked into a folder of its own.
 FROM dependencies AS code
-COPY LICENSE README.md ./
+COPY LICENSE README.md pyproject.toml ./
 COPY app app
 COPY index index
 COPY training training
@@ -25,9 +31,9 @@ FROM python:3.11-slim-bookworm
 RUN groupadd --gid 10001 sparrow \
  && useradd --uid 10001 --gid sparrow --no-create-home --home-dir /tmp --shell /usr/sbin/nologin sparrow \
  && install -d -o sparrow -g sparrow /var/lib/sparrow /var/lib/sparrow/snapshots /var/lib/sparrow/examples /var/lib/sparrow/runs
-COPY docker/train /usr/local/bin/train
 COPY --from=dependencies /venv /venv
 COPY --from=code /sparrow /sparrow
+COPY docker/train /usr/local/bin/train
 ENV PATH=/sparrow/bin:/venv/bin:$PATH \
     PYTHONPATH=/sparrow \
     PYTHONDONTWRITEBYTECODE=1 \
