@@ -145,7 +145,9 @@ def _personal_rows(snapshot: Snapshot, profile: Profile, size: Size) -> Iterator
     floor = FLOOR * float(pool.scores[:FLOOR_RANK][-1]) if len(pool.scores) else 0.0
     numbers = _pursue(snapshot, profile, 2 * size.n_rows, LEANING)
     segments = _segment_rows(snapshot, profile, size, numbers, floor)
-    reasons = _because_rows(snapshot, profile, size, _above(pool, floor))
+    # What top picks show is no reason for another row.
+    rest = Hits(pool.items[size.row_size :], pool.scores[size.row_size :])
+    reasons = _because_rows(snapshot, profile, size, _above(rest, floor))
     early = 2 if size.n_rows >= LARGE else 1
     yield from reasons[:1]
     yield from segments[:3]
@@ -156,7 +158,7 @@ def _personal_rows(snapshot: Snapshot, profile: Profile, size: Size) -> Iterator
 
 
 def _because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) -> list[Row]:
-    """What goes with single items of the history, the most convincing row first.
+    """What goes with single items of the history, from what top picks leave of the pool, the most convincing row first.
 
     Items are ranked by the geometric mean of their likeness to the one item and the user's score over the length
     of the query. Likeness alone brings up oddities that few people know; the rest of the history corrects it.
