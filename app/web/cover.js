@@ -117,7 +117,8 @@ const PLATES = [
   { text: "top", draw: dots, roomy: true }, { text: "top", draw: peaks, roomy: true }, { text: "top", draw: weave, roomy: true },
   { text: "middle", draw: panel, panel: true }, { text: "middle", draw: frame, roomy: true }, { text: "bottom", draw: tiles },
   { text: "bottom", draw: organ }, { text: "bottom", draw: rings }, { text: "bottom", draw: moon }, { text: "bottom", draw: initial },
-  { text: "bottom", draw: leaves },
+  { text: "bottom", draw: leaves }, { text: "top", draw: skyline, roomy: true }, { text: "bottom", draw: orbits },
+  { text: "top", draw: petals, roomy: true }, { text: "bottom", draw: kites },
 ];
 
 function sun(next, { accent, tone }) {
@@ -191,7 +192,8 @@ function moon(next, { ground, accent, tone }) {
 
 function initial(next, { accent, tone }, words) {
   const letter = svg("text", { x: 90 + next() * 20, y: 140, "text-anchor": "middle", "font-size": 168, fill: tone, class: "cover-initial" });
-  letter.textContent = (/[\p{L}\p{N}]/u.exec(words.title) || ["*"])[0].toUpperCase();
+  const telling = words.title.replace(/^(the|an?)\s+/i, "");
+  letter.textContent = (/[\p{L}\p{N}]/u.exec(telling) || ["*"])[0].toUpperCase();
   return [letter, bar(0, 291, 200, 9, accent)];
 }
 
@@ -213,4 +215,37 @@ function leaves(next, { accent, tone, ink }) {
     return [shape(leaf, i % 2 ? accent : tone), shape(leaf, i % 2 ? tone : accent, { transform: "matrix(-1 0 0 1 200 0)" })];
   });
   return [svg("g", { transform: `rotate(${lean} 100 150)` }, line("M100 158V-10", ink, 2.5), ...pairs)];
+}
+
+function skyline(next, { accent, tone, ink }) {
+  const houses = (count, low, high, fill) => range(count).map((i) => {
+    const height = low + next() * (high - low);
+    return bar((200 / count) * i, 300 - height, 200 / count + 0.5, height, fill);
+  });
+  const windows = range(14).map(() => bar(10 + Math.floor(next() * 18) * 10, 262 + Math.floor(next() * 4) * 10, 4, 5, accent));
+  return [disc(30 + next() * 140, 190, 20, accent), ...houses(9, 60, 122, tone), ...houses(7, 16, 62, ink), ...windows];
+}
+
+function orbits(next, { accent, tone, ink }) {
+  const [x, y] = [100, 78];
+  const paths = range(4).map((i) => svg("ellipse", { cx: x, cy: y, rx: 34 + i * 21, ry: (34 + i * 21) * 0.62, fill: "none", stroke: tone, "stroke-width": 2 }));
+  const planets = range(4).map((i) => {
+    const angle = next() * 2 * Math.PI;
+    const reach = 34 + i * 21;
+    return disc(x + reach * Math.cos(angle), y + reach * 0.62 * Math.sin(angle), 4 + next() * 6, i % 2 ? ink : accent);
+  });
+  return [...paths, disc(x, y, 17, accent), ...planets];
+}
+
+function petals(next, { accent, tone, ink }) {
+  const count = 6 + Math.floor(next() * 4);
+  const [x, y] = [60 + next() * 80, 246];
+  const petal = (i) => svg("ellipse", { cx: x, cy: y - 36, rx: 17, ry: 36, fill: i % 2 ? accent : tone, opacity: 0.92, transform: `rotate(${(360 / count) * i} ${x} ${y})` });
+  return [bar(x - 1.5, y, 3, 60, ink), ...range(count).map(petal), disc(x, y, 13, ink)];
+}
+
+function kites(next, { accent, tone, ink }) {
+  const kite = (x, y, size, left, right) => [shape(`M${x} ${y - size}L${x - size * 0.7} ${y}L${x} ${y + size * 1.25}Z`, left), shape(`M${x} ${y - size}L${x + size * 0.7} ${y}L${x} ${y + size * 1.25}Z`, right)];
+  const [a, b] = [40 + next() * 30, 120 + next() * 40];
+  return [...kite(a, 62, 40, tone, accent), ...kite(b, 46, 28, accent, tone), ...kite(150 - a / 2, 118, 20, ink, tone)];
 }

@@ -116,7 +116,8 @@ function device() {
 
 function showPage(page) {
   const { scrollX, scrollY } = window;
-  shelves.render(page.rows);
+  if (page.rows.length) shelves.render(page.rows);
+  else shelves.replace(panels.nothingLeft());
   window.scrollTo(scrollX, scrollY);
   panels.showBadge(page.index_version, page.took_ms);
   if (state.version && state.version !== page.index_version) panels.toast("New index picked up.");

@@ -130,6 +130,11 @@ export function skeleton() {
     el("div", { class: "ghost-line" }), el("div", { class: "track" }, ...Array.from({ length: 9 }, () => el("div", { class: "card" }, el("div", { class: "cover" }))))));
 }
 
+/** An answer without rows. */
+export function nothingLeft() {
+  return el("p", { class: "nothing", text: "There is nothing left to show to this reader." });
+}
+
 /** Nothing is published yet: said kindly, with what to do. */
 export function waiting(detail) {
   const bird = document.querySelector(".wordmark svg").cloneNode(true);

@@ -64,10 +64,6 @@ export class Shelves {
     this.root.replaceChildren(...nodes);
   }
 
-  get empty() {
-    return this.shelves.size === 0;
-  }
-
   shelf(row, leftover) {
     let shelf = this.shelves.get(row.row_id);
     if (!shelf) this.shelves.set(row.row_id, (shelf = newShelf(row, this.shelves.size)));
