@@ -56,7 +56,7 @@ export function showHistory(user, isYou, startOver, open) {
     return;
   }
   const shown = user.history;
-  const more = user.n_seen + user.n_hidden - shown.length;
+  const more = user.n_seen - shown.length;
   const head = el("div", { class: "history-head" },
     el("h2", { text: "History" }),
     el("p", { text: historyLine(user) }),
