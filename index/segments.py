@@ -1,21 +1,34 @@
 """Segments: titled sets of items that come from signed dimensions, the raw material of homepage rows.
 
-A signed dimension (dim, sign) of the sparse item space is a set of items; dimensions that fire together name one taste.
-An item may belong to several segments, each time with a strength. A segment's row is its unit centroid in item space, so a
-user with query q likes segment s by rows[s] . q.
+A signed dimension (dim, sign) of the item space is a set of items, and dimensions that fire together name one taste
+(`index.discovery`). An item may belong to several segments, each time with a strength. A segment's row is its unit
+centroid in item space, so a user with query q likes segment s by rows[s] . q.
 
-Invariants: `items` of a segment are sorted by descending strength, ties by ascending row; a segment id is opaque, is carried
-from snapshot to snapshot where items match one to one (Jaccard >= 0.5), and a retired id is never used again.
+Invariants: items of a segment descend by strength, ties by ascending row; a segment id is opaque, is carried from
+snapshot to snapshot where items match one to one (Jaccard >= 0.5), and a retired id is never used again.
 """
 
+from base64 import b32encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from hashlib import blake2b
+from itertools import count
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from index.embeddings import SparseRows
+from index import discovery
+from index.discovery import Discovery
+from index.embeddings import SparseItemEmbeddings, SparseRows
+from index.types import Float32, Int32, Int64, UInt64
+from index.vocabulary import Vocabulary
+
+SAME = 0.5
+"""Least Jaccard index of the items of a segment and the one whose id it carries on."""
+CENTROID_DIMS = 96
+"""Dimensions kept of a centroid in `Segments.rows`."""
+NAMED_DIMS = 8
+"""Signed dimensions told of a segment."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +53,11 @@ class FoundSegment:
 
     dims: tuple[tuple[int, int], ...]
     """Signed dimensions (dim, +1 or -1), strongest first."""
-    items: NDArray[np.int32]
+    items: Int32
     """Item rows (size,), by descending strength, ties by ascending row."""
-    strengths: NDArray[np.float32]
+    strengths: Float32
     """Membership strength (size,) in (0, 1]: cosine of the item to the centroid."""
-    centroid: NDArray[np.float32]
+    centroid: Float32
     """Unit vector (n_dims,) in item space."""
 
 
@@ -54,25 +67,25 @@ class Segments:
 
     segments: tuple[Segment, ...]
     """By segment number."""
-    starts: NDArray[np.int64]
+    starts: Int64
     """(n_segments + 1,)"""
-    items: NDArray[np.int32]
+    items: Int32
     """Item rows, segment by segment, by descending strength."""
-    strengths: NDArray[np.float32]
+    strengths: Float32
     """Parallel to `items`, in (0, 1]."""
     rows: SparseRows
-    """(n_segments, n_dims) unit centroids, cut to their largest dimensions: rows[s] . q is the segment's score for query q."""
+    """(n_segments, n_dims): unit centroids, cut to their largest dimensions."""
     retired: frozenset[str]
     """Ids of earlier snapshots that must never be used again."""
 
     def __len__(self) -> int:
         return len(self.segments)
 
-    def items_of(self, number: int) -> NDArray[np.int32]:
+    def items_of(self, number: int) -> Int32:
         """Item rows of a segment, strongest first."""
         return self.items[self.starts[number] : self.starts[number + 1]]
 
-    def strengths_of(self, number: int) -> NDArray[np.float32]:
+    def strengths_of(self, number: int) -> Float32:
         """Strengths parallel to `items_of`."""
         return self.strengths[self.starts[number] : self.starts[number + 1]]
 
@@ -100,9 +113,9 @@ class Segments:
     @staticmethod
     def from_json(
         document: Mapping[str, Any],
-        starts: NDArray[np.int64],
-        items: NDArray[np.int32],
-        strengths: NDArray[np.float32],
+        starts: Int64,
+        items: Int32,
+        strengths: Float32,
         rows: SparseRows,
     ) -> "Segments":
         """The inverse of `to_json`, with the arrays of the snapshot. Checks nothing: the snapshot's hashes do."""
@@ -129,6 +142,103 @@ class CarriedIds:
     """Ids of earlier snapshots that no segment carries now."""
 
 
+class Published(Protocol):
+    """What `carry_over` reads of the snapshot before."""
+
+    @property
+    def items(self) -> Vocabulary:
+        """Ids of its items."""
+
+    @property
+    def segments(self) -> Segments:
+        """Its segments."""
+
+
+def find(
+    embeddings: SparseItemEmbeddings, popularity: Float32, settings: Discovery | None = None
+) -> list[FoundSegment]:
+    """Discover segments in the decoder's rows; popularity: users per item, (n_items,). None where dims are items."""
+    if embeddings.dims_are == "items":
+        return []
+    found = discovery.clusters(embeddings.decoder, popularity, settings or Discovery())
+    return [_found(embeddings.decoder, cluster.items, cluster.strengths) for cluster in found]
+
+
+def _found(rows: SparseRows, items: Int32, strengths: Float32) -> FoundSegment:
+    members = rows.take(items)
+    weights = members.values * np.repeat(strengths, np.diff(members.row_starts))
+    summed = np.bincount(members.dims, weights=weights, minlength=rows.n_dims)
+    centroid: Float32 = (summed / max(float(np.linalg.norm(summed)), 1e-12)).astype(np.float32)
+    strongest = [int(dim) for dim in np.argsort(-np.abs(centroid), kind="stable")[:NAMED_DIMS]]
+    dims = tuple((dim, 1 if centroid[dim] > 0 else -1) for dim in strongest if centroid[dim] != 0)
+    return FoundSegment(dims, items, strengths, centroid)
+
+
+def carry_over(
+    found: Sequence[FoundSegment], embeddings: SparseItemEmbeddings, previous: Published | None
+) -> CarriedIds:
+    """Give each found segment the id of the previous segment with the same items, or a new one that was never used."""
+    hashes = _hashes_by_row(embeddings.items)
+    names = [_name(hashes[segment.items], 0) for segment in found]
+    if previous is None:
+        return CarriedIds(_unused(found, hashes, dict[int, str](), frozenset()), frozenset())
+    old = previous.segments
+    old_ids = [segment.segment_id for segment in old.segments]
+    matches = [(-jaccard, old_ids[s], names[f], f) for f, s, jaccard in _matches(found, hashes, previous)]
+    carried: dict[int, str] = {}
+    for _, old_id, _, number in sorted(matches):
+        if number not in carried and old_id not in carried.values():
+            carried[number] = old_id
+    retired = old.retired | (set(old_ids) - set(carried.values()))
+    return CarriedIds(_unused(found, hashes, carried, retired), frozenset(retired))
+
+
+def _matches(found: Sequence[FoundSegment], hashes: UInt64, previous: Published) -> list[tuple[int, int, float]]:
+    """(found number, previous number, Jaccard) of all that are similar enough; rows are matched by the ids' hashes."""
+    old, old_items = previous.segments, previous.items
+    if not len(old) or not len(old_items):
+        return []
+    places = np.minimum(np.searchsorted(old_items.sorted_hashes, hashes), len(old_items) - 1)
+    old_rows = np.where(old_items.sorted_hashes[places] == hashes, old_items.hash_rows[places], -1)
+    order = np.argsort(old.items, kind="stable")
+    by_item, owners = old.items[order], np.repeat(np.arange(len(old)), np.diff(old.starts))[order]
+    sizes = np.diff(old.starts)
+    similar = []
+    for number, segment in enumerate(found):
+        first, last = (np.searchsorted(by_item, old_rows[segment.items], side) for side in ("left", "right"))
+        counts = last - first
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        shared = np.bincount(owners[np.repeat(first, counts) + within], minlength=len(old))
+        jaccard = shared / (sizes + len(segment.items) - shared)
+        similar += [(number, int(other), float(jaccard[other])) for other in np.flatnonzero(jaccard >= SAME)]
+    return similar
+
+
+def _unused(
+    found: Sequence[FoundSegment], hashes: UInt64, carried: Mapping[int, str], retired: frozenset[str] | set[str]
+) -> tuple[str, ...]:
+    """Ids of all found segments: the carried ones, else names of their items that no segment has or had."""
+    taken = set(carried.values()) | retired
+    ids = []
+    for number, segment in enumerate(found):
+        attempts = (_name(hashes[segment.items], attempt) for attempt in count())
+        ids.append(carried.get(number) or next(name for name in attempts if name not in taken))
+        taken.add(ids[-1])
+    return tuple(ids)
+
+
+def _name(item_hashes: UInt64, attempt: int) -> str:
+    """An "s" with 10 letters or digits: the same for the same items and attempt, in any order, on any machine."""
+    digest = blake2b(np.sort(item_hashes).astype("<u8").tobytes(), digest_size=8, salt=attempt.to_bytes(16, "little"))
+    return "s" + b32encode(digest.digest()).decode().lower()[:10]
+
+
+def _hashes_by_row(items: Vocabulary) -> UInt64:
+    hashes = np.empty(len(items), dtype=np.uint64)
+    hashes[items.hash_rows] = items.sorted_hashes
+    return hashes
+
+
 def assemble(
     found: Sequence[FoundSegment],
     carried: CarriedIds,
@@ -152,23 +262,14 @@ def assemble(
     )
 
 
-CENTROID_DIMS = 96
-"""Dimensions kept of a centroid in `Segments.rows`."""
-
-
 def sparse_centroids(found: Sequence[FoundSegment], n_dims: int) -> SparseRows:
-    """Unit centroids cut to their largest dimensions, dimensions ascending inside a row."""
-    kept = [_largest(segment.centroid) for segment in found]
+    """Unit centroids cut to their largest dimensions, (len(found), n_dims)."""
+    kept = [np.argsort(-np.abs(segment.centroid), kind="stable")[:CENTROID_DIMS] for segment in found]
     values = [segment.centroid[dims] for segment, dims in zip(found, kept, strict=True)]
-    values = [v / max(float(np.linalg.norm(v)), 1e-12) for v in values]
-    return SparseRows(
-        row_starts=np.concatenate(([0], np.cumsum([len(dims) for dims in kept]))).astype(np.int64),
-        dims=np.concatenate([np.empty(0, np.int64), *kept]).astype(np.uint16 if n_dims <= 65_536 else np.uint32),
-        values=np.concatenate([np.empty(0, np.float32), *values]).astype(np.float32),
-        n_dims=n_dims,
+    values = [cut / max(float(np.linalg.norm(cut)), 1e-12) for cut in values]
+    return SparseRows.from_csr(
+        np.concatenate(([0], np.cumsum([len(dims) for dims in kept]))).astype(np.int64),
+        np.concatenate([np.empty(0, np.int64), *kept]),
+        np.concatenate([np.empty(0, np.float32), *values]),
+        n_dims,
     )
-
-
-def _largest(centroid: NDArray[np.float32]) -> NDArray[np.int64]:
-    order = np.argsort(-np.abs(centroid), kind="stable")[:CENTROID_DIMS]
-    return np.sort(order[centroid[order] != 0])

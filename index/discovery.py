@@ -1,0 +1,270 @@
+"""Discovery of segments: from signed dimensions, over groups of dimensions that fire together, to sets of items.
+
+One signed dimension of a k-sparse space mixes two or three tastes, holds few items, and is noisy where items have few
+users. So (1) rows are projected on the leading groups of dimensions that fire together: the top eigenvectors of
+A^T W A, with W the confidence c / (c + 5) of an item that has c users. (2) The centroid of each signed dimension
+climbs to a dense place by mean shift (an anchor), and every item is described by its nearest anchors. (3) Centers are
+chosen among the anchors greedily for one objective, facility location: sum_i w_i max_s cos(i, s), which rewards
+coherence and coverage and gains nothing from a second center in the same place (Nemhauser, Wolsey and Fisher, 1978:
+at least 1 - 1/e of the best). (4) They are refined as in spherical k-means. (5) An item joins every center that is
+nearly as close as its closest. (6) Clusters are merged by overlap of their items.
+
+Deterministic; nothing is ever held for all pairs of items.
+"""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from index.sparse import SparseRows
+from index.types import Array, Float32, Int32, Int64
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What decides which segments are found."""
+
+    min_size: int = 20
+    """Fewer items make no shelf."""
+    max_size: int = 2000
+    """More items are no taste: the weakest are left out."""
+    items_per_segment: int = 30
+    """One segment is sought for so many confident items."""
+    max_segments: int = 400
+    """Never more segments than this."""
+    confident_users: float = 5.0
+    """An item with so many users counts half as much as one with very many."""
+    n_groups: int = 256
+    """Groups of dimensions that fire together."""
+    near: float = 0.75
+    """An item joins a segment if its cosine to it is at least this part of the cosine to its closest one."""
+    min_strength: float = 0.3
+    """Least strength of a member."""
+    max_overlap: float = 0.5
+    """Segments are merged where the Jaccard index of their items is higher."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Items that belong together."""
+
+    items: Int32
+    """(size,): item rows, by descending strength, ties by ascending row."""
+    strengths: Float32
+    """(size,): in (0, 1]: cosine to the center, shrunk where an item has few users."""
+
+
+BLOCK = 1024  # rows handled at a time
+MAX_ANCHORS = 4096  # the signed dimensions with the most items
+MAX_SAMPLE = 8192  # anchors climb over the most read items, and the choice of centers counts these
+SUBSPACE_STEPS = 3
+CLIMB_STEPS = 2
+CLIMB_ITEMS = 40  # an anchor moves to the mean of so many items
+DESCRIBING_ANCHORS = 30  # an item moves to the mean of so many anchors
+FAR = 0.2  # a cosine that is as good as none
+LEAST_GAIN = 1.0  # a new center must be worth at least one confident item that had none
+REFINE_STEPS = 8
+SHARED = 0.95  # when refining, an item counts for centers as close as this part of its closest
+TRUST_USERS = 2.0  # strength = cosine * c / (c + 2): one user alone puts no item on a shelf
+
+
+def clusters(rows: SparseRows, popularity: Float32, settings: Discovery) -> list[Cluster]:
+    """Find sets of items in rows (n_items, n_dims) with the users per item, (n_items,); none in fewer than min_size."""
+    if rows.n_rows < settings.min_size or not len(rows.values):
+        return []
+    weight = (popularity / (popularity + settings.confident_users)).astype(np.float32)
+    sample = np.sort(np.argsort(-popularity, kind="stable")[:MAX_SAMPLE])
+    placed = unit(times(rows, leading_groups(rows, weight, settings.n_groups)))
+    anchors = unit(times(signed_dims(rows), placed * weight[:, None]))
+    anchors = climb(anchors, placed[sample], weight[sample])
+    placed, anchors = describe(placed, anchors), describe(anchors, anchors)
+    n_wanted = min(settings.max_segments, int(weight.sum() / settings.items_per_segment) + 1)
+    centers = anchors[choose(anchors, placed[sample], weight[sample], n_wanted)]
+    return gather(placed, refine(centers, placed, weight), popularity, settings)
+
+
+def leading_groups(rows: SparseRows, weight: Float32, n_groups: int) -> Float32:
+    """Top eigenvectors of A^T W A, each scaled by its eigenvalue, (n_dims, n_groups): subspace iteration."""
+    n_groups = min(n_groups, rows.n_dims, rows.n_rows)
+    columns = transposed(rows)
+    groups = np.random.default_rng(0).standard_normal((rows.n_dims, n_groups), dtype=np.float32)
+    for _ in range(SUBSPACE_STEPS):
+        groups = orthonormal(times(columns, times(rows, groups) * weight[:, None]))
+    projected = times(rows, groups)
+    eigenvalues, turn = np.linalg.eigh(projected.T @ (projected * weight[:, None]))
+    return np.asarray(groups @ (turn * np.maximum(eigenvalues, 0)), dtype=np.float32)
+
+
+def orthonormal(columns: Float32) -> Float32:
+    """Orthonormal columns that span the same space, 0 where the rank is less; much faster than QR, and exact enough."""
+    eigenvalues, turn = np.linalg.eigh(columns.T @ columns)
+    kept = eigenvalues > 1e-6 * eigenvalues[-1]
+    scale = np.where(kept, 1 / np.sqrt(np.where(kept, eigenvalues, 1)), 0)
+    return np.asarray(columns @ (turn * scale), dtype=np.float32)
+
+
+def signed_dims(rows: SparseRows) -> SparseRows:
+    """The items of each signed dimension with the size of their values, (at most MAX_ANCHORS, n_items)."""
+    signs = SparseRows(
+        rows.row_starts, 2 * rows.dims.astype(np.int64) + (rows.values < 0), abs(rows.values), 2 * rows.n_dims
+    )
+    sets = transposed(signs)
+    sizes = np.diff(sets.row_starts)
+    fullest = np.sort(np.argsort(-sizes, kind="stable")[:MAX_ANCHORS])
+    return sets.take(fullest[sizes[fullest] > 0].astype(np.int32))
+
+
+def climb(anchors: Float32, placed: Float32, weight: Float32) -> Float32:
+    """Mean shift: move each anchor (n_anchors, n_groups) to the weighted mean of the items nearest to it."""
+    for _ in range(CLIMB_STEPS):
+        nearest = (largest(anchors[block] @ placed.T * weight, CLIMB_ITEMS) for block in blocks(len(anchors)))
+        anchors = np.concatenate([unit(near @ placed) for near in nearest])
+    return anchors
+
+
+def describe(placed: Float32, anchors: Float32) -> Float32:
+    """Move each row to the weighted mean of the anchors nearest to it, which takes the noise of few users away."""
+    nearest = (largest(placed[block] @ anchors.T, DESCRIBING_ANCHORS) for block in blocks(len(placed)))
+    return np.concatenate([unit(near @ anchors) for near in nearest])
+
+
+def choose(anchors: Float32, placed: Float32, weight: Float32, n_wanted: int) -> Int64:
+    """Numbers of the anchors that greedy facility location takes, in that order.
+
+    Lazy: a gain only shrinks while centers are added, so that the old gain of an anchor bounds its new one.
+    """
+    near = np.concatenate([np.maximum(anchors[block] @ placed.T - FAR, 0) for block in blocks(len(anchors))])
+    served = np.zeros(len(placed), dtype=np.float32)
+    queue = [(-gain, number, 0) for number, gain in enumerate((near @ weight).tolist())]
+    heapq.heapify(queue)
+    chosen: list[int] = []
+    while queue and len(chosen) < n_wanted and -queue[0][0] >= LEAST_GAIN:
+        _, number, seen = heapq.heappop(queue)
+        if seen == len(chosen):
+            chosen.append(number)
+            np.maximum(served, near[number], out=served)
+        else:
+            gain = float(np.maximum(near[number] - served, 0) @ weight)
+            heapq.heappush(queue, (-gain, number, len(chosen)))
+    return np.array(chosen, dtype=np.int64)
+
+
+def refine(centers: Float32, placed: Float32, weight: Float32) -> Float32:
+    """Spherical k-means, where an item between two centers counts for both."""
+    for _ in range(REFINE_STEPS if len(centers) else 0):
+        sums = np.zeros_like(centers)
+        for block in blocks(len(placed)):
+            near = placed[block] @ centers.T
+            near[near < np.maximum(SHARED * near.max(axis=1, keepdims=True), FAR)] = 0
+            sums += near.T @ (placed[block] * weight[block, None])
+        centers = unit(sums)
+    return centers
+
+
+def gather(placed: Float32, centers: Float32, popularity: Float32, settings: Discovery) -> list[Cluster]:
+    """The clusters around centers; where two overlap too much, their centers become one."""
+    while True:
+        found, centers = members(placed, centers, popularity, settings)
+        into = merged(overlaps(found, len(placed)), settings.max_overlap)
+        if len(np.unique(into)) == len(found):
+            return found
+        sizes = np.array([cluster.strengths.sum() for cluster in found])
+        sums = np.zeros_like(centers)
+        np.add.at(sums, into, centers * sizes[:, None])
+        centers = unit(sums[np.unique(into)])
+
+
+def members(
+    placed: Float32, centers: Float32, popularity: Float32, settings: Discovery
+) -> tuple[list[Cluster], Float32]:
+    """The clusters of at least min_size items, and their centers."""
+    trust = popularity / (popularity + TRUST_USERS)
+    items, numbers, strengths = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+    for block in blocks(len(placed)) if len(centers) else ():
+        near = placed[block] @ centers.T
+        strength = np.minimum(near * trust[block, None], 1)
+        close = near >= settings.near * near.max(axis=1, keepdims=True)
+        item, number = np.nonzero(close & (strength >= settings.min_strength))
+        items.append(block.start + item)
+        numbers.append(number)
+        strengths.append(strength[item, number])
+    joined = np.concatenate(items), np.concatenate(numbers), np.concatenate(strengths)
+    return _cut(*joined, centers, settings)
+
+
+def _cut(
+    items: Int64, numbers: Int64, strengths: Float32, centers: Float32, settings: Discovery
+) -> tuple[list[Cluster], Float32]:
+    order = np.lexsort((items, -strengths, numbers))
+    ends = np.cumsum(np.bincount(numbers, minlength=len(centers)))
+    parts = [part[: settings.max_size] for part in np.split(order, ends[:-1])]
+    kept = [number for number, part in enumerate(parts) if len(part) >= settings.min_size]
+    found = [Cluster(items[parts[n]].astype(np.int32), strengths[parts[n]].astype(np.float32)) for n in kept]
+    return found, centers[kept]
+
+
+def overlaps(found: list[Cluster], n_items: int) -> Array:
+    """Jaccard index of the items of each two clusters, (n, n)."""
+    shared = np.zeros((len(found), len(found)))
+    owners = np.repeat(np.arange(len(found)), [len(cluster.items) for cluster in found])
+    items = np.concatenate([np.empty(0, np.int32), *(cluster.items for cluster in found)])
+    for block in blocks(n_items):
+        inside = (items >= block.start) & (items < block.stop)
+        belongs = np.zeros((len(found), BLOCK), dtype=np.float32)
+        belongs[owners[inside], items[inside] - block.start] = 1
+        shared += belongs @ belongs.T
+    sizes = np.diag(shared)
+    return shared / np.maximum(sizes[:, None] + sizes - shared, 1)
+
+
+def merged(overlap: Array, max_overlap: float) -> Int64:
+    """For each cluster the one it goes into: itself, or the first that stays and overlaps too much."""
+    into = np.arange(len(overlap))
+    for number in range(1, len(overlap)):
+        staying = np.flatnonzero((into[:number] == np.arange(number)) & (overlap[number, :number] > max_overlap))
+        if len(staying):
+            into[number] = staying[0]
+    return into
+
+
+def transposed(rows: SparseRows) -> SparseRows:
+    """The same matrix by column, (n_dims, n_rows)."""
+    owners = np.repeat(np.arange(rows.n_rows, dtype=np.uint32), np.diff(rows.row_starts))
+    order = np.argsort(rows.dims, kind="stable")
+    starts = np.zeros(rows.n_dims + 1, dtype=np.int64)
+    np.cumsum(np.bincount(rows.dims, minlength=rows.n_dims), out=starts[1:])
+    return SparseRows(starts, owners[order], rows.values[order], rows.n_rows)
+
+
+def times(rows: SparseRows, dense: Float32) -> Float32:
+    """Multiply (n_rows, n_dims) by (n_dims, m), in float32."""
+    out = np.zeros((rows.n_rows, dense.shape[1]), dtype=np.float32)
+    for block in blocks(rows.n_rows):
+        starts = rows.row_starts[block.start : block.stop + 1]
+        filled = np.flatnonzero(np.diff(starts))  # reduceat has no empty sums
+        if len(filled):
+            inside = slice(int(starts[0]), int(starts[-1]))
+            products = dense[rows.dims[inside]] * rows.values[inside, None]
+            out[block.start + filled] = np.add.reduceat(products, starts[filled] - starts[0], axis=0)
+    return out
+
+
+def unit(rows: Float32) -> Float32:
+    """Rows of length 1; empty ones stay 0."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(lengths > 1e-12, lengths, np.inf), dtype=np.float32)
+
+
+def largest(scores: Float32, count: int) -> Float32:
+    """Scores with all but the largest `count` of each row, and all negative ones, set to 0."""
+    if count < scores.shape[1]:
+        least = np.partition(scores, -count, axis=1)[:, -count, None]
+        scores = np.where(scores >= least, scores, 0)
+    return np.maximum(scores, 0)
+
+
+def blocks(n: int) -> Iterator[slice]:
+    """Cut 0..n-1 into slices of BLOCK."""
+    return (slice(first, min(first + BLOCK, n)) for first in range(0, n, BLOCK))
