@@ -58,6 +58,9 @@ ANCHORS = 8
 DISTINCT = 0.3
 """Items whose rows have a larger cosine do not both head a because-row."""
 
+SPARE = 8
+"""Segments tried beyond the number of rows: some overlap with earlier rows or cannot fill theirs."""
+
 LARGE = 8
 """A page of so many rows shows a second because-row among the segments; a smaller one only where segments run out."""
 
@@ -129,7 +132,7 @@ def _place(candidates: Iterable[Row], size: Size, taken: set[int]) -> Iterator[R
     for row in candidates:
         items = row.hits.items.tolist()
         best = items[: size.row_size]
-        free = [place for place, item in enumerate(items) if item not in taken][: size.row_size]
+        free = list(islice((place for place, item in enumerate(items) if item not in taken), size.row_size))
         n_overlap = sum(item in taken for item in best)
         if n_overlap > size.max_overlap * len(best) or len(free) < size.min_fill:
             continue
@@ -143,16 +146,16 @@ def _personal_rows(snapshot: Snapshot, profile: Profile, size: Size) -> Iterator
     pool = recommend(snapshot, profile, max(POOL, size.depth))
     yield Row("top_picks", "", "Top picks for you", "Picked from your whole history", _first(pool, size.depth))
     floor = FLOOR * float(pool.scores[:FLOOR_RANK][-1]) if len(pool.scores) else 0.0
-    numbers = _pursue(snapshot, profile, 2 * size.n_rows, LEANING)
+    numbers = _pursue(snapshot, profile, size.n_rows + SPARE, LEANING)
     segments = _segment_rows(snapshot, profile, size, numbers, floor)
     # What top picks show is no reason for another row.
     rest = Hits(pool.items[size.row_size :], pool.scores[size.row_size :])
     reasons = _because_rows(snapshot, profile, size, _above(rest, floor))
     early = 2 if size.n_rows >= LARGE else 1
     yield from reasons[:1]
-    yield from segments[:3]
+    yield from islice(segments, 3)
     yield from reasons[1:early]
-    yield from segments[3:]
+    yield from segments
     yield from reasons[early:]
     yield from _crowd_rows(snapshot, profile, size, numbers)
 
@@ -166,10 +169,8 @@ def _because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) 
     taste = pool.scores / np.linalg.norm(profile.query)
     rows = []
     for opinion, title in _anchors(snapshot, profile):
-        anchor = np.array([opinion.item], dtype=np.int32)
-        likeness = score_items(
-            snapshot.embeddings, encode(snapshot.embeddings, anchor, np.ones(1, np.float32)), pool.items
-        )
+        anchor = encode(snapshot.embeddings, np.array([opinion.item], np.int32), np.ones(1, np.float32))
+        likeness = score_items(snapshot.embeddings, anchor, pool.items)
         scores = np.sqrt(np.maximum(likeness, 0) * taste).astype(np.float32)
         scores[pool.items == opinion.item] = 0  # where seen items are allowed
         hits = _first(_above(_ranked(pool.items, scores), 0.0), size.depth)
@@ -193,25 +194,24 @@ def _anchors(snapshot: Snapshot, profile: Profile) -> Iterator[tuple[Opinion, st
             yield opinion, title
 
 
-def _segment_rows(snapshot: Snapshot, profile: Profile, size: Size, numbers: Sequence[int], floor: float) -> list[Row]:
+def _segment_rows(
+    snapshot: Snapshot, profile: Profile, size: Size, numbers: Sequence[int], floor: float
+) -> Iterator[Row]:
     """Segments with their items as the user ranks them, down to a score."""
     sets = [snapshot.segments.items_of(number) for number in numbers]
     found = top_n_per_segment(snapshot.embeddings, profile.query, sets, size.depth, exclude=profile.exclude)
-    reasons = segment_reasons(snapshot, profile, numbers)
-    return [
-        _segment_row(snapshot, number, reason, _above(hits, floor))
-        for number, reason, hits in zip(numbers, reasons, found, strict=True)
-    ]
+    for number, hits in zip(numbers, found, strict=True):
+        (reason,) = segment_reasons(snapshot, profile, [number])
+        yield _segment_row(snapshot, number, reason, _above(hits, floor))
 
 
 def _crowd_rows(snapshot: Snapshot, profile: Profile, size: Size, used: Sequence[int]) -> Iterator[Row]:
     """The segments that most people like, with their most popular items."""
     everybody = profile._replace(query=crowd(snapshot), opinions=(), personal=False)
-    for number in _pursue(snapshot, everybody, len(used) + 2 * size.n_rows, 0.0):
-        if number not in used:
-            hits = popular_in_segment(snapshot, number, profile.exclude, size.depth)
-            (reason,) = segment_reasons(snapshot, everybody, [number])
-            yield _segment_row(snapshot, number, reason, hits)
+    for number in _pursue(snapshot, everybody, size.n_rows + SPARE, 0.0, used):
+        hits = popular_in_segment(snapshot, number, profile.exclude, size.depth)
+        (reason,) = segment_reasons(snapshot, everybody, [number])
+        yield _segment_row(snapshot, number, reason, hits)
 
 
 def _segment_row(snapshot: Snapshot, number: int, reason: str, hits: Hits) -> Row:
@@ -219,14 +219,16 @@ def _segment_row(snapshot: Snapshot, number: int, reason: str, hits: Hits) -> Ro
     return Row("segment", segment.segment_id, segment.title, reason, hits)
 
 
-def _pursue(snapshot: Snapshot, profile: Profile, count: int, leaning: float) -> list[int]:
-    """Up to `count` segment numbers by matching pursuit, without two of the same taste."""
+def _pursue(snapshot: Snapshot, profile: Profile, count: int, leaning: float, used: Sequence[int] = ()) -> list[int]:
+    """Up to `count` segment numbers by matching pursuit, without two of the same taste, or of the taste of `used`."""
     least = leaning * float(np.linalg.norm(profile.query))
     ranked = [one for one in rank_segments(snapshot, profile, 4 * count) if one.score >= least]
     if not ranked:
         return []
-    directions = np.stack([unit(snapshot.segments.rows.dense_row(one.number)) for one in ranked])
+    directions = _directions(snapshot, [one.number for one in ranked])
     left = np.array([one.score for one in ranked])
+    if used:
+        left[(directions @ _directions(snapshot, used).T > SAME_TASTE).any(axis=1)] = -np.inf
     chosen: list[int] = []
     while len(chosen) < count and np.isfinite(left).any():
         best = int(np.argmax(left))
@@ -236,6 +238,11 @@ def _pursue(snapshot: Snapshot, profile: Profile, count: int, leaning: float) ->
         left[best] = -np.inf
         chosen.append(ranked[best].number)
     return chosen
+
+
+def _directions(snapshot: Snapshot, numbers: Sequence[int]) -> NDArray[np.float32]:
+    """Unit vectors (len(numbers), n_dims) of segments."""
+    return np.stack([unit(snapshot.segments.rows.dense_row(number)) for number in numbers])
 
 
 def _ranked(items: NDArray[np.int32], scores: NDArray[np.float32]) -> Hits:

@@ -13,7 +13,7 @@ import numpy as np
 
 from app.errors import Invalid
 from app.recommend import Notice, Profile, resolve
-from app.schemas import HistoryEntry, ItemHit, Warning_, Who
+from app.schemas import Caution, HistoryEntry, ItemHit, Who
 from app.settings import Settings
 from app.store.users import Interaction, StoreUnavailable, Users, UserState
 from app.telemetry import Timings
@@ -76,7 +76,7 @@ def envelope(snapshot: Snapshot, timings: Timings, notices: Sequence[Notice], *,
         "index_version": snapshot.version,
         "took_ms": timings.took_ms,
         "degraded": degraded,
-        "warnings": [Warning_.model_validate(notice._asdict()) for notice in notices],
+        "warnings": [Caution.model_validate(notice._asdict()) for notice in notices],
     }
 
 

@@ -161,7 +161,7 @@ def popular(snapshot: Snapshot, exclude: NDArray[np.int32], count: int) -> Hits:
     """The most popular items that are not excluded; scores are numbers of users."""
     head = snapshot.popular[: count + len(exclude)]
     items = head[~np.isin(head, exclude)][:count]
-    return Hits(items, snapshot.popularity[items])
+    return positive(Hits(items, snapshot.popularity[items]))
 
 
 def similar(
@@ -195,7 +195,7 @@ def popular_in_segment(snapshot: Snapshot, number: int, exclude: NDArray[np.int3
     allowed = ~np.isin(items, exclude)
     items, scores = items[allowed], scores[allowed]
     order = np.lexsort((items, -scores))[:count]
-    return Hits(items[order], scores[order])
+    return positive(Hits(items[order], scores[order]))
 
 
 def rank_segments(snapshot: Snapshot, profile: Profile, count: int) -> list[RankedSegment]:
@@ -225,9 +225,9 @@ def segment_reasons(snapshot: Snapshot, profile: Profile, numbers: Sequence[int]
 
 def _cause(snapshot: Snapshot, profile: Profile, number: int) -> Opinion:
     target = snapshot.segments.rows.dense_row(number)
-    shares = contributions(snapshot.embeddings, profile.items, profile.weights, profile.query, target)
-    liked = np.where(profile.weights > 0, shares, -np.inf)
-    return profile.opinions[int(np.argmax(liked))]
+    weights = profile.weights
+    shares = contributions(snapshot.embeddings, profile.items, weights, profile.query, target)
+    return profile.opinions[int(np.argmax(np.where(weights > 0, shares, -np.inf)))]
 
 
 def because(opinion: Opinion, title: str) -> str:
@@ -239,9 +239,10 @@ def titles(snapshot: Snapshot, items: Iterable[int]) -> list[str]:
     """What to call items: the property title, else name, else the id."""
     rows = np.array(list(items), dtype=np.int32)
     properties = snapshot.catalogue.properties(rows)
-    names = [one.get("title") or one.get("name") for one in properties]
-    ids = snapshot.items.item_ids(rows)
-    return [name if isinstance(name, str) else item_id for name, item_id in zip(names, ids, strict=True)]
+    names = [
+        [one[key] for key in ("title", "name") if isinstance(one.get(key), str) and one[key]] for one in properties
+    ]
+    return [name[0] if name else item_id for name, item_id in zip(names, snapshot.items.item_ids(rows), strict=True)]
 
 
 def positive(hits: Hits) -> Hits:

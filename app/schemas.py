@@ -4,7 +4,7 @@ Requests are strict: an unknown field, a string for a number, NaN or an infinity
 bytes in UTF-8. Row numbers of the index never appear here.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -75,7 +75,7 @@ class Who(Request):
 
 
 Properties = Annotated[
-    bool | list[Id],
+    bool | Annotated[list[Id], Field(max_length=100)],
     Field(description="true: all properties of each item; a list of keys: only these. An unknown key is refused."),
 ]
 
@@ -91,10 +91,8 @@ class RecommendRequest(Who):
     )
 
 
-class Layout(BaseModel):
+class Layout(NamedTuple):
     """The size of a page."""
-
-    model_config = ConfigDict(frozen=True)
 
     n_rows: int
     row_size: int
@@ -162,10 +160,8 @@ class SegmentsRequest(Who):
     model_config = ConfigDict(json_schema_extra={"examples": [{"history": [{"item_id": "2"}], "count": 5}]})
 
 
-class Warning_(BaseModel):  # noqa: N801  (the builtin keeps its name)
+class Caution(BaseModel):
     """Something the caller should know about an answer that was given all the same."""
-
-    model_config = ConfigDict(title="Warning")
 
     code: Literal["unknown_items", "unknown_user", "popular_fallback", "store_unavailable"]
     message: str
@@ -178,7 +174,7 @@ class Answer(BaseModel):
     index_version: str = Field(description="The snapshot that answered.")
     took_ms: float = Field(description="Time in the server, in milliseconds.")
     degraded: bool = Field(description="true: user state could not be read, the answer was made without it.")
-    warnings: list[Warning_]
+    warnings: list[Caution]
 
 
 class ItemHit(BaseModel):
