@@ -20,7 +20,7 @@ Limit = Annotated[int, Query(ge=1, le=100, description="How many to return at mo
 Offset = Annotated[int, Query(ge=0, le=1_000_000, description="How many to skip.")]
 
 
-@router.get("/v1/items", responses=responses(503))
+@router.get("/v1/items", summary="Search items", responses=responses(503))
 async def get_items(snapshot: SnapshotDep, query: Text = "", limit: Limit = 20, offset: Offset = 0) -> CataloguePage:
     """Items whose text holds every word of the query, most popular first; without a query, all of them."""
     rows = snapshot.catalogue.search(query, limit, offset)
@@ -28,7 +28,7 @@ async def get_items(snapshot: SnapshotDep, query: Text = "", limit: Limit = 20, 
 
 
 # ":path" because an id may hold slashes.
-@router.get("/v1/items/{item_id:id}", responses=responses(404, 503))
+@router.get("/v1/items/{item_id:id}", summary="One item", responses=responses(404, 503))
 async def get_item(item_id: ItemId, snapshot: SnapshotDep) -> CatalogueItem:
     """One item and its properties."""
     row = snapshot.items.row(item_id)

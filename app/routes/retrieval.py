@@ -19,7 +19,7 @@ from index.snapshot import Snapshot
 router = APIRouter(tags=["retrieval"])
 
 
-@router.post("/v1/recommend", response_model_exclude_none=True)
+@router.post("/v1/recommend", summary="Items for a user", response_model_exclude_none=True)
 async def post_recommend(
     body: RecommendRequest, snapshot: SnapshotDep, users: UsersDep, settings: SettingsDep, timings: TimingsDep
 ) -> ItemsAnswer:
@@ -38,7 +38,7 @@ async def post_recommend(
     return ItemsAnswer(items=items, **envelope(snapshot, timings, notices, degraded=found.degraded))
 
 
-@router.post("/v1/homepage", response_model_exclude_none=True)
+@router.post("/v1/homepage", summary="A page of titled rows", response_model_exclude_none=True)
 async def post_homepage(
     body: HomepageRequest, snapshot: SnapshotDep, users: UsersDep, settings: SettingsDep, timings: TimingsDep
 ) -> HomepageAnswer:
@@ -71,7 +71,7 @@ def _row(snapshot: Snapshot, row: homepage.Row, keys: tuple[str, ...] | None) ->
     )
 
 
-@router.post("/v1/similar", response_model_exclude_none=True)
+@router.post("/v1/similar", summary="Items like others", response_model_exclude_none=True)
 async def post_similar(
     body: SimilarRequest, snapshot: SnapshotDep, users: UsersDep, timings: TimingsDep
 ) -> ItemsAnswer:

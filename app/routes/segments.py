@@ -30,7 +30,7 @@ TOP_ITEMS = 20
 SegmentId = Annotated[Id, Path(description="As in a row of a homepage or in GET /v1/segments.")]
 
 
-@router.get("/v1/segments")
+@router.get("/v1/segments", summary="All segments")
 async def get_segments(snapshot: SnapshotDep) -> SegmentList:
     """All segments: titled sets of items that the model found."""
     segments = [
@@ -40,7 +40,7 @@ async def get_segments(snapshot: SnapshotDep) -> SegmentList:
     return SegmentList(index_version=snapshot.version, segments=segments)
 
 
-@router.post("/v1/segments/recommend")
+@router.post("/v1/segments/recommend", summary="A user's segments")
 async def post_segments_recommend(
     body: SegmentsRequest, snapshot: SnapshotDep, users: UsersDep, settings: SettingsDep, timings: TimingsDep
 ) -> SegmentsAnswer:
@@ -60,7 +60,7 @@ async def post_segments_recommend(
     return SegmentsAnswer(segments=segments, **envelope(snapshot, timings, notices, degraded=found.degraded))
 
 
-@router.get("/v1/segments/{segment_id}", responses=responses(404))
+@router.get("/v1/segments/{segment_id}", summary="One segment", responses=responses(404))
 async def get_segment(segment_id: SegmentId, snapshot: SnapshotDep) -> SegmentDetail:
     """One segment: title, terms, size and its most typical items."""
     number = _number(snapshot, segment_id)
@@ -78,7 +78,12 @@ async def get_segment(segment_id: SegmentId, snapshot: SnapshotDep) -> SegmentDe
     )
 
 
-@router.post("/v1/segments/{segment_id}/items", response_model_exclude_none=True, responses=responses(404))
+@router.post(
+    "/v1/segments/{segment_id}/items",
+    summary="Items of a segment",
+    response_model_exclude_none=True,
+    responses=responses(404),
+)
 async def post_segment_items(
     segment_id: SegmentId,
     body: RecommendRequest,
