@@ -64,6 +64,9 @@ SPARE = 8
 LARGE = 8
 """A page of so many rows shows a second because-row among the segments; a smaller one only where segments run out."""
 
+CONVINCING = 2 / 3
+"""A because-row is used where its best items score together at least this share of the best because-row's."""
+
 MIN_FILL = 3
 """Fewest items of a row, or half the row size where that is more; a shorter row looks broken."""
 
@@ -161,7 +164,7 @@ def _personal_rows(snapshot: Snapshot, profile: Profile, size: Size) -> Iterator
 
 
 def _because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) -> list[Row]:
-    """What goes with single items of the history, from what top picks leave of the pool, the most convincing row first.
+    """What goes with single items of the history, from what top picks leave of the pool, most convincing row first.
 
     Items are ranked by the geometric mean of their likeness to the one item and the user's score over the length
     of the query. Likeness alone brings up oddities that few people know; the rest of the history corrects it.
@@ -177,7 +180,9 @@ def _because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) 
         if len(hits.items):
             item_id = snapshot.items.item_id(opinion.item)
             rows.append(Row("because", item_id, because(opinion, title), "Often liked by the same people", hits))
-    return sorted(rows, key=lambda row: -float(row.hits.scores[: size.row_size].sum()))
+    worth = [float(row.hits.scores[: size.row_size].sum()) for row in rows]
+    order = sorted(range(len(rows)), key=lambda number: -worth[number])
+    return [rows[number] for number in order if worth[number] >= CONVINCING * worth[order[0]]]
 
 
 def _anchors(snapshot: Snapshot, profile: Profile) -> Iterator[tuple[Opinion, str]]:
