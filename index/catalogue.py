@@ -118,7 +118,7 @@ def check(catalogue: Catalogue, where: Path) -> None:
     """Read everything; CorruptSnapshot naming the first thing that is wrong."""
     try:
         problem = catalogue.connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        (count,) = catalogue.connection.execute("SELECT count(*) FROM items WHERE row >= 0").fetchone()
+        (count,) = catalogue.connection.execute("SELECT count(*) FROM items").fetchone()
         keys = {key for own in catalogue.properties(range(len(catalogue.popular))) for key in own}
     except (sqlite3.Error, ValueError, IndexError, TypeError, RecursionError) as error:
         raise CorruptSnapshot(f"{where / FILE_NAME}: {error}") from error

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from index import disk, snapshot
 from index.errors import CorruptSnapshot, UnknownVersion
+from index.snapshot import versions
+
+__all__ = ["before", "current", "pinned", "prune", "publish", "rollback", "unpin", "versions"]
 
 CURRENT = "CURRENT"
 PIN = "PIN"
@@ -18,13 +21,6 @@ def current(root: Path) -> str | None:
 def pinned(root: Path) -> str | None:
     """The version that a rollback pinned, None if publishing is free."""
     return _read(root / PIN, "'sparrow-index unpin' removes it")
-
-
-def versions(root: Path) -> tuple[str, ...]:
-    """All stored versions, oldest first."""
-    if not root.is_dir():
-        return ()
-    return tuple(sorted(path.name for path in root.iterdir() if snapshot.VERSION.fullmatch(path.name)))
 
 
 def before(root: Path) -> str:
@@ -91,6 +87,6 @@ def _read(path: Path, way_out: str) -> str | None:
         version = path.read_text(errors="replace").strip()
     except FileNotFoundError:
         return None
-    if not snapshot.VERSION.fullmatch(version):
+    if not snapshot.is_version(version):
         raise CorruptSnapshot(f"{path} holds {version[:40]!r}, which is not a version; {way_out}")
     return version

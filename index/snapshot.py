@@ -23,10 +23,21 @@ from index.segments import Segments
 from index.types import JSON, Array, Float32, Int32
 from index.vocabulary import Vocabulary
 
-__all__ = ["FileInfo", "Manifest", "Snapshot", "SnapshotContent", "open_snapshot", "read_manifest", "verify", "write"]
+__all__ = [
+    "FileInfo",
+    "Manifest",
+    "Snapshot",
+    "SnapshotContent",
+    "open_snapshot",
+    "read_manifest",
+    "verify",
+    "versions",
+    "write",
+]
 
 SEGMENTS = "segments.json"
-VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+_VERSION = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
+_TIME = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,20 @@ class Snapshot:
     """(n_items,): users of each item in training."""
     popular: Int32
     """(n_items,): all rows by descending popularity, ties by row."""
+
+
+def is_version(name: str) -> bool:
+    """Whether this can be the name of a version: a time, a dash, 8 hexadecimal digits."""
+    try:
+        _time_of(name)
+    except ValueError:
+        return False
+    return _VERSION.fullmatch(name) is not None
+
+
+def versions(root: Path) -> tuple[str, ...]:
+    """All stored versions, in the order in which they were written."""
+    return tuple(sorted(path.name for path in root.iterdir() if is_version(path.name))) if root.is_dir() else ()
 
 
 def write(root: Path, content: SnapshotContent, *, now: datetime | None = None) -> str:
@@ -109,7 +134,7 @@ def open_snapshot(root: Path, version: str) -> Snapshot:
 def read_manifest(root: Path, version: str) -> Manifest:
     """What a stored snapshot says of itself; errors as of open_snapshot."""
     directory = root / version
-    if not VERSION.fullmatch(version):  # also keeps a name that came from outside inside `root`
+    if not is_version(version):  # also keeps a name that came from outside inside `root`
         raise UnknownVersion(f"{version!r} is not the name of a version (such as 20261121T081200Z-3f9a2c1d)")
     if not directory.is_dir():
         raise UnknownVersion(f"version {version} is not stored in {root}; 'sparrow-index list' shows what is")
@@ -172,12 +197,10 @@ def _manifest(root: Path, directory: Path, content: SnapshotContent, popular: In
     described = files.describe(directory)
     written = catalogue.open_catalogue(directory, popular)
     content_hash = _content_hash(content.embeddings, {name: info.sha256 for name, info in described.items()}, written)
-    created = now.replace(microsecond=0)
-    while (root / (version := f"{created:%Y%m%dT%H%M%SZ}-{content_hash[:8]}")).exists():
-        created += timedelta(seconds=1)  # the same content twice in a second: a snapshot is never replaced
+    created = _after(versions(root), now)
     return Manifest(
         format=manifest.FORMAT,
-        version=version,
+        version=f"{created.strftime(_TIME)}-{content_hash[:8]}",
         created_at=created.isoformat().replace("+00:00", "Z"),
         content_hash=content_hash,
         files=described,
@@ -186,6 +209,16 @@ def _manifest(root: Path, directory: Path, content: SnapshotContent, popular: In
         provenance=content.embeddings.provenance,
         **embeddings.header(content.embeddings),
     )
+
+
+def _after(stored: Sequence[str], now: datetime) -> datetime:
+    """The second that names a new version: now, but later than all before, even if the clock was set back."""
+    newest = _time_of(stored[-1]) + timedelta(seconds=1) if stored else now
+    return max(now, newest).replace(microsecond=0)
+
+
+def _time_of(version: str) -> datetime:
+    return datetime.strptime(version.split("-")[0], _TIME).replace(tzinfo=UTC)
 
 
 def _content_hash(model: SparseItemEmbeddings, hashes: Mapping[str, str], opened: Catalogue) -> str:

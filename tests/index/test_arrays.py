@@ -1,0 +1,82 @@
+"""Array files: opened without evaluating or trusting anything in them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from index import arrays
+from index.errors import CorruptSnapshot
+
+DTYPES: list[type[np.generic]] = [np.uint8, np.uint16, np.uint32, np.int32, np.int64, np.uint64, np.float32]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("length", [0, 1, 1000])
+def test_what_is_saved_is_loaded(tmp_path: Path, dtype: type[np.generic], length: int) -> None:
+    given = np.arange(length).astype(dtype)
+    arrays.save(tmp_path, {"x": given})
+    loaded = arrays.load(tmp_path, "x", dtype, length=length)
+    assert type(loaded) is np.ndarray
+    assert loaded.dtype == given.dtype
+    assert not loaded.flags.writeable
+    np.testing.assert_array_equal(loaded, given)
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy", allow_pickle=False), given)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros(3, dtype=np.float64), "holds float64; expected float32"),
+        (np.zeros(3, dtype=">f4"), "begins with"),
+        (np.zeros(4, dtype=np.float32), "holds 4 values; expected 3"),
+        (np.zeros((3, 1), dtype=np.float32), "begins with"),
+        (np.zeros((), dtype=np.float32), "begins with"),
+        (np.zeros(3, dtype=[("x", np.float32)]), "begins with"),
+        (np.zeros(3, dtype="S4"), "begins with"),
+    ],
+)
+def test_other_arrays_are_refused(tmp_path: Path, array: Any, message: str) -> None:
+    np.save(tmp_path / "x.npy", array)
+    with pytest.raises(CorruptSnapshot, match=message):
+        arrays.load(tmp_path, "x", np.float32, length=3)
+
+
+def test_objects_are_refused_unread(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.array([{}, {}], dtype=object), allow_pickle=True)
+    with pytest.raises(CorruptSnapshot, match="begins with"):
+        arrays.load(tmp_path, "x", np.float32)
+
+
+@given(st.integers(0, 139), st.integers(1, 255), st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_damage_is_refused_or_in_the_values(tmp_path: Path, place: int, mask: int, cut: bool) -> None:
+    arrays.save(tmp_path, {"x": np.arange(3, dtype=np.float32)})
+    raw = bytearray((tmp_path / "x.npy").read_bytes())
+    assert len(raw) == 140
+    raw[place] ^= mask
+    (tmp_path / "x.npy").write_bytes(raw[:place] if cut else raw)
+    if cut or place < 128:
+        with pytest.raises(CorruptSnapshot, match=r"x\.npy"):
+            arrays.load(tmp_path, "x", np.float32, length=3)
+    else:
+        assert len(arrays.load(tmp_path, "x", np.float32, length=3)) == 3
+
+
+def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorruptSnapshot, match=r"x\.npy is missing"):
+        arrays.load(tmp_path, "x", np.float32)
+    (tmp_path / "x.npy").mkdir()
+    with pytest.raises(CorruptSnapshot, match=r"x\.npy is not an array"):
+        arrays.load(tmp_path, "x", np.float32)
+
+
+def test_starts_begin_at_zero(tmp_path: Path) -> None:
+    arrays.save(tmp_path, {"good": np.array([0, 2]), "late": np.array([1, 2]), "below": np.array([0, -2])})
+    assert arrays.load_starts(tmp_path, "good", 1).tolist() == [0, 2]
+    for name in ("late", "below"):
+        with pytest.raises(CorruptSnapshot, match="must start at 0"):
+            arrays.load_starts(tmp_path, name, 1)

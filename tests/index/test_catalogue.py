@@ -1,0 +1,175 @@
+"""Properties and text search."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from index import catalogue
+from index.catalogue import FILE_NAME, Catalogue
+from index.errors import CorruptSnapshot, InvalidEmbeddings
+from index.types import JSON
+
+BOOKS: list[dict[str, JSON]] = [
+    {"title": "The \u00c9migr\u00e9", "authors": ["Ann O'Brien", "Bob"], "year": 1999, "link": "https://books/plain"},
+    {},
+    {"title": "Plain tales", "authors": ["Rudyard Kipling"], "tags": {"plainly": "nested"}},
+    {"title": "PLAIN\ntruth", "rating": 4.5, "sold": None, "new": True},
+    {"title": "\u65e5\u672c\u306e\u672c", "link": "https://books/3"},
+]
+POPULAR = np.array([3, 0, 4, 2, 1], dtype=np.int32)
+
+
+def opened(directory: Path, properties: Sequence[Mapping[str, JSON]], popular: Any = None) -> Catalogue:
+    order = np.arange(len(properties), dtype=np.int32) if popular is None else popular
+    catalogue.write(directory, properties, order)
+    found = catalogue.open_catalogue(directory, order)
+    catalogue.check(found, directory)
+    return found
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Catalogue:
+    return opened(tmp_path, BOOKS, POPULAR)
+
+
+def test_properties_come_back(books: Catalogue) -> None:
+    assert books.properties([4, 1, 4, 0]) == [BOOKS[4], {}, BOOKS[4], BOOKS[0]]
+    assert books.properties(np.array([3], dtype=np.int32)) == [BOOKS[3]]
+    assert books.keys == ("authors", "link", "new", "rating", "sold", "tags", "title", "year")
+    for row in (-1, 5):
+        with pytest.raises(IndexError, match=rf"item row {row} is not in 0\.\.4"):
+            books.properties([row])
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("plain", [3, 2]),
+        ("PLAIN ta", [2]),
+        ("plai", [3, 2]),
+        ("plai tales", []),  # only the last word is a prefix
+        ("tales plai", [2]),
+        ("emigre", [0]),
+        ("\u00e9MIGR\u00c9", [0]),
+        ("E\u0301migre\u0301", [0]),
+        ("o'br", [0]),
+        ("brien ann", [0]),
+        ("bob", [0]),
+        ("\u65e5", [4]),
+        ("https", []),
+        ("nested", []),
+        ("1999", []),
+        ("!!! ...", []),
+        ("plain ! -- tales", [2]),
+        ("", [3, 0, 4, 2, 1]),
+        (" \t\n", [3, 0, 4, 2, 1]),
+    ],
+)
+def test_words_find_items_by_popularity(books: Catalogue, text: str, rows: list[int]) -> None:
+    found = books.search(text, 10)
+    assert found.dtype == np.int32
+    assert found.tolist() == rows
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['"', "plain AND tales", "NOT plain", "title:plain", "plain*", "(plain", "NEAR(plain tales)", "^plain", "a\0b"],
+)
+def test_query_syntax_is_only_text(books: Catalogue, text: str) -> None:
+    words = {word.strip('*()^"').lower() for word in text.replace(":", " ").replace("(", " ").split()}
+    known = {"plain", "tales"}
+    assert books.search(text, 10).tolist() == ([2] if words == known else [3, 2] if words == {"plain"} else [])
+
+
+@given(st.text(max_size=60), st.integers(0, 7), st.integers(0, 7))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_text_raises_and_pages_fit_together(books: Catalogue, text: str, limit: int, offset: int) -> None:
+    everything = books.search(text, 100).tolist()
+    assert len(set(everything)) == len(everything)
+    assert books.search(text, limit, offset).tolist() == everything[offset : offset + limit]
+
+
+def test_surrogates_and_huge_texts_and_windows_raise_nothing(books: Catalogue) -> None:
+    assert books.search("\ud800plain", 10).tolist() == [3, 2]
+    assert books.search("plain " * 5000, 10).tolist() == [3, 2]
+    assert books.search("x" * 100_000, 10).tolist() == []
+    assert books.search("plain", 1 << 80, 1 << 80).tolist() == []
+
+
+def test_negative_windows_are_refused(books: Catalogue) -> None:
+    for limit, offset in ((-1, 0), (1, -1)):
+        with pytest.raises(ValueError, match="must not be negative"):
+            books.search("plain", limit, offset)
+
+
+def test_items_without_any_property(tmp_path: Path) -> None:
+    found = opened(tmp_path, [{}, {}])
+    assert found.keys == ()
+    assert found.properties([1, 0]) == [{}, {}]
+    assert found.search("", 5).tolist() == [0, 1]
+    assert found.search("a", 5).tolist() == []
+
+
+def test_texts_that_sqlite_cannot_take_are_stored_and_searched_around(tmp_path: Path) -> None:
+    found = opened(tmp_path, [{"title": "lone \ud800 surrogate"}])
+    assert found.properties([0]) == [{"title": "lone \ud800 surrogate"}]
+    assert found.search("surrogate lone", 5).tolist() == [0]
+
+
+def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
+    files = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        catalogue.write(tmp_path / name, [dict(sorted(book.items(), reverse=name == "one")) for book in BOOKS], POPULAR)
+        files.append((tmp_path / name / FILE_NAME).read_bytes())
+    assert files[0] == files[1]
+
+
+def test_it_can_be_shared_by_threads_and_not_written(books: Catalogue) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda _: (books.search("plain", 9).tolist(), books.properties([2])), range(200)))
+    assert answers == [([3, 2], [BOOKS[2]])] * 200
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        books.connection.execute("DELETE FROM items")
+
+
+@pytest.mark.parametrize("value", [float("nan"), {1, 2}, b"bytes"])
+def test_what_is_not_json_is_refused(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(InvalidEmbeddings, match="properties of item row 1 cannot be stored as JSON"):
+        catalogue.write(tmp_path, [{}, {"x": value}], np.array([0, 1], dtype=np.int32))
+
+
+@pytest.mark.parametrize("raw", [b"", b"no database", b"SQLite format 3\0" + bytes(5000)])
+def test_what_is_not_a_catalogue_is_refused(tmp_path: Path, raw: bytes) -> None:
+    (tmp_path / FILE_NAME).write_bytes(raw)
+    with pytest.raises(CorruptSnapshot, match=r"catalogue\.sqlite cannot be read"):
+        catalogue.open_catalogue(tmp_path, POPULAR)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("DELETE FROM items WHERE row = 4", "ends with row 3; expected 4"),
+        ("DELETE FROM items WHERE row = 1", "item row 1 is not in"),
+        ("INSERT INTO items VALUES (-1, '{}')", "ok, 6 items"),
+        ("UPDATE items SET properties = '{' WHERE row = 1", "Expecting property name"),
+        ("""UPDATE items SET properties = '{"more": 1}' WHERE row = 1""", "'more'"),
+        ("UPDATE facts SET value = 'null'", "not iterable"),
+        ("DROP TABLE texts", "no such table: texts"),
+    ],
+)
+def test_a_catalogue_that_is_not_whole_is_refused(tmp_path: Path, change: str, message: str) -> None:
+    catalogue.write(tmp_path, BOOKS, POPULAR)
+    connection = sqlite3.connect(tmp_path / FILE_NAME)
+    with connection:
+        connection.execute(change)
+    connection.close()
+    with pytest.raises(CorruptSnapshot, match=message):
+        catalogue.check(catalogue.open_catalogue(tmp_path, POPULAR), tmp_path)

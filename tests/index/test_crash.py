@@ -1,0 +1,93 @@
+"""A crash before each system call that changes the directory: what is served stays whole, the next writer works."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from index import publication, snapshot
+from index.snapshot import SnapshotContent
+
+# Reads 'OPERATION ROOT N' lines; for each, a forked child runs the operation and dies at the N-th call.
+CRASHER = """
+import os, runpy, sys, warnings
+from pathlib import Path
+from index import publication, snapshot
+
+content = runpy.run_path(sys.argv[1])["content"]()
+OPERATIONS = {
+    "publish": lambda root: publication.publish(root, snapshot.write(root, content)),
+    "rollback": lambda root: publication.rollback(root),
+    "prune": lambda root: publication.prune(root, 1),
+}
+
+def count_down(left):
+    def dying(real):
+        def call(*args, **kwargs):
+            left[0] -= 1
+            if left[0] == 0:
+                os._exit(137)
+            return real(*args, **kwargs)
+        return call
+    for name in ("fsync", "rename", "replace", "mkdir", "unlink", "rmdir"):
+        setattr(os, name, dying(getattr(os, name)))
+
+for line in sys.stdin:
+    operation, root, n = line.split()
+    child = os.fork()
+    if child == 0:
+        count_down([int(n)])
+        OPERATIONS[operation](Path(root))
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def crasher() -> Iterator[subprocess.Popen[str]]:
+    make = Path(__file__).parents[1] / "golden" / "make.py"
+    command = [sys.executable, "-c", CRASHER, str(make)]
+    quiet = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # a process that forks has one thread
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=quiet) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def crash(crasher: subprocess.Popen[str], operation: str, root: Path, n: int) -> bool:
+    """Whether the operation died before its n-th call; False: it was through before that."""
+    assert crasher.stdin is not None
+    assert crasher.stdout is not None
+    crasher.stdin.write(f"{operation} {root} {n}\n")
+    crasher.stdin.flush()
+    status = int(crasher.stdout.readline())
+    assert status in (0, 137)
+    return status == 137
+
+
+@pytest.mark.parametrize(("operation", "steps"), [("publish", 25), ("rollback", 6), ("prune", 20)])
+def test_what_is_served_is_whole_after_a_crash_at_any_step(
+    crasher: subprocess.Popen[str], tmp_path: Path, content: SnapshotContent, operation: str, steps: int
+) -> None:
+    versions = [snapshot.write(tmp_path, content) for _ in range(3)]
+    assert publication.publish(tmp_path, versions[-1])
+    n = 1
+    while crash(crasher, operation, tmp_path, n):
+        served = publication.current(tmp_path)
+        assert served is not None
+        snapshot.verify(tmp_path, served)
+        for version in publication.versions(tmp_path):
+            snapshot.open_snapshot(tmp_path, version)
+        # the next writer finds its way, and restores what the next round needs
+        publication.unpin(tmp_path)
+        assert not list(tmp_path.glob(".tmp-*"))
+        publication.prune(tmp_path, 2)
+        assert publication.publish(tmp_path, snapshot.write(tmp_path, content))
+        n += 1
+    assert n > steps  # the operation has that many steps, and it died at each
+    served = publication.current(tmp_path)
+    assert served is not None
+    snapshot.verify(tmp_path, served)
