@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from app.deps import LiveIndexDep, UsersDep
+from app.deps import LiveIndexDep, TimingsDep, UsersDep
 from app.errors import NotFound, responses
 from app.live_index import LiveIndex
 from app.schemas import UserId
@@ -45,11 +45,13 @@ async def get_user(
     user_id: UserId,
     users: UsersDep,
     live_index: LiveIndexDep,
+    timings: TimingsDep,
     limit: Annotated[int, Query(ge=0, le=10_000, description="Interactions at most, the newest.")] = 10_000,
     include_properties: Annotated[bool, Query(description="true: with the properties of each item.")] = False,
 ) -> UserAnswer:
     """The user's state, as the next answer will use it."""
-    state = await users.read(user_id)
+    with timings.stage("state"):
+        state = await users.read(user_id)
     if state.empty:
         raise NotFound(ABSENT)
     newest = state.history[:limit]
@@ -68,7 +70,8 @@ def _properties(live_index: LiveIndex, interactions: Sequence[Interaction]) -> d
 
 
 @router.delete(PATH, status_code=204, responses=responses(404, 503))
-async def delete_user(user_id: UserId, users: UsersDep) -> Response:
+async def delete_user(user_id: UserId, users: UsersDep, timings: TimingsDep) -> Response:
     """Forget the user: everything stored is removed at once."""
-    await users.delete(user_id)
+    with timings.stage("state"):
+        await users.delete(user_id)
     return Response(status_code=204)

@@ -6,10 +6,10 @@ over, one that dies is started again on the same socket, and two never write to 
 
 import logging
 import os
-import shutil
 import stat
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from app.store.binary import Binary, find_binary
 from app.store.process import EmbeddedStoreError, RedisProcess, take_lock
+from index.disk import replace_text
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ STOP_SECONDS = 30.0
 """Until a stopping server must be gone: it syncs what it holds."""
 
 SUPERVISE_SECONDS = 0.5
+
+SOCKET = "redis.sock"
 
 MAX_SOCKET_PATH = 100
 """The system's bound is 104 to 108 bytes."""
@@ -42,7 +45,7 @@ class EmbeddedStore:
         self._data = data.absolute()
         self._folder = self._data / "redis"
         self._binary = binary
-        self._server = RedisProcess(self._folder, self._folder)
+        self._server = RedisProcess(self._folder, self._folder / SOCKET)
         self._stopping = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, daemon=True, name="embedded-store")
 
@@ -62,6 +65,7 @@ class EmbeddedStore:
         try:
             self._open()
         except BaseException:
+            self._tidy()
             os.close(lock)
             raise
         self._lock = lock
@@ -74,13 +78,12 @@ class EmbeddedStore:
         self._server.shut_down()
         if not self._server.ends_within(STOP_SECONDS):
             self._end_by_signal()
-        shutil.rmtree(self._server.socket.parent, ignore_errors=True)
+        self._tidy()
         os.close(self._lock)
 
     def _open(self) -> None:
         """Take over the server that is there, or start one."""
-        recorded = self._folder / "socket"
-        socket = Path(recorded.read_text()) if recorded.exists() else None
+        socket = self._recorded()
         if socket is not None:
             self._server = RedisProcess(self._folder, socket)
         if self._server.alive():
@@ -91,8 +94,23 @@ class EmbeddedStore:
         if socket is None or not _private(socket.parent):
             self._server = RedisProcess(self._folder, _new_socket())
         # Before the server runs: should this process be killed now, the next one finds it.
-        recorded.write_text(str(self._server.socket))
+        replace_text(self._folder / "socket", str(self._server.socket))
         self._server.start(self._binary or find_binary())
+
+    def _recorded(self) -> Path | None:
+        """Where the last server of this folder listened."""
+        try:
+            socket = Path((self._folder / "socket").read_text())
+        except FileNotFoundError:
+            return None
+        return socket if socket.is_absolute() and socket.name == SOCKET else None
+
+    def _tidy(self) -> None:
+        """Remove the socket's folder, unless a server lives in it after all."""
+        if not self._server.alive():
+            with suppress(OSError):
+                self._server.socket.unlink(missing_ok=True)
+                self._server.socket.parent.rmdir()  # of an empty folder only
 
     def _supervise(self) -> None:
         while not self._stopping.wait(SUPERVISE_SECONDS):
@@ -122,7 +140,7 @@ def _private(folder: Path) -> bool:
 def _new_socket() -> Path:
     """A path in a new folder of mode 700, short enough for a socket whatever TMPDIR is."""
     folder = tempfile.mkdtemp(prefix="sparrow-")
-    if len(folder) > MAX_SOCKET_PATH - len("/redis.sock"):
+    if len(folder) > MAX_SOCKET_PATH - len(SOCKET) - 1:
         Path(folder).rmdir()
         folder = tempfile.mkdtemp(prefix="sparrow-", dir="/tmp")
-    return Path(folder) / "redis.sock"
+    return Path(folder) / SOCKET

@@ -13,7 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError
+from redis.retry import Retry
 
 from app.store.binary import Binary
 
@@ -54,12 +56,13 @@ class RedisProcess:
 
     def alive(self) -> bool:
         """Whether some server lives in the folder."""
-        if self._child is not None:
-            self._child.poll()  # a child that has ended must be waited for
         lock = take_lock(self.folder / "running")
         if lock is None:
             return True
         os.close(lock)
+        if self._child is not None:
+            self._child.wait()  # it let go of its lock, so this does not take long
+            self._child = None
         return False
 
     def answers_within(self, seconds: float) -> bool:
@@ -106,7 +109,8 @@ class RedisProcess:
         return lines[-1] if lines else "it said nothing"
 
     def _client(self) -> Redis:
-        return Redis(unix_socket_path=str(self.socket), socket_timeout=5, protocol=2)
+        # Without redis-py's own retries: a server that ends would be asked again for seconds.
+        return Redis(unix_socket_path=str(self.socket), socket_timeout=5, protocol=2, retry=Retry(NoBackoff(), 0))
 
     def _command(self, binary: Binary) -> list[str]:
         options = {

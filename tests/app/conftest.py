@@ -19,7 +19,9 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from app.main import create_app
 from app.settings import Settings
@@ -61,7 +63,7 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def client(self) -> Redis:
-        return Redis(unix_socket_path=str(self.socket), protocol=2)
+        return Redis(unix_socket_path=str(self.socket), protocol=2, retry=Retry(NoBackoff(), 0))
 
     def start(self) -> None:
         line = [str(self.binary), "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder)]
