@@ -1,0 +1,246 @@
+"""sparrow-index: exit codes, the --json document, and what people read."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import pytest
+
+from index import cli, publication, query, search, snapshot
+from index.__main__ import main
+from index.snapshot import SnapshotContent
+
+
+class Done(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """The last line, and there is no other."""
+        assert self.code == 0, self.err
+        assert self.out.count("\n") == 1
+        return json.loads(self.out)
+
+
+Run: TypeAlias = Callable[..., Done]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], root: Path) -> Run:
+    """Run sparrow-index on a directory with one published version."""
+    monkeypatch.setenv("SPARROW_SNAPSHOTS", str(root))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def ran(*words: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["sparrow-index", *words])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        return Done(int(end.value.code or 0), *capsys.readouterr())
+
+    return ran
+
+
+@pytest.fixture
+def version(root: Path) -> str:
+    current = publication.current(root)
+    assert current is not None
+    return current
+
+
+@pytest.fixture
+def second(root: Path, content: SnapshotContent) -> str:
+    """A second version, not published."""
+    return snapshot.write(root, content)
+
+
+def test_inspect(run: Run, root: Path, version: str) -> None:
+    document = run("inspect", "--json").document
+    about = snapshot.read_manifest(root, version)
+    assert document["version"] == version
+    assert (document["n_items"], document["n_nonzeros"]) == (36, about.n_nonzeros)
+    assert document["files"]["popular.npy"]["bytes"] == 128 + 36 * 4
+    assert document["bytes_per_item"] == sum(info.bytes for info in about.files.values()) / 36
+    decoder = sum(about.files[f"decoder_{name}.npy"].bytes for name in ("dims", "row_starts", "values"))
+    assert document["decoder_bytes_per_nonzero"] == decoder / about.n_nonzeros
+    assert document["provenance"]["model"] == "golden"
+    assert [segment["title"] for segment in document["segments"]] == ["Segment 0", "Segment 1", "Segment 2"]
+    text = run("inspect", version)
+    assert text.code == 0
+    for part in (
+        about.content_hash,
+        "decoder_values.npy",
+        "bytes_per_item",
+        "Segment 2",
+        "golden",
+        "authors, title, year",
+    ):
+        assert part in text.out
+
+
+def test_verify(run: Run, root: Path, version: str) -> None:
+    document = run("verify", "--json").document
+    assert document == {"version": version, "bytes": document["bytes"], "ok": True}
+    assert f"{version} is whole" in run("verify", version).out
+    path = root / version / "popular.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
+    done = run("verify", "--json")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == f"Error: {path} does not match its hash\n"
+
+
+def test_list(run: Run, root: Path, version: str, second: str) -> None:
+    (root / second / "manifest.json").write_text("{")
+    first, other = run("list", "--json").document["versions"]
+    assert first["version"] == version
+    assert (first["n_items"], first["n_segments"], first["current"], first["pinned"]) == (36, 3, True, False)
+    assert (other["version"], other["current"]) == (second, False)
+    assert "manifest.json is not JSON" in other["problem"]
+    text = run("list").out
+    assert "current" in text
+    assert second in text
+
+
+def test_list_of_nothing(run: Run, tmp_path: Path) -> None:
+    assert run("list", "--snapshots", str(tmp_path / "none"), "--json").document == {"versions": []}
+    assert "no snapshots in" in run("list", "--snapshots", str(tmp_path / "none")).out
+
+
+def test_publish_rollback_unpin(run: Run, root: Path, version: str, second: str) -> None:
+    assert run("publish", second, "--json").document == {"version": second, "current": True, "pinned": None}
+    assert run("rollback", "--json").document == {"version": version, "pinned": True}
+    assert publication.current(root) == version
+    assert run("publish", second, "--json").document == {"version": second, "current": False, "pinned": version}
+    assert f"{second} is stored; {version} stays current until unpinned" in run("publish", second).out
+    assert run("unpin", "--json").document == {"was_pinned": True}
+    assert "nothing was pinned" in run("unpin").out
+    assert f"{second} is current" in run("publish", second).out
+    assert f"{version} is current and pinned" in run("rollback", version).out
+
+
+def test_prune(run: Run, root: Path, version: str, content: SnapshotContent) -> None:
+    others = [snapshot.write(root, content) for _ in range(3)]
+    assert run("prune", "--json").document == {"removed": []}
+    assert run("prune", "--keep", "1", "--json").document == {"removed": others[:2]}
+    assert publication.versions(root) == (version, others[2])
+    assert "removed 0 versions" in run("prune").out
+
+
+def test_search_is_the_search_that_serves(run: Run, root: Path, version: str) -> None:
+    document = run("search", "--item", "7", "--item", "11", "--count", "4", "--json").document
+    opened = snapshot.open_snapshot(root, version)
+    rows = opened.items.rows(["7", "11"])
+    user = query.encode(opened.embeddings, rows, (rows >= 0).astype("float32"))
+    hits = search.top_n(opened.embeddings, user, 4, exclude=rows)
+    assert [item["item_id"] for item in document["items"]] == opened.items.item_ids(hits.items)
+    assert [item["score"] for item in document["items"]] == hits.scores.tolist()
+    titles = [properties.get("title") for properties in opened.catalogue.properties(hits.items)]
+    assert [item["title"] for item in document["items"]] == titles
+    assert (document["version"], document["history"]) == (version, ["7", "11"])
+    text = run("search", "--item", "7", "--item", "11", "--version", version)
+    assert text.code == 0
+    assert str(titles[0]) in text.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("search", "--item", "7", "--item", "nobody"), "no item 'nobody' in "),
+        (("inspect", "../../etc"), "'../../etc' is not the name of a version"),
+        (("verify", "20200101T000000Z-00000000"), "is not stored in"),
+        (("publish", "20200101T000000Z-00000000"), "is not stored in"),
+        (("rollback",), "name the version to go to"),
+        (("unpin", "--snapshots", "/nowhere"), "/nowhere is not a directory of snapshots"),
+        (("inspect", "--snapshots", "/nowhere"), "nothing is published in /nowhere; 'sparrow-train publish'"),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_failure_is_one_sentence_and_exit_1(run: Run, words: tuple[str, ...], message: str, as_json: bool) -> None:
+    done = run(*words, *(["--json"] if as_json else []))
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("Error: ")
+    assert done.err.count("\n") == 1
+    assert message in done.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("nonsense",),
+        ("publish",),
+        ("search",),
+        ("prune", "--keep", "0"),
+        ("search", "--item", "7", "--count", "0"),
+        ("list", "--x"),
+    ],
+)
+def test_wrong_usage_is_exit_2(run: Run, words: tuple[str, ...]) -> None:
+    done = run(*words)
+    assert (done.code, done.out) == (2, "")
+    assert "Usage: sparrow-index" in done.err
+
+
+def test_every_command_explains_itself(run: Run) -> None:
+    for command in ("inspect", "verify", "list", "publish", "rollback", "unpin", "prune", "search"):
+        done = run(command, "--help")
+        assert done.code == 0
+        assert "--snapshots" in done.out
+        assert "--json" in done.out
+
+
+def test_markup_in_titles_is_text(run: Run, root: Path, content: SnapshotContent) -> None:
+    properties = [{"title": "[bold]Loud[/bold] [/x]"}] * 36
+    made = snapshot.write(root, SnapshotContent(content.embeddings, properties, content.popularity, content.segments))
+    done = run("search", "--item", "7", "--version", made)
+    assert done.code == 0
+    assert "[bold]Loud[/bold] [/x]" in done.out
+
+
+def test_the_installed_command_runs(root: Path) -> None:
+    command = [str(Path(sys.executable).with_name("sparrow-index")), "list", "--json"]
+    environment = {**os.environ, "SPARROW_SNAPSHOTS": str(root)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert json.loads(done.stdout)["versions"][0]["current"]
+
+
+def test_unknown_errors_are_not_hidden() -> None:
+    def broken() -> None:
+        raise KeyError("bug")
+
+    with pytest.raises(KeyError, match="bug"):
+        cli.main_for(broken)()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt(), 130), (PermissionError(13, "denied", "x"), 1), (LookupError("a\nb"), 1)]
+)
+def test_known_errors_and_interruption(capsys: pytest.CaptureFixture[str], error: BaseException, code: int) -> None:
+    def failing() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as end:
+        cli.main_for(failing, LookupError)()  # type: ignore[arg-type]
+    assert end.value.code == code
+    assert capsys.readouterr().err in ("", "Error: [Errno 13] denied: 'x'\n", "Error: a b\n")
+
+
+def test_json_is_one_line_of_utf8(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.print_json({"title": "\u00c9migr\u00e9\n"})
+    assert capsys.readouterr().out == '{"title": "\u00c9migr\u00e9\\n"}\n'
+    with pytest.raises(ValueError, match="JSON compliant"):
+        cli.print_json({"loss": float("nan")})
+
+
+def test_progress_stays_out_of_pipes(capsys: pytest.CaptureFixture[str]) -> None:
+    with cli.progress("working", 2) as advance:
+        advance(1)
+        advance(1)
+    assert capsys.readouterr() == ("", "")
