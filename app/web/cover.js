@@ -62,7 +62,7 @@ function lettering(words, place, serif) {
 function titleSize(title) {
   const longest = Math.max(...title.split(/[\s-]+/).map((word) => word.length));
   const byLength = title.length <= 9 ? 18 : title.length <= 16 ? 15.5 : title.length <= 28 ? 13 : title.length <= 46 ? 10.5 : 8.6;
-  return Math.max(7, Math.min(byLength, 146 / longest)).toFixed(1);
+  return Math.max(7, Math.min(byLength, 136 / longest)).toFixed(1);
 }
 
 function pictureOf(properties) {

@@ -120,7 +120,7 @@ function showPage(page) {
   else shelves.replace(panels.nothingLeft());
   window.scrollTo(scrollX, scrollY);
   panels.showBadge(page.index_version, page.took_ms);
-  if (state.version && state.version !== page.index_version) panels.toast("New index picked up.");
+  if (state.version && state.version !== page.index_version) panels.toast("New index picked up.", "notice");
   state.version = page.index_version;
   const trouble = page.warnings.filter((warning) => page.degraded || !NATURAL.has(warning.code));
   panels.banner("degraded", trouble.map((warning) => sentence(warning.message)).join(" ")

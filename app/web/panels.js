@@ -114,13 +114,13 @@ export function banner(name, text, { tone = "quiet", retry = null } = {}) {
   else $("banners").append(node);
 }
 
-/** A short message that goes by itself. Inside an open dialog, because the page behind one is silent. */
+/** A short message that goes by itself, one of each tone. Inside an open dialog, because the page behind one is silent. */
 export function toast(text, tone = "plain") {
   const node = el("div", { class: `toast ${tone}` }, el("p", { text }), iconButton("close", "Dismiss", { click: () => node.remove() }));
   const region = $("toasts");
   (document.querySelector("dialog[open]") || document.body).append(region);
+  region.querySelector(`.${tone}`)?.remove();
   region.append(node);
-  while (region.children.length > 3) region.firstElementChild.remove();
   setTimeout(() => node.remove(), tone === "bad" ? 9000 : 5000);
 }
 

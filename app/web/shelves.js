@@ -43,6 +43,8 @@ export class Shelves {
     const before = this.positions();
     const focus = this.focusPlace();
     const leftover = new Map(this.cards);
+    // Scroll snapping would follow a card that moves: a shelf stays where the reader left it.
+    const lefts = [...this.shelves.values()].map(({ track }) => [track, track.scrollLeft]);
     if (!this.shelves.size) this.root.replaceChildren();
     const nodes = rows.map((row) => this.shelf(row, leftover));
     leftover.forEach((node, itemId) => (node.remove(), this.cards.delete(itemId)));
@@ -52,6 +54,7 @@ export class Shelves {
       this.shelves.delete(rowId);
     }
     place(this.root, nodes);
+    for (const [track, left] of lefts) track.scrollLeft = left;
     this.shelves.forEach((shelf) => shelf.update());
     if (focus) this.restoreFocus(focus);
     this.glide(before);

@@ -367,6 +367,7 @@ def test_a_history_from_nothing_by_keyboard_and_by_click(tab: Open, reader: Read
     page.get_by_role("combobox", name="Search").fill("ada gardens")
     results.nth(2).click()
     expect(page.locator(".bead")).to_have_count(2)
+    assert set(page.locator(".track").evaluate_all("nodes => nodes.map(node => node.scrollLeft)")) == {0}
     page.reload()
     expect(page.locator(".bead")).to_have_count(2)
     expect(page.locator(".bead-by").first).to_have_text("Ada Gardens")
@@ -513,6 +514,9 @@ def test_nothing_hangs_over_the_edge_of_a_small_screen(tab: Open, reader: Reader
     page = tab(reader("anna"), viewport={"width": width, "height": 800}, has_touch=True, is_mobile=True)
     shown(page)
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    name = page.locator(".wordmark").bounding_box()
+    assert name is not None
+    assert name["height"] < 40, "the name is on one line"
     cards(page).first.locator(".card-open").tap()
     dialog = page.get_by_role("dialog")
     expect(dialog.locator(".grid .card")).to_have_count(12)
