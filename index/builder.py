@@ -1,14 +1,31 @@
 """From embeddings and what is known about the items to a stored snapshot."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from index import integrity, snapshot
+from index import arrays, catalogue, disk, embeddings, files, integrity, manifest, snapshot, sparse, versions
 from index.embeddings import SparseItemEmbeddings
 from index.errors import InvalidEmbeddings
+from index.manifest import Manifest
 from index.segments import Segments
-from index.snapshot import SnapshotContent
-from index.types import JSON, Float32
+from index.types import JSON, Array, Float32, Int32
+
+
+@dataclass(frozen=True)
+class SnapshotContent:
+    """What a snapshot is made of."""
+
+    embeddings: SparseItemEmbeddings
+    """Ids, decoder, encoder, provenance."""
+    properties: Sequence[Mapping[str, JSON]]
+    """Of each item, by row."""
+    popularity: Float32
+    """(n_items,): users of each item in training."""
+    segments: Segments
+    """May be none."""
 
 
 def build(
@@ -22,9 +39,62 @@ def build(
     """Check everything, store a snapshot under `root` and return its version; publication.publish makes it current.
 
     `properties` and `popularity` (users of each item in training) are aligned with the item rows.
-    InvalidEmbeddings, before anything is written, if the parts do not fit together.
+    InvalidEmbeddings, before anything is stored, if the parts do not fit together.
     """
     if len(properties) != embeddings.n_items:
         raise InvalidEmbeddings(f"properties are given for {len(properties)} items, of {embeddings.n_items}")
     integrity.check(embeddings, popularity, segments)
-    return snapshot.write(root, SnapshotContent(embeddings, properties, popularity, segments))
+    return write(root, SnapshotContent(embeddings, properties, popularity, segments))
+
+
+def write(root: Path, content: SnapshotContent, *, now: datetime | None = None) -> str:
+    """Store checked content durably, all of it or nothing, and return its version."""
+    root.mkdir(parents=True, exist_ok=True)
+    with disk.writing(root):
+        building = disk.temporary(root, "build")
+        building.mkdir()
+        try:
+            popular = integrity.by_popularity(content.popularity)
+            _write_files(building, content, popular)
+            made = _manifest(building, content, popular, versions.next_time(root, now or datetime.now(UTC)))
+            (building / manifest.FILE_NAME).write_bytes(manifest.to_bytes(made))
+            disk.publish_directory(building, root / made.version)
+        except BaseException:
+            if building.exists():
+                disk.remove(building)
+            raise
+    return made.version
+
+
+def _write_files(directory: Path, content: SnapshotContent, popular: Int32) -> None:
+    segments = content.segments
+    named: dict[str, Array] = {
+        **embeddings.to_arrays(content.embeddings),
+        **sparse.to_arrays("segment_centroids", segments.rows),
+        "segment_starts": segments.starts,
+        "segment_items": segments.items,
+        "segment_strengths": segments.strengths,
+        "popularity": content.popularity,
+        "popular": popular,
+    }
+    arrays.save(directory, named)
+    document = json.dumps(segments.to_json(), indent=1, sort_keys=True, allow_nan=False)
+    (directory / snapshot.SEGMENTS).write_text(document + "\n")
+    catalogue.write(directory, content.properties, popular)
+
+
+def _manifest(directory: Path, content: SnapshotContent, popular: Int32, created: datetime) -> Manifest:
+    described = files.describe(directory)
+    written = catalogue.open_catalogue(directory, popular)
+    content_hash = snapshot.content_hash(content.embeddings, described, written)
+    return Manifest(
+        format=manifest.FORMAT,
+        version=versions.name(created, content_hash),
+        created_at=created.isoformat().replace("+00:00", "Z"),
+        content_hash=content_hash,
+        files=described,
+        n_nonzeros=len(content.embeddings.decoder.dims),
+        n_segments=len(content.segments),
+        provenance=content.embeddings.provenance,
+        **embeddings.header(content.embeddings),
+    )

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from index import disk, snapshot
 from index.errors import CorruptSnapshot, UnknownVersion
-from index.snapshot import versions
+from index.versions import is_version
+from index.versions import stored as versions
 
 __all__ = ["before", "current", "pinned", "prune", "publish", "rollback", "unpin", "versions"]
 
@@ -87,6 +88,6 @@ def _read(path: Path, way_out: str) -> str | None:
         version = path.read_text(errors="replace").strip()
     except FileNotFoundError:
         return None
-    if not snapshot.is_version(version):
+    if not is_version(version):
         raise CorruptSnapshot(f"{path} holds {version[:40]!r}, which is not a version; {way_out}")
     return version

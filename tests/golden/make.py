@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from index import disk, manifest, publication, query, search, snapshot
+from index import builder, disk, manifest, publication, query, search, snapshot
+from index.builder import SnapshotContent
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.segments import Segment, Segments
-from index.snapshot import Snapshot, SnapshotContent
+from index.snapshot import Snapshot
 from index.types import Int32
 from index.vocabulary import Vocabulary
 
@@ -101,7 +102,7 @@ def answers(opened: Snapshot) -> dict[str, Any]:
 def main() -> None:
     """Replace the golden snapshot and the answers that are expected of it."""
     shutil.rmtree(ROOT, ignore_errors=True)
-    version = snapshot.write(ROOT, content(), now=BUILT_AT)
+    version = builder.write(ROOT, content(), now=BUILT_AT)
     publication.publish(ROOT, version)
     (ROOT / disk.LOCK).unlink()
     expected = answers(snapshot.open_snapshot(ROOT, version))

@@ -1,6 +1,7 @@
 """Small indexes to test with."""
 
 import runpy
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -8,9 +9,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 
-from index import publication, snapshot
+from index import builder, publication
+from index.builder import SnapshotContent
 from index.embeddings import SparseItemEmbeddings, SparseRows
-from index.snapshot import SnapshotContent
 from index.vocabulary import Vocabulary
 
 Make: TypeAlias = Callable[..., SparseItemEmbeddings]
@@ -62,9 +63,15 @@ def content(golden: dict[str, Any]) -> SnapshotContent:
     return made
 
 
-@pytest.fixture
-def root(tmp_path: Path, content: SnapshotContent) -> Path:
-    """A directory of snapshots with one published version."""
-    directory = tmp_path / "snapshots"
-    assert publication.publish(directory, snapshot.write(directory, content))
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory, content: SnapshotContent) -> Path:
+    """A directory of snapshots with one published version, not to be changed."""
+    directory = tmp_path_factory.mktemp("published")
+    assert publication.publish(directory, builder.write(directory, content))
     return directory
+
+
+@pytest.fixture
+def root(tmp_path: Path, published: Path) -> Path:
+    """A copy of it for one test."""
+    return Path(shutil.copytree(published, tmp_path / "snapshots"))

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from index import publication, snapshot
-from index.snapshot import SnapshotContent
+from index import builder, publication, snapshot
+from index.builder import SnapshotContent
 
 # Reads 'OPERATION ROOT N' lines; for each, a forked child runs the operation and dies at the N-th call.
 CRASHER = """
 import os, runpy, sys, warnings
 from pathlib import Path
-from index import publication, snapshot
+from index import builder, publication, snapshot
 
 content = runpy.run_path(sys.argv[1])["content"]()
 OPERATIONS = {
-    "publish": lambda root: publication.publish(root, snapshot.write(root, content)),
+    "publish": lambda root: publication.publish(root, builder.write(root, content)),
     "rollback": lambda root: publication.rollback(root),
     "prune": lambda root: publication.prune(root, 1),
 }
@@ -72,7 +72,7 @@ def crash(crasher: subprocess.Popen[str], operation: str, root: Path, n: int) ->
 def test_what_is_served_is_whole_after_a_crash_at_any_step(
     crasher: subprocess.Popen[str], tmp_path: Path, content: SnapshotContent, operation: str, steps: int
 ) -> None:
-    versions = [snapshot.write(tmp_path, content) for _ in range(3)]
+    versions = [builder.write(tmp_path, content) for _ in range(3)]
     assert publication.publish(tmp_path, versions[-1])
     n = 1
     while crash(crasher, operation, tmp_path, n):
@@ -85,7 +85,7 @@ def test_what_is_served_is_whole_after_a_crash_at_any_step(
         publication.unpin(tmp_path)
         assert not list(tmp_path.glob(".tmp-*"))
         publication.prune(tmp_path, 2)
-        assert publication.publish(tmp_path, snapshot.write(tmp_path, content))
+        assert publication.publish(tmp_path, builder.write(tmp_path, content))
         n += 1
     assert n > steps  # the operation has that many steps, and it died at each
     served = publication.current(tmp_path)

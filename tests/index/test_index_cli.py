@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 
-from index import cli, publication, query, search, snapshot
+from index import builder, cli, publication, query, search, snapshot
 from index.__main__ import main
-from index.snapshot import SnapshotContent
+from index.builder import SnapshotContent
 
 
 class Done(NamedTuple):
@@ -59,7 +59,7 @@ def version(root: Path) -> str:
 @pytest.fixture
 def second(root: Path, content: SnapshotContent) -> str:
     """A second version, not published."""
-    return snapshot.write(root, content)
+    return builder.write(root, content)
 
 
 def test_inspect(run: Run, root: Path, version: str) -> None:
@@ -127,7 +127,7 @@ def test_publish_rollback_unpin(run: Run, root: Path, version: str, second: str)
 
 
 def test_prune(run: Run, root: Path, version: str, content: SnapshotContent) -> None:
-    others = [snapshot.write(root, content) for _ in range(3)]
+    others = [builder.write(root, content) for _ in range(3)]
     assert run("prune", "--json").document == {"removed": []}
     assert run("prune", "--keep", "1", "--json").document == {"removed": others[:2]}
     assert publication.versions(root) == (version, others[2])
@@ -198,7 +198,7 @@ def test_every_command_explains_itself(run: Run) -> None:
 
 def test_markup_in_titles_is_text(run: Run, root: Path, content: SnapshotContent) -> None:
     properties = [{"title": "[bold]Loud[/bold] [/x]"}] * 36
-    made = snapshot.write(root, SnapshotContent(content.embeddings, properties, content.popularity, content.segments))
+    made = builder.write(root, SnapshotContent(content.embeddings, properties, content.popularity, content.segments))
     done = run("search", "--item", "7", "--version", made)
     assert done.code == 0
     assert "[bold]Loud[/bold] [/x]" in done.out

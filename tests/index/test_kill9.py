@@ -11,7 +11,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from index import publication, snapshot
+from index import builder, publication, snapshot
 from index.errors import UnknownVersion
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "make.py"
@@ -36,7 +36,7 @@ def publish_for_ever(root: Path) -> None:
     content = runpy.run_path(str(GOLDEN))["content"]()
     print("ready", flush=True)  # noqa: T201
     while True:
-        publication.publish(root, snapshot.write(root, content))
+        publication.publish(root, builder.write(root, content))
         publication.prune(root, 3)
 
 
@@ -61,7 +61,7 @@ def kill_often(root: Path, kills: int, seed: int) -> Tally:
     moments = random.Random(seed)
     tally = Tally()
     last: str | None = None
-    publication.publish(root, snapshot.write(root, runpy.run_path(str(GOLDEN))["content"]()))
+    publication.publish(root, builder.write(root, runpy.run_path(str(GOLDEN))["content"]()))
     for _ in range(kills):
         victim = subprocess.Popen([sys.executable, __file__, "--publish", str(root)], stdout=subprocess.PIPE)
         with victim:
@@ -75,7 +75,7 @@ def kill_often(root: Path, kills: int, seed: int) -> Tally:
         tally.kills += 1
         tally.leftovers += any(root.glob(".tmp-*"))
         last = read(root, tally, last)
-    publication.publish(root, snapshot.write(root, runpy.run_path(str(GOLDEN))["content"]()))
+    publication.publish(root, builder.write(root, runpy.run_path(str(GOLDEN))["content"]()))
     assert not list(root.glob(".tmp-*"))
     return tally
 

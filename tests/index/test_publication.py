@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from index import disk, publication, snapshot
+from index import builder, disk, publication, snapshot
+from index.builder import SnapshotContent
 from index.errors import CorruptSnapshot, UnknownVersion
-from index.snapshot import SnapshotContent
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def write(root: Path, content: SnapshotContent, day: int) -> str:
-    return snapshot.write(root, content, now=FIRST_DAY + timedelta(days=day))
+    return builder.write(root, content, now=FIRST_DAY + timedelta(days=day))
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_leftovers_of_a_crashed_writer_are_removed(
 HOLD = """
 import sys
 from pathlib import Path
-from index import disk
+from index import builder, disk
 with disk.writing(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

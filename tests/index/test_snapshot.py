@@ -13,15 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index import builder, catalogue, embeddings, files, manifest, publication, snapshot
+from index.builder import SnapshotContent
 from index.errors import CorruptSnapshot, InvalidEmbeddings, UnknownVersion, UnsupportedFormat
 from index.segments import Segment
-from index.snapshot import SnapshotContent, open_snapshot, verify
+from index.snapshot import open_snapshot, verify
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, 999, tzinfo=UTC)
 
 
 def test_what_goes_in_comes_out(tmp_path: Path, content: SnapshotContent) -> None:
-    version = snapshot.write(tmp_path, content, now=NOON)
+    version = builder.write(tmp_path, content, now=NOON)
     opened = open_snapshot(tmp_path, version)
     about = opened.manifest
     assert version == opened.version == about.version == f"20261121T120000Z-{about.content_hash[:8]}"
@@ -66,7 +67,7 @@ def test_no_segments_no_scale_no_encoder(tmp_path: Path, content: SnapshotConten
 
 
 def test_equal_content_has_an_equal_hash_and_is_never_replaced(tmp_path: Path, content: SnapshotContent) -> None:
-    first, second = (snapshot.write(tmp_path, content, now=NOON) for _ in range(2))
+    first, second = (builder.write(tmp_path, content, now=NOON) for _ in range(2))
     assert second == first.replace("T120000Z", "T120001Z")
     assert publication.versions(tmp_path) == (first, second)
     assert verify(tmp_path, first).manifest.content_hash == verify(tmp_path, second).manifest.content_hash
@@ -90,7 +91,7 @@ def changed_contents(content: SnapshotContent) -> dict[str, SnapshotContent]:
 
 def test_other_content_has_another_hash_and_other_provenance_has_not(tmp_path: Path, content: SnapshotContent) -> None:
     def hash_of(given: SnapshotContent) -> str:
-        return open_snapshot(tmp_path, snapshot.write(tmp_path, given)).manifest.content_hash
+        return open_snapshot(tmp_path, builder.write(tmp_path, given)).manifest.content_hash
 
     hashes = {name: hash_of(changed) for name, changed in changed_contents(content).items()}
     assert len({*hashes.values(), hash_of(content)}) == len(hashes) + 1
@@ -101,7 +102,7 @@ def test_other_content_has_another_hash_and_other_provenance_has_not(tmp_path: P
 def test_a_failed_write_leaves_nothing(tmp_path: Path, content: SnapshotContent) -> None:
     unstorable: Any = [{"x": {1, 2}}] * 36
     with pytest.raises(InvalidEmbeddings, match="item row 0"):
-        snapshot.write(tmp_path, replace(content, properties=unstorable))
+        builder.write(tmp_path, replace(content, properties=unstorable))
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
@@ -124,7 +125,7 @@ def test_versions_that_are_not_stored_are_unknown(root: Path) -> None:
 def stored(tmp_path_factory: pytest.TempPathFactory, golden: dict[str, Any]) -> Path:
     """The directory of one good snapshot; tests change copies of it, or put back what they change."""
     root = tmp_path_factory.mktemp("stored")
-    return root / snapshot.write(root, golden["content"]())
+    return root / builder.write(root, golden["content"]())
 
 
 def names_of(directory: Path) -> list[str]:
@@ -374,6 +375,24 @@ def test_verify_reports_every_byte(root: Path) -> None:
     seen: list[int] = []
     opened = verify(root, version, seen.append)
     assert sum(seen) == sum(info.bytes for info in opened.manifest.files.values())
+
+
+def test_a_version_that_is_pruned_while_it_is_read_is_gone_not_corrupt(root: Path) -> None:
+    version = publication.current(root)
+    assert version is not None
+    with pytest.raises(UnknownVersion, match=f"{version} was removed while it was read"):
+        verify(root, version, lambda _: shutil.rmtree(root / version, ignore_errors=True))
+
+
+def test_a_file_that_cannot_be_read_is_named(stored: Path, tmp_path: Path) -> None:
+    directory = tmp_path / stored.name
+    shutil.copytree(stored, directory)
+    (directory / manifest.FILE_NAME).unlink()
+    with pytest.raises(CorruptSnapshot, match=r"manifest\.json cannot be read: No such file"):
+        open_snapshot(tmp_path, stored.name)
+    (directory / manifest.FILE_NAME).mkdir()
+    with pytest.raises(CorruptSnapshot, match=r"manifest\.json cannot be read: Is a directory"):
+        open_snapshot(tmp_path, stored.name)
 
 
 @pytest.mark.parametrize(
