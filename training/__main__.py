@@ -16,7 +16,7 @@ from rich.console import Console
 
 from index.cli import main_for, print_json
 from index.errors import InvalidEmbeddings, SnapshotError
-from training import checkpoint, console, datasets, examples, interactions, items, job, recipe, run
+from training import checkpoint, compare, console, datasets, examples, interactions, items, job, recipe, run
 from training.errors import RecipeError, TrainingError
 from training.recipe import Recipe
 
@@ -111,6 +111,38 @@ def _material(
         return run.Material(data, loaded, [{} for _ in range(len(data.items))], None)
     properties, described = items.load(items_file, data.items, column=chosen.columns.item)
     return run.Material(data, loaded, properties, described)
+
+
+@cli.command("compare")
+def compare_recipes(
+    dataset: Annotated[str, typer.Option(help="A bundled data set.")] = "goodbooks",
+    recipe_names: Annotated[
+        str, typer.Option("--recipes", help="Recipes, comma-separated: bundled names or .toml files.")
+    ] = "popularity,elsa,compressed-elsa",
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 3,
+    groups: Annotated[int, typer.Option("--folds", min=1, help="Disjoint groups of test users per seed.")] = 5,
+    against: Annotated[str, typer.Option(help="The recipe that the others are compared with.")] = "elsa",
+    out: Annotated[Path | None, typer.Option(help="Write OUT.json and OUT.md.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Measure recipes on test users that nothing was chosen on: the tables of RESULTS.md."""
+    chosen = {name: _recipe(name, []) for name in recipe_names.split(",")}
+    if against not in chosen:
+        raise typer.BadParameter(f"--against {against} is not one of --recipes {recipe_names}")
+    data, _ = interactions.load(datasets.bundled(dataset).interactions)
+    about = {"dataset": dataset, "seeds": seeds, "groups": groups, "test_share": compare.TEST_SHARE}
+    with console.counting("fitting recipes", len(chosen) * seeds * groups) as done:
+        found = compare.trials(data, chosen, seeds=seeds, groups=groups, device=job.device_of(device), done=done)
+        document = compare.report(list(found), chosen, against, about)
+    table = compare.markdown(document)
+    if out is not None:
+        out.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
+        out.with_suffix(".md").write_text(table)
+    if as_json:
+        print_json(document)
+    else:
+        print(table, end="")
 
 
 @cli.command("examples")

@@ -81,7 +81,7 @@ class Checkpoints:
             document = json.loads(path.read_text())
             fingerprint, name = document.pop("fingerprint"), document.pop("arrays")
             progress = Progress(**{**document, "records": tuple(document["records"])})
-            with np.load(self.directory / name, allow_pickle=False) as stored:
+            with (self.directory / name).open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 arrays = {key: stored[key] for key in stored.files}
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise RunError(f"{path} is damaged ({error}); remove the run directory and train again") from error

@@ -3,7 +3,7 @@
 All of it goes to stderr; stdout is for results.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -52,6 +52,22 @@ def training_bar() -> Iterator[TrainingBar]:
     columns = (*text, TextColumn("{task.fields[loss]}"))
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         yield TrainingBar(console, progress, progress.add_task("choosing the first positions", total=None, loss=""))
+
+
+@contextmanager
+def counting(what: str, total: int) -> Iterator[Callable[[str], None]]:
+    """Show a bar with ETA on stderr, elsewhere than on a terminal a line each; yields done(name)."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=total)
+
+        def done(name: str) -> None:
+            progress.advance(task)
+            if not console.is_terminal:
+                console.print(f"{name}: {progress.tasks[0].completed:g} of {total}", highlight=False, soft_wrap=True)
+
+        yield done
 
 
 def print_report(console: Console, loaded: LoadReport, described: ItemsReport | None) -> None:

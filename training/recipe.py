@@ -140,7 +140,10 @@ def parse(document: Mapping[str, Any]) -> Recipe:
         raise RecipeError(f"model_name is {model_name!r}; the models are {', '.join(MODELS)}")
     sections = _sections(model_name)
     _refuse_unknown("", document, ("model_name", *sections))
-    return Recipe(model_name, **{name: _section(name, kind, document.get(name, {})) for name, kind in sections.items()})
+    built = {name: _section(name, kind, document.get(name, {})) for name, kind in sections.items()}
+    if built["model"] == elsa.Settings(n_dims=0):
+        raise RecipeError("model.n_dims is 0; it must be within 1..65536")
+    return Recipe(model_name, **built)
 
 
 def _sections(model_name: str) -> dict[str, type[Any]]:
@@ -239,5 +242,5 @@ def _number(where: str, key: str, value: object, kind: type[int] | type[float]) 
 
 
 def _toml(value: object) -> str:
-    """JSON texts, numbers and lists are TOML as well."""
-    return json.dumps(value)
+    """JSON texts, numbers and lists are TOML as well, but for surrogate pairs and a raw DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

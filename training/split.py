@@ -15,6 +15,9 @@ import numpy as np
 from index.types import Int32
 from training.errors import DataError
 
+VALIDATION_SEED = 0
+"""Draws the validation users of `groups`, whatever its seed."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -41,23 +44,28 @@ class Question(NamedTuple):
 
 def holdout(n_users: int, seed: int, *, share: float) -> Split:
     """Hold `share` of the users out for validation (at least one), none for test. Raises DataError below 2 users."""
-    order = _shuffled(n_users, seed)
+    if n_users < 2:
+        raise DataError(f"{n_users} user(s) cannot be split into training and validation; more are needed")
+    order = np.random.default_rng(seed).permutation(n_users).astype(np.int32)
     n_validation = max(1, round(share * n_users))
     return _split(order[n_validation:], order[:n_validation], order[:0])
 
 
 def groups(n_users: int, seed: int, *, n_groups: int, test: float, validation: float) -> Iterator[Split]:
-    """Yield splits with disjoint test users, a share `test` of all each; `validation` is a share of the rest."""
-    if n_groups * test > 1:
-        raise DataError(f"{n_groups} disjoint groups of {test:.0%} do not fit into all users; ask for fewer")
-    order, size = _shuffled(n_users, seed), int(test * n_users)
+    """Yield splits with disjoint test users, a share `test` of all each, and the same validation users for every seed.
+
+    So whatever is chosen on validation users, in any split, is chosen on users who never judge.
+    """
+    chosen = holdout(n_users, VALIDATION_SEED, share=validation)
+    size = round(test * n_users)
+    if size < 1 or n_groups * size > len(chosen.train):
+        raise DataError(
+            f"{n_groups} disjoint groups of {size} users do not fit into {len(chosen.train)}; ask for fewer"
+        )
+    order = np.random.default_rng(seed).permutation(chosen.train)
     for group in range(n_groups):
-        judged = order[group * size : (group + 1) * size]
-        rest = np.concatenate([order[: group * size], order[(group + 1) * size :]])
-        n_validation = max(1, round(validation * len(rest)))
-        # The rest is shuffled, so its head is a random choice; it starts elsewhere for every group.
-        rest = np.roll(rest, -group * n_validation)
-        yield _split(rest[n_validation:], rest[:n_validation], judged)
+        judges = slice(group * size, (group + 1) * size)
+        yield _split(np.delete(order, judges), chosen.validation, order[judges])
 
 
 def questions(history: Int32, user: int, n_folds: int, seed: int) -> list[Question]:
@@ -70,12 +78,6 @@ def questions(history: Int32, user: int, n_folds: int, seed: int) -> list[Questi
     return [
         Question(user, np.sort(np.concatenate([*parts[:fold], *parts[fold + 1 :]])), parts[fold]) for fold in range(n)
     ]
-
-
-def _shuffled(n_users: int, seed: int) -> Int32:
-    if n_users < 2:
-        raise DataError(f"{n_users} user(s) cannot be split into training and validation; more are needed")
-    return np.random.default_rng(seed).permutation(n_users).astype(np.int32)
 
 
 def _split(train: Int32, validation: Int32, test: Int32) -> Split:

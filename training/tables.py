@@ -32,6 +32,8 @@ def read(
         raise DataError(f"{path}: files are read by suffix, one of {', '.join(READERS)}; rename or convert the file")
     if not path.is_file():
         raise DataError(f"{path}: no such file")
+    if not path.stat().st_size:
+        raise DataError(f"{path}: has no rows of data; the file is empty")
     try:
         frame = _read(path, text, typed=typed)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:

@@ -30,7 +30,7 @@ CHUNK_CELLS = 1 << 24
 class Settings:
     """The hyper-parameters."""
 
-    n_dims: int = 1024
+    n_dims: int = 2048
     """Width of the vectors."""
 
 

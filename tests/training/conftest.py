@@ -1,0 +1,62 @@
+"""What the tests of training share: a small part of the real books, planted tastes, and files written on the fly."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.sparse import csr_array
+
+from training import datasets, interactions
+from training.interactions import Filters, Interactions
+
+
+@pytest.fixture(scope="session")
+def books_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The likes of the first 300 bundled readers."""
+    path = tmp_path_factory.mktemp("books") / "likes.parquet"
+    pl.read_parquet(datasets.bundled("goodbooks").interactions).filter(pl.col("user_id") < "u0300").write_parquet(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def books(books_file: Path) -> Interactions:
+    """The same, without the rare items."""
+    data, _ = interactions.load(books_file, filters=Filters(min_item_support=5))
+    return data
+
+
+@pytest.fixture(scope="session")
+def checkerboard() -> csr_array:
+    """120 users in two groups; each likes two thirds of the 15 items of the own group and nothing else."""
+    rng = np.random.default_rng(7)
+    board = np.zeros((120, 30), np.float32)
+    for user in range(120):
+        own = 15 * (user % 2) + np.arange(15)
+        board[user, rng.choice(own, 10, replace=False)] = 1
+    return csr_array(board)
+
+
+Write = Callable[[str, Any], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write a file: text as it is, rows (a list of dicts) by the suffix of the name."""
+
+    def write(name: str, content: Any) -> Path:
+        path = tmp_path / name
+        if isinstance(content, str):
+            path.write_text(content)
+        elif path.suffix == ".csv":
+            pl.DataFrame(content, infer_schema_length=None).write_csv(path)
+        elif path.suffix == ".parquet":
+            pl.DataFrame(content, infer_schema_length=None).write_parquet(path)
+        else:
+            path.write_text("".join(json.dumps(row) + "\n" for row in content))
+        return path
+
+    return write

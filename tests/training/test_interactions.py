@@ -1,0 +1,265 @@
+"""The loader: one meaning in three formats, every refusal by its sentence, every dropped row accounted for."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training import datasets, interactions
+from training.errors import DataError
+from training.interactions import Columns, Filters, Interactions
+
+Write = Callable[[str, Any], Path]
+FULL = Columns(timestamp="at", weight="w", rating="stars")
+
+
+def pairs(data: Interactions) -> dict[tuple[str, str], tuple[float, int | None]]:
+    """(user id, item id) -> (weight, timestamp)."""
+    when = data.timestamp.tolist() if data.timestamp is not None else [None] * len(data.user)
+    users, items = (v.item_ids(r.tolist()) for v, r in ((data.users, data.user), (data.items, data.item)))
+    return dict(zip(zip(users, items, strict=True), zip(data.weight.tolist(), when, strict=True), strict=True))
+
+
+ROWS = [
+    {"user_id": "ann", "item_id": 7, "at": 1000, "w": 1.0, "stars": 5},
+    {"user_id": "bob", "item_id": 11, "at": 1001, "w": 2.5, "stars": 4},
+    {"user_id": "ann", "item_id": 11, "at": 1002, "w": 1.0, "stars": 1},
+    {"user_id": "ann", "item_id": 7, "at": 1003, "w": 0.5, "stars": 4},
+]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_the_formats_mean_the_same(write: Write, suffix: str) -> None:
+    data, report = interactions.load(write(f"likes.{suffix}", ROWS), FULL, Filters(min_rating=2))
+    assert pairs(data) == {("ann", "7"): (0.5, 1003), ("bob", "11"): (2.5, 1001)}
+    assert (report.file, report.rows, report.interactions) == (f"likes.{suffix}", 4, 2)
+    assert [(each.rows, each.users, each.items) for each in report.dropped] == [(1, 0, 0), (1, 0, 0), (0, 0, 0)]
+    assert [each.reason.split()[0] for each in report.dropped] == ["rating", "repeated", "support"]
+    assert data.user.dtype == data.item.dtype == np.int32
+    assert data.weight.dtype == np.float32
+    assert data.timestamp is not None
+    assert data.timestamp.dtype == np.int64
+
+
+def test_columns_of_any_name_and_none_that_is_not_asked_for(write: Write) -> None:
+    path = write("a.csv", "reader,book,junk\nx,1,not a number\n")
+    data, _ = interactions.load(path, Columns(user="reader", item="book"))
+    assert pairs(data) == {("x", "1"): (1.0, None)}
+
+
+def test_without_timestamps_the_largest_weight_stays(write: Write) -> None:
+    data, report = interactions.load(write("a.parquet", ROWS), Columns(weight="w"))
+    assert pairs(data)["ann", "7"] == (1.0, None)
+    assert "the largest weight stays" in report.dropped[0].reason
+
+
+def test_support_is_asked_for_to_a_fixed_point(write: Write) -> None:
+    """Bob goes for lack of items, then item 3 for lack of users, then Cid for lack of items."""
+    liked = {"ann": [1, 2], "dan": [1, 2], "bob": [3], "cid": [3, 1]}
+    rows = [{"user_id": user, "item_id": item} for user, items in liked.items() for item in items]
+    data, report = interactions.load(write("a.csv", rows), filters=Filters(min_user_support=2, min_item_support=2))
+    assert set(pairs(data)) == {("ann", "1"), ("ann", "2"), ("dan", "1"), ("dan", "2")}
+    assert (report.dropped[-1].rows, report.dropped[-1].users, report.dropped[-1].items) == (3, 2, 1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 6), st.integers(0, 9)), min_size=1, max_size=60),
+    st.integers(1, 3),
+    st.integers(1, 3),
+)
+def test_against_a_slow_loader(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int, int]], min_user: int, min_item: int
+) -> None:
+    newest: dict[tuple[str, int], int] = {}
+    for user, item, at in rows:
+        newest[user, item] = max(at, newest.get((user, item), 0))
+    kept, n_before = set(newest), -1
+    while len(kept) != n_before:
+        n_before = len(kept)
+        users, items = Counter(user for user, _ in kept), Counter(item for _, item in kept)
+        kept = {(user, item) for user, item in kept if users[user] >= min_user and items[item] >= min_item}
+    path = tmp_path_factory.mktemp("rows") / "rows.parquet"
+    pl.DataFrame(rows, schema=["user_id", "item_id", "at"], orient="row").write_parquet(path)
+    filters = Filters(min_user_support=min_user, min_item_support=min_item)
+    if not kept:
+        with pytest.raises(DataError, match="nothing is left"):
+            interactions.load(path, Columns(timestamp="at"), filters)
+        return
+    data, report = interactions.load(path, Columns(timestamp="at"), filters)
+    assert pairs(data) == {(user, str(item)): (1.0, newest[user, item]) for user, item in kept}
+    assert report.interactions + sum(each.rows for each in report.dropped) == report.rows == len(rows)
+    order = list(zip(data.user.tolist(), data.item.tolist(), strict=True))
+    assert order == sorted(order)
+    ids = data.items.item_ids(range(len(data.items)))
+    assert ids == sorted(ids)
+    assert data.matrix().sum() == len(kept)
+    assert data.popularity().sum() == len(kept)
+
+
+def test_the_order_of_the_file_changes_nothing(write: Write) -> None:
+    one, other = (
+        interactions.load(write(name, rows), FULL)[0] for name, rows in (("a.csv", ROWS), ("b.csv", ROWS[::-1]))
+    )
+    assert pairs(one) == pairs(other)
+    assert np.array_equal(one.item, other.item)
+
+
+@pytest.mark.parametrize("kind", [pl.Int8, pl.UInt8, pl.Int16, pl.Int32, pl.UInt32, pl.Int64, pl.UInt64, pl.Int128])
+def test_integers_of_any_width_become_their_decimal_form(tmp_path: Path, kind: type[pl.DataType]) -> None:
+    largest = int(pl.select(kind.max()).item()) if kind != pl.Int128 else 2**127 - 1
+    path = tmp_path / "a.parquet"
+    pl.DataFrame({"user_id": pl.Series([largest, 0], dtype=kind), "item_id": ["x", "y"]}).write_parquet(path)
+    data, _ = interactions.load(path)
+    assert set(pairs(data)) == {(str(largest), "x"), ("0", "y")}
+
+
+def test_csv_ids_are_taken_verbatim(write: Write) -> None:
+    data, _ = interactions.load(write("a.csv", "user_id,item_id\n007,1e5\n7,99999999999999999999\n+7,a b\n"))
+    assert set(pairs(data)) == {("007", "1e5"), ("7", "99999999999999999999"), ("+7", "a b")}
+
+
+def test_an_id_of_256_bytes_is_the_longest(write: Write) -> None:
+    data, _ = interactions.load(write("a.jsonl", [{"user_id": "\u00e9" * 128, "item_id": "i" * 256}]))
+    assert data.users.item_id(0) == "\u00e9" * 128
+
+
+AT = Columns(timestamp="at")
+WEIGHTED = Columns(weight="w")
+REFUSED: list[tuple[str, Any, Columns, str]] = [
+    # name, content, columns, message after the path
+    ("a.txt", "user_id\n", Columns(), "files are read by suffix, one of .csv, .parquet, .jsonl"),
+    ("a.csv", "", Columns(), "has no rows of data; the file is empty"),
+    ("a.csv", "user_id,item_id\n", Columns(), "has no rows of data"),
+    ("a.jsonl", "", Columns(), "has no rows of data; the file is empty"),
+    ("a.parquet", "no parquet", Columns(), "cannot be read as PARQUET"),
+    ("a.jsonl", "{\n", Columns(), "cannot be read as JSONL"),
+    ("a.csv", "user_id,item_id\na,b,c\n", Columns(), "cannot be read as CSV"),
+    ("a.csv", "user,item_id\na,1\n", Columns(), "there is no column 'user_id'; the columns are user, item_id"),
+    ("a.csv", "user_id,item_id\na,1\n", AT, "there is no column 'at'; the columns are user_id, item_id"),
+    ("a.csv", "user_id,item_id\na,1\n,2\n", Columns(), "column 'user_id', row 2: the id is missing"),
+    ("a.csv", 'user_id,item_id\na,1\n"",2\n', Columns(), "column 'user_id', row 2: the id is empty"),
+    ("a.jsonl", [{"user_id": "a"}], Columns(), "there is no column 'item_id'"),
+    (
+        "a.jsonl",
+        [{"user_id": "a", "item_id": 1}, {"user_id": "a"}],
+        Columns(),
+        "column 'item_id', row 2: the id is missing",
+    ),
+    ("a.jsonl", [{"user_id": None, "item_id": 1}], Columns(), "column 'user_id', row 1: the id is missing"),
+    ("a.jsonl", [{"user_id": "", "item_id": 1}], Columns(), "column 'user_id', row 1: the id is empty"),
+    (
+        "a.jsonl",
+        [{"user_id": "a", "item_id": 1}, {"user_id": "a", "item_id": 1.5}],
+        Columns(),
+        "column 'item_id', row 1: ids are floats (Float64); write them as integers or text",
+    ),
+    ("a.parquet", [{"user_id": 1.0, "item_id": 1}], Columns(), "column 'user_id', row 1: ids are floats (Float64)"),
+    ("a.parquet", [{"user_id": float("nan"), "item_id": 1}], Columns(), "column 'user_id', row 1: ids are floats"),
+    (
+        "a.csv",
+        "user_id,item_id\n1,1\n2,2.0\n",
+        Columns(),
+        "column 'item_id', row 2: ids are floats; write them as integers or text",
+    ),
+    (
+        "a.parquet",
+        [{"user_id": True, "item_id": 1}],
+        Columns(),
+        "column 'user_id', row 1: ids have type Boolean; write them as integers or text",
+    ),
+    ("a.jsonl", [{"user_id": ["a"], "item_id": 1}], Columns(), "column 'user_id', row 1: ids have type List(String)"),
+    (
+        "a.jsonl",
+        [{"user_id": "a", "item_id": "x"}, {"user_id": "\u00e9" * 129, "item_id": "x"}],
+        Columns(),
+        "column 'user_id', row 2: the id is longer than 256 bytes of UTF-8; shorten or hash it",
+    ),
+    ("a.csv", "user_id,item_id,w\na,1,1\na,2,many\n", WEIGHTED, "column 'w', row 2: 'many' is not a number"),
+    ("a.csv", "user_id,item_id,w\na,1,1\na,2,\n", WEIGHTED, "column 'w', row 2: the value is missing"),
+    ("a.csv", "user_id,item_id,w\na,1,1\na,2,NaN\n", WEIGHTED, "column 'w', row 2: the value is NaN or infinite"),
+    (
+        "a.parquet",
+        [{"user_id": "a", "item_id": 1, "w": float("inf")}],
+        WEIGHTED,
+        "column 'w', row 1: the value is NaN or infinite",
+    ),
+    (
+        "a.parquet",
+        [{"user_id": "a", "item_id": 1, "w": "1"}],
+        WEIGHTED,
+        "column 'w', row 1: numbers are expected, the type is String",
+    ),
+    (
+        "a.csv",
+        "user_id,item_id,w\na,1,1\na,2,0\n",
+        WEIGHTED,
+        "column 'w', row 2: weights are positive; leave such rows out",
+    ),
+    (
+        "a.csv",
+        "user_id,item_id,at\na,1,1700000000\na,2,1700000000000\n",
+        AT,
+        "column 'at', row 2: 1700000000000 is not in unix seconds between 1970 and 2100; milliseconds? divide by 1000",
+    ),
+    (
+        "a.csv",
+        "user_id,item_id,at\na,1,-5\n",
+        AT,
+        "column 'at', row 1: -5 is not in unix seconds between 1970 and 2100",
+    ),
+    ("a.csv", "user_id,item_id,at\na,1,5.5\n", AT, "column 'at', row 1: unix seconds are whole numbers"),
+    ("a.csv", "user_id,item_id,at\na,1,2024-01-01\n", AT, "column 'at', row 1: '2024-01-01' is not a number"),
+    ("a.csv", "user_id,item_id,stars\na,1,x\n", Columns(rating="stars"), "column 'stars', row 1: 'x' is not a number"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "columns", "message"), REFUSED, ids=[case[3][:60] for case in REFUSED])
+def test_refused(write: Write, name: str, content: Any, columns: Columns, message: str) -> None:
+    path = write(name, content)
+    with pytest.raises(DataError) as caught:
+        interactions.load(path, columns)
+    assert str(caught.value).startswith(f"{path}: {message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_dates_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    frame = pl.DataFrame({"user_id": ["a"], "item_id": ["b"], "at": ["2024-01-01"]})
+    frame.with_columns(pl.col("at").str.to_datetime()).write_parquet(path)
+    with pytest.raises(DataError, match=r"column 'at', row 1: the type is Datetime.*; write unix seconds \(integers\)"):
+        interactions.load(path, AT)
+
+
+def test_an_absent_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        interactions.load(tmp_path / "a.csv")
+
+
+def test_nothing_left_says_what_took_it(write: Write) -> None:
+    with pytest.raises(DataError, match=r"nothing is left of 4 rows \(dropped 1 by repeated .*, 3 by support below 3"):
+        interactions.load(write("a.csv", ROWS), filters=Filters(min_user_support=3))
+
+
+def test_a_minimum_rating_needs_a_column(write: Write) -> None:
+    with pytest.raises(DataError, match="a minimum rating is asked for, but no column of ratings is named"):
+        interactions.load(write("a.csv", ROWS), filters=Filters(min_rating=4))
+
+
+def test_the_bundled_books_go_through_the_same_loader() -> None:
+    data, report = interactions.load(datasets.bundled("goodbooks").interactions)
+    assert (len(data.users), len(data.items), len(data.item)) == (2500, 9882, 192357)
+    assert report.interactions == report.rows
+    assert json.dumps(pairs(data).get(("u0000", "1007"))) == "[1.0, null]"
+
+
+def test_an_unknown_bundled_set() -> None:
+    with pytest.raises(DataError, match=r"no bundled data set 'movies'; there is goodbooks"):
+        datasets.bundled("movies")

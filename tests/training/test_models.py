@@ -1,0 +1,227 @@
+"""What every model must do, and what only some do."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from index.embeddings import SparseItemEmbeddings
+from index.vocabulary import Vocabulary
+from training import evaluate, job, recipe, split
+from training.errors import CatalogueTooLargeError, TrainingError
+from training.interactions import Interactions
+from training.models import compressed_elsa, elsa
+from training.models.compressed_elsa import CompressedElsa, default_dims, widths
+from training.models.learner import Optimiser
+from training.recipe import Recipe
+
+NAMES = recipe.names()
+LEARNT = [name for name in NAMES if name != "popularity"]
+
+
+def small(name: str, *overrides: str) -> Recipe:
+    """The bundled recipe, at a size for small data."""
+    quick = {
+        "popularity": [],
+        "elsa": ["model.n_dims=32", "training.epochs=8", "training.batch_size=16"],
+        "compressed-elsa": ["model.k=8", "training.epochs=8", "training.batch_size=16"],
+    }
+    return recipe.load(name, [*quick[name], *overrides])
+
+
+def fit(name: str, histories: csr_array, *overrides: str) -> job.Job:
+    chosen = small(name, *overrides)
+    held = split.holdout(histories.shape[0], chosen.training.seed, share=0.1)
+    return job.run(chosen, histories, held)
+
+
+@pytest.fixture(scope="module")
+def fitted(checkerboard: csr_array) -> Callable[[str], job.Job]:
+    """Each model fitted to the checkerboard, once."""
+    kept: dict[str, job.Job] = {}
+
+    def get(name: str) -> job.Job:
+        if name not in kept:
+            kept[name] = fit(name, checkerboard)
+        return kept[name]
+
+    return get
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_answers_are_new_to_the_user_and_in_order(name: str, fitted: Callable[[str], job.Job]) -> None:
+    histories = [np.array(items, np.int32) for items in ([0, 1, 2], [29], [3, 4, 16, 17, 18])]
+    answers = list(fitted(name).retriever().retrieve(histories, 12))
+    assert len(answers) == 3
+    for history, hits in zip(histories, answers, strict=True):
+        assert len(hits.items) == 12
+        assert len(set(hits.items.tolist())) == 12
+        assert not np.isin(hits.items, history).any()
+        assert np.all(np.diff(hits.scores) <= 0)
+        assert np.isfinite(hits.scores).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_that_is_left_is_answered_and_no_more(name: str, fitted: Callable[[str], job.Job]) -> None:
+    (hits,) = fitted(name).retriever().retrieve([np.arange(25, dtype=np.int32)], 100)
+    assert sorted(hits.items.tolist()) == [25, 26, 27, 28, 29]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_seed_gives_the_same_answers(
+    name: str, fitted: Callable[[str], job.Job], checkerboard: csr_array
+) -> None:
+    again = fit(name, checkerboard)
+    history = [np.array([0, 5, 20], np.int32)]
+    (one,), (other,) = (each.retriever().retrieve(history, 20) for each in (fitted(name), again))
+    assert np.array_equal(one.items, other.items)
+    assert np.array_equal(one.scores, other.scores)
+
+
+@pytest.mark.parametrize("name", LEARNT)
+def test_another_seed_gives_another_model(name: str, fitted: Callable[[str], job.Job], checkerboard: csr_array) -> None:
+    other = fit(name, checkerboard, "training.seed=43")
+    history = [np.array([0, 5, 20], np.int32)]
+    (one,), (two,) = (each.retriever().retrieve(history, 20) for each in (fitted(name), other))
+    assert not np.array_equal(one.scores, two.scores)
+
+
+@pytest.mark.parametrize("name", LEARNT)
+def test_planted_tastes_are_found(name: str, fitted: Callable[[str], job.Job]) -> None:
+    """Whoever has four items of a group gets the other eleven before any of the other group."""
+    for group in (0, 15):
+        (hits,) = fitted(name).retriever().retrieve([np.arange(group, group + 4, dtype=np.int32)], 11)
+        assert set(hits.items.tolist()) == set(range(group + 4, group + 15))
+
+
+@pytest.mark.parametrize("name", LEARNT)
+def test_beats_popularity_on_real_books(name: str, books: Interactions) -> None:
+    quick = ["training.epochs=3", "training.batch_size=32"]
+    ours, floor = (fit(each, books.matrix(), *extra) for each, extra in ((name, quick), ("popularity", [])))
+    assert ours.validation.mean(evaluate.MAIN) > 1.2 * floor.validation.mean(evaluate.MAIN)
+
+
+@pytest.mark.parametrize("name", LEARNT)
+def test_an_item_nobody_in_training_has_gets_no_vector(name: str, checkerboard: csr_array) -> None:
+    """It could only be noise: with a zero row it scores zero for everyone."""
+    wider = csr_array((checkerboard.data, checkerboard.indices, checkerboard.indptr), shape=(120, 31))
+    (hits,) = fit(name, wider).retriever().retrieve([np.array([1, 2, 3], np.int32)], 28)
+    assert hits.scores[hits.items == 30] == 0
+
+
+@pytest.mark.parametrize("name", LEARNT)
+def test_a_catalogue_beyond_the_limit_is_refused(name: str) -> None:
+    with pytest.raises(CatalogueTooLargeError, match=r"100,001 items.*100,000: raise filters.min_item_support"):
+        fit(name, csr_array((np.ones(8), np.arange(8), np.arange(0, 10, 2)), shape=(4, 100_001)))
+
+
+@pytest.mark.parametrize("name", LEARNT)
+def test_chunks_change_nothing_but_rounding(
+    name: str, checkerboard: csr_array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compressed_elsa, "CHUNK_CELLS", 1)
+    monkeypatch.setattr(elsa, "CHUNK_CELLS", 1)
+    chunked = fit(name, checkerboard, "training.batch_size=64", "training.epochs=2")
+    monkeypatch.undo()
+    whole = fit(name, checkerboard, "training.batch_size=64", "training.epochs=2")
+    for one, other in zip(chunked.progress.records, whole.progress.records, strict=True):  # type: ignore[union-attr]
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-3)
+
+
+def embeddings(done: job.Job) -> SparseItemEmbeddings:
+    found = done.model.embeddings(Vocabulary.build([f"item {row}" for row in range(30)]), done.item_scale)
+    assert found is not None
+    return found
+
+
+def test_compressed_rows_have_k_values_and_unit_length(fitted: Callable[[str], job.Job]) -> None:
+    found = embeddings(fitted("compressed-elsa"))
+    assert found.decoder.n_rows == 30
+    assert found.n_dims == 512
+    assert found.encoder == "tied"
+    assert found.dims_are == "latents"
+    assert found.decoder.dims.dtype == np.uint16
+    for row in range(30):
+        dims, values = found.decoder.row(row)
+        assert len(dims) == 8
+        assert np.all(np.diff(dims.astype(int)) > 0)
+        assert np.linalg.norm(values) == pytest.approx(1, abs=1e-6)
+
+
+def test_only_sparse_models_have_something_to_publish(fitted: Callable[[str], job.Job]) -> None:
+    items = Vocabulary.build([str(row) for row in range(30)])
+    published = [name for name in NAMES if fitted(name).model.embeddings(items, None) is not None]
+    assert published == ["compressed-elsa"]
+
+
+def test_the_item_scale_is_part_of_the_score(fitted: Callable[[str], job.Job]) -> None:
+    for name in LEARNT:
+        model = fitted(name).model
+        scale = np.linspace(0.5, 2, 30).astype(np.float32)
+        history = [np.array([0, 1], np.int32)]
+        (plain,), (scaled,) = (model.retriever(each).retrieve(history, 28) for each in (None, scale))
+        expected = np.zeros(30, np.float32)
+        expected[plain.items] = plain.scores
+        expected *= scale
+        np.testing.assert_allclose(scaled.scores, expected[scaled.items], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("n_items", "expected"), [(1, 512), (1_500, 512), (3_533, 1024), (9_882, 4096), (40_981, 4096), (100_000, 4096)]
+)
+def test_default_width_of_the_space(n_items: int, expected: int) -> None:
+    assert default_dims(n_items) == expected
+
+
+@pytest.mark.parametrize(
+    ("k", "n_dims", "start_k", "expected"),
+    [
+        (16, 4096, 0, (128, 64, 32, 16)),
+        (16, 512, 0, (32, 16)),
+        (24, 4096, 0, (128, 64, 32, 24)),
+        (128, 4096, 0, (256, 128)),
+        (16, 4096, 16, (16,)),
+        (512, 512, 0, (512,)),
+    ],
+)
+def test_halving(k: int, n_dims: int, start_k: int, expected: tuple[int, ...]) -> None:
+    assert widths(compressed_elsa.Settings(k=k, start_k=start_k), n_dims) == expected
+
+
+def test_more_values_than_dimensions_are_refused(checkerboard: csr_array) -> None:
+    settings = compressed_elsa.Settings(k=40, n_dims=32)
+    with pytest.raises(TrainingError, match=r"model.k = 40 is more than n_dims = 32; lower k or raise n_dims"):
+        CompressedElsa(checkerboard, settings, Optimiser(), epochs=1, seed=1)
+
+
+def test_a_stage_keeps_positions_of_the_one_before_and_restarts_the_values(checkerboard: csr_array) -> None:
+    learner = CompressedElsa(checkerboard, compressed_elsa.Settings(k=8), Optimiser(), epochs=1, seed=1)
+    learner.start(0)
+    before = learner.state()
+    for start in range(0, 120, 20):
+        learner.step(checkerboard[start : start + 20])
+    trained = learner.state()
+    learner.start(1)
+    after = learner.state()
+    assert after["dims"].shape == (30, 8)
+    assert np.array_equal(after["values"], after["initial"])
+    for row in range(30):
+        places = np.flatnonzero(np.isin(before["dims"][row], after["dims"][row]))
+        assert len(places) == 8
+        assert np.array_equal(before["initial"][row][places], after["initial"][row])
+        kept = np.abs(trained["values"][row])
+        assert kept[places].min() >= np.delete(kept, places).max()
+
+
+def test_shrinkage_is_chosen_on_validation_users(books: Interactions) -> None:
+    chosen = small("compressed-elsa", "training.epochs=1", "training.batch_size=64")
+    held = split.holdout(300, 42, share=0.05)
+    scores = {}
+    for shrinkage in (0.0, 30.0):
+        only = replace(chosen, output=recipe.Output((shrinkage,)))
+        scores[shrinkage] = job.run(only, books.matrix(), held).validation.mean(evaluate.MAIN)
+    free = job.run(replace(chosen, output=recipe.Output(tuple(scores))), books.matrix(), held)
+    assert free.validation.mean(evaluate.MAIN) == max(scores.values())
+    assert scores[free.shrinkage] == max(scores.values())

@@ -1,0 +1,185 @@
+"""Recipes against each other on users that nothing was chosen on.
+
+For every seed the users who are never validation users are cut anew into disjoint test groups; each recipe is fitted
+once per group to the users outside it, its epoch and item scale are chosen on the validation users, and the group's
+users judge it. So within a seed every test user judges once per recipe, with the whole history asked in folds.
+
+A figure is the mean over test users, averaged over seeds; its spread is the standard deviation of the seeds' means
+(other test users, other initial values). A difference is paired: per user, averaged over the seeds in which the user
+judged, and its standard error is that of the mean over users.
+"""
+
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+
+from index.types import Array
+from training import evaluate, job, recipe, split
+from training.evaluate import COVERAGE, JUDGES, Evaluation, standard_error
+from training.interactions import Interactions
+from training.recipe import Recipe
+
+TEST_SHARE = 0.1
+"""Of the users, per group."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One recipe on one group of one seed."""
+
+    name: str
+    """Of the recipe."""
+    seed: int
+    """Of the groups, and of the fit."""
+    group: int
+    """Number of the test group."""
+    test: Evaluation
+    """What the group's users say."""
+    facts: Mapping[str, Any]
+    """What was chosen, and what it took."""
+
+
+def trials(
+    data: Interactions,
+    recipes: Mapping[str, Recipe],
+    *,
+    seeds: int,
+    groups: int,
+    device: str,
+    done: Callable[[str], None],
+) -> Iterator[Trial]:
+    """Fit and judge every recipe on every group of every seed; `done` is told after each."""
+    histories, n_users = data.matrix(), len(data.users)
+    share = next(iter(recipes.values())).evaluation.validation_share
+    for seed in range(seeds):
+        splits = split.groups(n_users, seed, n_groups=groups, test=TEST_SHARE, validation=share)
+        for group, divided in enumerate(splits):
+            for name, each in recipes.items():
+                seeded = replace(each, training=replace(each.training, seed=seed))
+                fitted = job.run(seeded, histories, divided, device=device)
+                asked = evaluate.ask(histories, divided.test, each.evaluation.folds, seed)
+                judged = evaluate.evaluate(fitted.retriever(), asked, len(data.items))
+                done(name)
+                yield Trial(name, seed, group, judged, _facts(fitted))
+
+
+def _facts(fitted: job.Job) -> dict[str, Any]:
+    progress = fitted.progress
+    return {
+        "best_epoch": progress.best_epoch if progress else None,
+        "shrinkage": fitted.shrinkage,
+        "validation": fitted.validation.mean(evaluate.MAIN),
+        "seconds": round(fitted.seconds, 2),
+        "training_seconds": round(sum(each["seconds"] for each in progress.records), 2) if progress else 0.0,
+    }
+
+
+def report(
+    done: Sequence[Trial], recipes: Mapping[str, Recipe], against: str, about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The document: figures of every recipe, differences to `against`, all trials, recipes and the machine."""
+    by_name = {name: [each for each in done if each.name == name] for name in recipes}
+    return {
+        **about,
+        "against": against,
+        "figures": {name: _figures(own) for name, own in by_name.items()},
+        "differences": {
+            name: {metric: _difference(own, by_name[against], metric) for metric in JUDGES}
+            for name, own in by_name.items()
+            if name != against
+        },
+        "trials": [{"recipe": t.name, "seed": t.seed, "group": t.group, **t.test.summary(), **t.facts} for t in done],
+        "recipes": {name: recipe.as_document(each) for name, each in recipes.items()},
+        "machine": machine(),
+    }
+
+
+def _figures(own: Sequence[Trial]) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for metric in JUDGES:
+        by_seed = [
+            float(np.mean(np.concatenate([t.test.per_user[metric] for t in own if t.seed == seed])))
+            for seed in sorted({t.seed for t in own})
+        ]
+        figures[metric] = {
+            "mean": float(np.mean(by_seed)),
+            "spread_over_seeds": float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else None,
+            "standard_error_over_users": _finite(standard_error(np.array(list(_by_user(own, metric).values())))),
+            "seeds": by_seed,
+        }
+    figures[COVERAGE] = {"mean": float(np.mean([t.test.coverage for t in own])), "per": "group"}
+    figures["training_seconds"] = float(np.median([t.facts["training_seconds"] for t in own]))
+    return figures
+
+
+def _by_user(own: Sequence[Trial], metric: str) -> dict[int, float]:
+    """A user's figure, averaged over the seeds in which the user judged."""
+    users = np.concatenate([t.test.users for t in own])
+    values: Array = np.concatenate([t.test.per_user[metric] for t in own])
+    rows, owner = np.unique(users, return_inverse=True)
+    means = np.bincount(owner, weights=values) / np.bincount(owner)
+    return dict(zip(rows.tolist(), means.tolist(), strict=True))
+
+
+def _difference(own: Sequence[Trial], other: Sequence[Trial], metric: str) -> dict[str, float | None]:
+    mine, theirs = _by_user(own, metric), _by_user(other, metric)
+    paired = np.array([mine[user] - theirs[user] for user in mine])
+    return {"mean": float(paired.mean()), "standard_error": _finite(standard_error(paired)), "users": len(paired)}
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """The document's figures as a table."""
+    names, against = list(JUDGES), document["against"]
+    lines = [
+        "| recipe | " + " | ".join(names) + f" | {COVERAGE} | {names[-1]} minus {against} (paired SE) | training |",
+        "| --- " * (len(names) + 4) + "|",
+    ]
+    for name, figures in document["figures"].items():
+        cells = [_cell(figures[metric]) for metric in names]
+        difference = document["differences"].get(name)
+        versus = "-" if difference is None else _signed(difference[names[-1]])
+        cells += [f"{figures[COVERAGE]['mean']:.3f}", versus, f"{figures['training_seconds']:.1f} s"]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(figure: Mapping[str, Any]) -> str:
+    spread = figure["spread_over_seeds"]
+    return f"{figure['mean']:.4f}" + ("" if spread is None else f" (sd {spread:.4f})")
+
+
+def _signed(difference: Mapping[str, Any]) -> str:
+    error = difference["standard_error"]
+    return f"{difference['mean']:+.4f}" + ("" if error is None else f" ({error:.4f})")
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def machine() -> dict[str, Any]:
+    """Where and with what this was measured."""
+    names = ("torch", "numpy", "scipy", "polars")
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in names},
+    }
+
+
+def _processor() -> str:
+    """The processor's own name where Linux tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 (not a file of ours)
+            found = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        found = []
+    return found[0] if found else platform.processor() or platform.machine()

@@ -1,0 +1,221 @@
+"""Titles for segments, from the properties of their items: no network, no language model.
+
+What a segment says more than the catalogue: a term with part p of the segment's weight and part q of all items has lift
+p / q and is worth p log(p / q), its share of the Kullback-Leibler divergence between the two. A title takes the first
+form that is sure enough: one entity ("Discworld"), two ("J.K. Rowling, Rick Riordan"), words ("Vampires & magic"), else
+examples ("More like Dune and Foundation"). Titles are unique; where two segments want one title, the surer one has it.
+"""
+
+import heapq
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, count
+
+import numpy as np
+
+from index.segments import FoundSegment
+from index.types import Float32, Int32
+from training import terms
+from training.terms import Kind, Properties, Terms
+
+MAX_TITLE = 40
+MAX_TERMS = 8
+READ_MEMBERS = 200  # of a segment, the strongest
+READ_CATALOGUE = 20_000  # items, evenly spaced, that the segments are compared with
+LEAST_LIFT = 3.0
+LEAST_INSIDE = 0.05
+ENTITY_BONUS = 1.5  # an entity goes before the words that it is made of
+CONSIDERED = 100
+DOMINANT = 0.45  # an entity of so much of a segment is its title
+PROMINENT = 0.2  # "... & more"
+MINOR = 0.1  # the second of two entities
+THEME_INSIDE = 0.2
+THEME_WORTH = 1.0
+LONGEST_NAME = 30
+EXAMPLES = 12  # the strongest members, of which the best known are named
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a segment is called."""
+
+    title: str
+    """At most 40 characters, unique among the labels made together."""
+    terms: tuple[str, ...]
+    """The most distinctive terms, best first, at most 8."""
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A term that distinguishes a segment."""
+
+    text: str
+    kind: Kind
+    inside: float
+    """Part of the segment, by weight, that has the term."""
+    worth: float
+    """inside * log(lift)"""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A title that a segment could have."""
+
+    title: str
+    meaning: frozenset[str]
+    """What it names, in lower case: two titles of one meaning are the same title."""
+    sureness: float
+    """Who wants a title more gets it."""
+
+
+def titles(found: Sequence[FoundSegment], properties: Sequence[Properties], popularity: Float32) -> list[Label]:
+    """One label a segment; properties and popularity are row-aligned, (n_items,)."""
+    rows = _rows_to_read(found, len(properties))
+    counted = terms.read([properties[row] for row in rows])
+    members = [np.searchsorted(rows, each.items[:READ_MEMBERS]).astype(np.int32) for each in found]
+    said = [_distinctive(counted, m, each.strengths[:READ_MEMBERS]) for m, each in zip(members, found, strict=True)]
+    key = terms.name_key([properties[row] for row in rows])
+    wanted = [
+        [
+            *_candidates(about),
+            *_examples([(terms.name_of(properties[i], key), popularity[i]) for i in each.items[:EXAMPLES]]),
+        ]
+        for about, each in zip(said, found, strict=True)
+    ]
+    return [
+        Label(title, tuple(term.text for term in about[:MAX_TERMS]))
+        for title, about in zip(_assign(wanted), said, strict=True)
+    ]
+
+
+def _rows_to_read(found: Sequence[FoundSegment], n_items: int) -> Int32:
+    """The strongest members of all segments, and enough of the catalogue to compare them with."""
+    spread = np.arange(0, n_items, max(n_items // READ_CATALOGUE, 1))
+    return np.unique(np.concatenate([spread, *(each.items[:READ_MEMBERS] for each in found)])).astype(np.int32)
+
+
+def _distinctive(counted: Terms, items: Int32, strengths: Float32) -> list[_Said]:
+    """What holds for a segment and seldom elsewhere, worthiest first, no two that share a word."""
+    weights = strengths**2
+    inside = counted.shares_in(items, weights)
+    lift = inside / np.maximum(counted.share, 1e-9)
+    n_items = inside * float(weights.sum() ** 2 / max(float((weights**2).sum()), 1e-12))
+    sure = np.flatnonzero((n_items >= terms.MIN_ITEMS) & (lift >= LEAST_LIFT) & (inside >= LEAST_INSIDE))
+    worth = inside[sure] * np.log(lift[sure])
+    said = [
+        _Said(counted.terms[i].text, counted.terms[i].kind, float(inside[i]), float(worth[place]))
+        for place, i in enumerate(sure)
+    ]
+    said.sort(key=lambda term: (-term.worth * (1 if term.kind == "word" else ENTITY_BONUS), term.text))
+    return _distinct(said[:CONSIDERED])
+
+
+def _distinct(said: Sequence[_Said]) -> list[_Said]:
+    kept: list[_Said] = []
+    used: set[str] = set()
+    for term in said:
+        words = {terms.fold(word) for word in terms.WORD.findall(term.text)}
+        if not words & used:
+            kept.append(term)
+            used |= words
+    return kept
+
+
+def _candidates(said: Sequence[_Said]) -> Iterator[_Candidate]:
+    """Titles from terms, best first."""
+    names = [term for term in said if term.kind in ("entity", "series") or _is_name(term)]
+    words = [term for term in said if term.kind == "word" and not _is_proper(term) and term.inside >= THEME_INSIDE]
+    first = names[0] if names else None
+    if first is not None and first.inside >= DOMINANT:
+        yield from _dominant(first, names[1:])
+    if words and words[0].worth >= THEME_WORTH:
+        yield from _theme(words)
+    if len(names) > 1 and names[1].inside >= MINOR and names[0].inside + names[1].inside >= DOMINANT * 0.6:
+        yield from _named([names[0], names[1]], ", ", names[0].inside)
+    if first is not None and first.inside >= PROMINENT:
+        yield from _titled(f"{first.text} & more", [first.text, "more"], first.inside)
+    if words and words[0].worth >= THEME_WORTH / 2:
+        yield from _theme(words)
+
+
+def _dominant(first: _Said, others: Sequence[_Said]) -> Iterator[_Candidate]:
+    """A series and who made it, or two things that hold for nearly all, are told together."""
+    for other in others[:2]:
+        if other.inside >= max(DOMINANT, 0.7 * first.inside) and other.kind != first.kind:
+            series, maker = (first, other) if first.kind != "entity" else (other, first)
+            yield from _named([maker, series], ": ", first.inside)
+    yield from _named([first], "", first.inside)
+
+
+def _theme(words: Sequence[_Said]) -> Iterator[_Candidate]:
+    for other in words[1:4]:
+        if other.worth >= words[0].worth * 0.4:
+            yield from _named([words[0], other], " & ", words[0].worth / 4)
+    yield from _named([words[0]], "", words[0].worth / 4)
+
+
+def _named(parts: Sequence[_Said], glue: str, sureness: float) -> Iterator[_Candidate]:
+    texts = [part.text for part in parts]
+    yield from _titled(glue.join(texts), texts, sureness)
+
+
+def _titled(title: str, meaning: Sequence[str], sureness: float) -> Iterator[_Candidate]:
+    """Nothing where the title is too long."""
+    title = " ".join(title.split())
+    if 0 < len(title) <= MAX_TITLE:
+        yield _Candidate(title[0].upper() + title[1:], frozenset(map(str.casefold, meaning)), sureness)
+
+
+def _is_proper(term: _Said) -> bool:
+    return term.text[:1].isupper()
+
+
+def _is_name(term: _Said) -> bool:
+    """A pair of words that are both written with a capital, as "Stephanie Plum"."""
+    words = term.text.split()
+    return term.kind == "word" and len(words) > 1 and all(word[:1].isupper() for word in words)
+
+
+def _examples(names: Sequence[tuple[str, float]]) -> Iterator[_Candidate]:
+    """ "More like" with the best known of these items, then with others."""
+    short = [_shortened(name) for name, _ in sorted(names, key=lambda each: -each[1])]
+    short = [name for name in dict.fromkeys(short) if name]
+    for one, other in combinations(short, 2):
+        yield from _titled(f"More like {one} and {other}", [one, other], 0)
+    for one in short:
+        yield from _titled(f"More like {one}", [one], 0)
+
+
+def _shortened(name: str) -> str:
+    """A name without its subtitle, cut at a word where it would fill the title."""
+    bare = re.split(r"[:;(\[]|\s[-\u2013\u2014]\s", name)[0].strip(" ,.")
+    words = bare.split()
+    while len(" ".join(words)) > LONGEST_NAME:
+        words.pop()
+    while words and words[-1].casefold() in terms.STOP_WORDS and len(" ".join(words)) < len(bare):
+        words.pop()
+    return " ".join(words)
+
+
+def _assign(wanted: Sequence[Sequence[_Candidate]]) -> list[str]:
+    """Give every segment its best title that no surer one has taken."""
+    queue = [(-each[0].sureness if each else 1.0, number, 0) for number, each in enumerate(wanted)]
+    heapq.heapify(queue)
+    taken: set[str | frozenset[str]] = set()
+    chosen = [""] * len(wanted)
+    while queue:
+        _, number, place = heapq.heappop(queue)
+        left = wanted[number][place:]
+        if not left:
+            chosen[number] = next(
+                name for name in map("Collection {}".format, count(number + 1)) if name.casefold() not in taken
+            )
+        elif left[0].meaning in taken or left[0].title.casefold() in taken:
+            heapq.heappush(queue, (-left[1].sureness if len(left) > 1 else 1.0, number, place + 1))
+            continue
+        else:
+            chosen[number] = left[0].title
+            taken.add(left[0].meaning)
+        taken.add(chosen[number].casefold())
+    return chosen

@@ -1,0 +1,62 @@
+"""From a complete run to a published snapshot: find segments, title them, keep their ids, build, publish."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from index import builder, publication, segments, snapshot
+from index.snapshot import Snapshot
+from training import run
+from training.labels import titles
+
+
+@dataclass(frozen=True)
+class Released:
+    """What was stored."""
+
+    version: str
+    """Of the snapshot."""
+    current: bool
+    """Whether it is served now; False while another version is pinned."""
+    n_items: int
+    """Items in it."""
+    n_segments: int
+    """Segments in it."""
+    n_carried: int
+    """Segments that kept the id of an earlier snapshot."""
+
+
+def publish(directory: Path, root: Path, step: Callable[[str], None]) -> Released:
+    """Publish the run in `directory` under `root`; `step` is told what begins.
+
+    Raises RunError for a run that is incomplete or has no embeddings, SnapshotError or InvalidEmbeddings for the rest.
+    """
+    step("reading the run")
+    material = run.load(directory)
+    embeddings, previous = material.embeddings, _current(root)
+    step("finding segments")
+    found = segments.find(embeddings, material.popularity)
+    step("titling segments")
+    labels = titles(found, material.properties, material.popularity)
+    carried = segments.carry_over(found, embeddings, previous)
+    chosen = segments.assemble(
+        found, carried, [each.title for each in labels], [each.terms for each in labels], embeddings.n_dims
+    )
+    step("building the snapshot")
+    version = builder.build(
+        root,
+        embeddings=embeddings,
+        properties=material.properties,
+        popularity=material.popularity,
+        segments=chosen,
+    )
+    step("verifying and publishing")
+    current = publication.publish(root, version)
+    known = {each.segment_id for each in previous.segments.segments} if previous else set()
+    n_carried = sum(each.segment_id in known for each in chosen.segments)
+    return Released(version, current, embeddings.n_items, len(chosen), n_carried)
+
+
+def _current(root: Path) -> Snapshot | None:
+    served = publication.current(root)
+    return None if served is None else snapshot.open_snapshot(root, served)
