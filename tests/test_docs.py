@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 TRACKED = subprocess.run(
     ["git", "ls-files", "*.md"], capture_output=True, text=True, cwd=ROOT, check=True
 ).stdout.split()
-DOCUMENTS = [ROOT / name for name in TRACKED.stdout.split() if (ROOT / name).is_file()]
+DOCUMENTS = [ROOT / name for name in TRACKED if (ROOT / name).is_file()]
 PROGRAMS = {"sparrow-serve": serve, "sparrow-index": inspect, "sparrow-train": train}
 
 

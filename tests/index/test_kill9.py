@@ -93,7 +93,7 @@ def main() -> None:
         publish_for_ever(Path(sys.argv[2]))
     with tempfile.TemporaryDirectory() as directory:
         tally = kill_often(Path(directory) / "snapshots", kills=int(sys.argv[1]), seed=time.time_ns())
-    print(json.dumps({**asdict(tally), "incomplete": 0}))  # noqa: T201
+    print(f"a complete snapshot was current at every look: {json.dumps(asdict(tally))}")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -146,7 +146,7 @@ def refuse(directory: Path) -> Exception:
 
 
 @given(data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_cut_file_is_refused_at_opening(stored: Path, data: st.DataObject) -> None:
     path = stored / data.draw(st.sampled_from(names_of(stored)))
     raw = path.read_bytes()
@@ -161,7 +161,7 @@ def test_a_cut_file_is_refused_at_opening(stored: Path, data: st.DataObject) -> 
 
 
 @given(data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_flipped_byte_is_refused(stored: Path, data: st.DataObject) -> None:
     path = stored / data.draw(st.sampled_from(names_of(stored)))
     raw = path.read_bytes()
