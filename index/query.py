@@ -11,7 +11,7 @@ from index.types import Float32, Int32
 
 
 def encode(embeddings: SparseItemEmbeddings, items: Int32, weights: Float32) -> Float32:
-    """The query vector, float32 (n_dims,), of item rows and their weights (both (n,)); rows may repeat, all must exist."""
+    """The query vector, float32 (n_dims,), of item rows and their weights (both (n,)); existing rows, may repeat."""
     rows = encoder_rows(embeddings)
     if rows is None:
         summed = np.bincount(items, weights=weights, minlength=embeddings.n_dims)

@@ -5,9 +5,9 @@ import shlex
 import subprocess
 from pathlib import Path
 
-import click
 import pytest
 import typer
+from typer.core import TyperGroup
 
 from app.__main__ import cli as serve
 from app.settings import Settings
@@ -48,9 +48,9 @@ def test_relative_links_lead_to_files(path: Path) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
 def test_commands_and_options_exist(path: Path) -> None:
     for words in commands(path.read_text()):
-        command: click.Command = typer.main.get_command(PROGRAMS[words[0]])
+        command = typer.main.get_command(PROGRAMS[words[0]])
         rest = words[1:]
-        if isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        if isinstance(command, TyperGroup) and rest and not rest[0].startswith("-"):
             assert rest[0] in command.commands, f"{words}: no such command"
             command, rest = command.commands[rest[0]], rest[1:]
         options = {"--help"} | {
