@@ -146,7 +146,7 @@ function showUser(user) {
 function showFailure(problem) {
   if (problem.status === 503 && !state.version) {
     panels.showLine("Waiting for the first index.");
-    shelves.replace(panels.waiting(problem.message));
+    shelves.replace(panels.waiting());
     state.timer = setTimeout(refresh, (problem.retrySeconds || WAIT_SECONDS) * 1000);
     return;
   }

@@ -136,12 +136,11 @@ export function nothingLeft() {
 }
 
 /** Nothing is published yet: said kindly, with what to do. */
-export function waiting(detail) {
+export function waiting() {
   const bird = document.querySelector(".wordmark svg").cloneNode(true);
   bird.setAttribute("class", motionAllowed() ? "waiting-bird hop" : "waiting-bird");
   return el("div", { class: "waiting" }, bird,
     el("h2", { text: "No index is published yet" }),
     el("p", { text: "As soon as one is, the rows appear here; this page looks again by itself." }),
-    detail ? el("p", { class: "waiting-detail", text: detail }) : null,
     el("pre", {}, el("code", { text: "sparrow-train fit --dataset goodbooks --run run\nsparrow-train publish run --snapshots snapshots" })));
 }
