@@ -7,6 +7,7 @@ import os
 # takes several times as long on a busy machine. Has to be set before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,7 @@ from rich.console import Console
 
 from index.cli import main_for, print_json
 from index.errors import InvalidEmbeddings, SnapshotError
-from training import checkpoint, compare, console, datasets, examples, interactions, items, job, recipe, run
+from training import checkpoint, compare, console, datasets, examples, interactions, items, job, recipe, release, run
 from training.errors import RecipeError, TrainingError
 from training.recipe import Recipe
 
@@ -111,6 +112,25 @@ def _material(
         return run.Material(data, loaded, [{} for _ in range(len(data.items))], None)
     properties, described = items.load(items_file, data.items, column=chosen.columns.item)
     return run.Material(data, loaded, properties, described)
+
+
+@cli.command()
+def publish(
+    run_directory: Annotated[Path, typer.Argument(metavar="RUN", help="Directory of a complete run.")],
+    snapshots: Annotated[
+        Path, typer.Option("--snapshots", envvar="SPARROW_SNAPSHOTS", help="The directory of snapshots.")
+    ] = Path("snapshots"),
+    as_json: AsJson = False,
+) -> None:
+    """Find and title segments, build a snapshot, verify it and make it the served one."""
+    with console.steps("publishing", release.N_STEPS) as step:
+        released = release.publish(run_directory, snapshots, step)
+    if as_json:
+        print_json(asdict(released))
+        return
+    kept = f"{released.n_segments} segments, {released.n_carried} of them known before"
+    served = "is served now" if released.current else "is stored; another version is pinned and stays served"
+    print(f"{released.version} {served}: {released.n_items:,} items, {kept}")
 
 
 @cli.command("compare")

@@ -70,6 +70,16 @@ def counting(what: str, total: int) -> Iterator[Callable[[str], None]]:
         yield done
 
 
+@contextmanager
+def steps(what: str, total: int) -> Iterator[Callable[[str], None]]:
+    """Show which of `total` steps runs, on stderr if it is a terminal; yields step(name), called as each begins."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(what, total=total, completed=-1)
+        yield lambda name: progress.update(task, description=f"{what}: {name}", advance=1)
+
+
 def print_report(console: Console, loaded: LoadReport, described: ItemsReport | None) -> None:
     """What the loader read and dropped."""
     table = Table("", "rows", "users", "items", title=loaded.file)

@@ -9,6 +9,9 @@ from index.snapshot import Snapshot
 from training import run
 from training.labels import titles
 
+N_STEPS = 5
+"""How often `publish` reports that a step begins."""
+
 
 @dataclass(frozen=True)
 class Released:

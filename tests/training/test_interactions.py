@@ -114,7 +114,8 @@ def test_the_order_of_the_file_changes_nothing(write: Write) -> None:
 
 @pytest.mark.parametrize("kind", [pl.Int8, pl.UInt8, pl.Int16, pl.Int32, pl.UInt32, pl.Int64, pl.UInt64, pl.Int128])
 def test_integers_of_any_width_become_their_decimal_form(tmp_path: Path, kind: type[pl.DataType]) -> None:
-    largest = int(pl.select(kind.max()).item()) if kind != pl.Int128 else 2**127 - 1
+    bits = int(kind.__name__.lstrip("UInt"))
+    largest = 2 ** (bits - (not kind.__name__.startswith("U"))) - 1
     path = tmp_path / "a.parquet"
     pl.DataFrame({"user_id": pl.Series([largest, 0], dtype=kind), "item_id": ["x", "y"]}).write_parquet(path)
     data, _ = interactions.load(path)

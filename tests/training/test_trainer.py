@@ -33,9 +33,9 @@ LEARNERS = [make_elsa, make_compressed]
 Make = Callable[[csr_array], Learner]
 
 
-def growing() -> Callable[[Fitted], float]:
+def growing(start: int = 0) -> Callable[[Fitted], float]:
     """A validation score that gets better all the time."""
-    scores = iter(range(100))
+    scores = iter(range(start, start + 100))
     return lambda _: float(next(scores))
 
 
@@ -78,9 +78,12 @@ def test_resuming_gives_the_undisturbed_result(make: Make, checkerboard: csr_arr
             )
         kept = checkpoints.load()
         assert (kept is None) == (at_step < 3)
-        scores = iter(range(len(kept.progress.records) if kept else 0, 100))
         resumed = trainer.train(
-            make(checkerboard), checkerboard, SCHEDULE, lambda _, s=scores: float(next(s)), checkpoints=checkpoints
+            make(checkerboard),
+            checkerboard,
+            SCHEDULE,
+            growing(len(kept.progress.records) if kept else 0),
+            checkpoints=checkpoints,
         )
         assert equal(resumed, undisturbed)
         assert [r["loss"] for r in resumed.progress.records] == [r["loss"] for r in undisturbed.progress.records]
