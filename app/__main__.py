@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from typer.models import OptionInfo
 
 from app.seeding import Api, SeedingError, read_events, seed
@@ -52,13 +53,13 @@ def run(
     # The environment is what workers see of the settings.
     os.environ.update({f"SPARROW_{name.upper()}": str(value) for name, value in given.items()})
     settings = _settings()
-    logging.config.dictConfig(log_config(settings.log_level))
     if not is_loopback(settings.host) and not settings.allow_anonymous:
         raise ServerError(
             f"{settings.host} can be reached from other machines, and this version asks nobody who they are: anyone "
             "could read and change what is stored about users. Set SPARROW_ALLOW_ANONYMOUS=true to allow that"
         )
     by_user = None if events is None else read_events(events)
+    logging.config.dictConfig(log_config(settings.log_level))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     with ExitStack() as stack:
@@ -75,6 +76,8 @@ def run(
 def _settings() -> Settings:
     try:
         return Settings()
+    except SettingsError as error:
+        raise typer.BadParameter(f"a SPARROW_ variable cannot be read: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"][:1]).upper() or "settings"

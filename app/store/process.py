@@ -44,10 +44,15 @@ class RedisProcess:
         if lock is None:
             raise EmbeddedStoreError(f"a redis-server is running in {self.folder} already")
         try:
-            # A session of its own: Ctrl-C must not reach it before the workers have finished.
-            self._child = subprocess.Popen(
-                self._command(binary), pass_fds=[lock], start_new_session=True, stdin=subprocess.DEVNULL
-            )
+            with (self.folder / "redis.log").open("ab") as words:
+                self._child = subprocess.Popen(
+                    self._command(binary),
+                    stdin=subprocess.DEVNULL,
+                    stdout=words,  # not ours: it may outlive us, and who reads ours waits for its end
+                    stderr=subprocess.STDOUT,
+                    pass_fds=[lock],
+                    start_new_session=True,  # Ctrl-C must not reach it before the workers have finished
+                )
         finally:
             os.close(lock)  # the server has its copy
         if not self.answers_within(START_SECONDS):
