@@ -70,7 +70,8 @@ def interactions(history: Sequence[HistoryEntry], settings: Settings, now: float
 
 
 def envelope(snapshot: Snapshot, timings: Timings, notices: Sequence[Notice], *, degraded: bool) -> dict[str, Any]:
-    """What every answer carries: the fields of `app.schemas.Answer`."""
+    """What every answer carries: the fields of `app.schemas.Answer`. Its warnings are counted."""
+    timings.warnings.extend(notice.code for notice in notices)
     return {
         "recomm_id": uuid.uuid4().hex,
         "index_version": snapshot.version,

@@ -32,11 +32,12 @@ REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
 class Timings:
-    """Seconds by stage of one request."""
+    """Seconds by stage of one request, and the codes of warnings that its answer carries."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
         self.stages: dict[str, float] = {}
+        self.warnings: list[str] = []
 
     @contextmanager
     def stage(self, name: Stage) -> Iterator[None]:
@@ -109,6 +110,8 @@ class Telemetry:
         self._metrics.request_seconds.labels(route).observe(timings.total_seconds)
         for stage, seconds in timings.stages.items():
             self._metrics.stage_seconds.labels(stage).observe(seconds)
+        for code in timings.warnings:
+            self._metrics.warnings.labels(code).inc()
         log.debug("%s %s %d in %.2f ms", method, route, status, timings.took_ms)
 
 

@@ -86,6 +86,7 @@ async def test_metrics_count_by_route_and_never_by_user(client: httpx.AsyncClien
     assert count("GET", "unmatched", "404") == 1
     assert count("other", "/v1/recommend", "405") == 1
     assert samples["sparrow_stage_seconds_count", (("stage", "search"),)] == 1
+    assert samples["sparrow_warnings_total", (("code", "popular_fallback"),)] == 1
     assert samples["sparrow_stage_seconds_count", (("stage", "state"),)] == 4
     assert samples["sparrow_request_seconds_count", (("route", "/v1/recommend"),)] == 2
     assert 0 <= samples["sparrow_snapshot_age_seconds", ()] < 3600
