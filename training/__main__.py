@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -25,6 +25,7 @@ cli = typer.Typer(name="sparrow-train", help=__doc__, no_args_is_help=True, pret
 main = main_for(cli, TrainingError, SnapshotError, InvalidEmbeddings)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document as the last line.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train; auto: cuda if there is one.")]
 DatasetName = Annotated[str | None, typer.Option("--dataset", help="A bundled data set: goodbooks.")]
 
 
@@ -59,7 +60,7 @@ def fit(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with this run, if it has begun; do nothing if it is complete.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Train a recipe on a file of interactions, or on a bundled data set, and write a run directory."""
@@ -143,7 +144,7 @@ def compare_recipes(
     groups: Annotated[int, typer.Option("--folds", min=1, help="Disjoint groups of test users per seed.")] = 5,
     against: Annotated[str, typer.Option(help="The recipe that the others are compared with.")] = "elsa",
     out: Annotated[Path | None, typer.Option(help="Write OUT.json and OUT.md.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Measure recipes on test users that nothing was chosen on: the tables of RESULTS.md."""

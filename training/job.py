@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from scipy.sparse import csr_array
 from index.types import Float32
 from training import evaluate
 from training.checkpoint import Checkpoints, Progress
-from training.errors import RecipeError, TrainingError
+from training.errors import TrainingError
 from training.evaluate import MAIN, Evaluation, Retriever
 from training.models import compressed_elsa, elsa, popularity
 from training.models.learner import Fitted, Learner, Optimiser
@@ -80,10 +81,8 @@ def item_scale(counts: Float32, shrinkage: float) -> Float32 | None:
     return None if shrinkage == 0 else (counts / (counts + np.float32(shrinkage))).astype(np.float32)
 
 
-def device_of(name: str) -> str:
+def device_of(name: Literal["auto", "cpu", "cuda"]) -> str:
     """Resolve "auto" to cuda where there is one, else cpu; TrainingError if cuda is asked for and absent."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise RecipeError(f"device {name!r} is not one of auto, cpu, cuda")
     present = torch.cuda.is_available()
     if name == "cuda" and not present:
         raise TrainingError("torch sees no CUDA device; use --device cpu, or install torch with CUDA")

@@ -1,17 +1,27 @@
 """What the tests of training share: a small part of the real books, planted tastes, and files written on the fly."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from scipy.sparse import csr_array
+from threadpoolctl import threadpool_limits
 
 from training import datasets, interactions
 from training.interactions import Filters, Interactions
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small products gain nothing from a second thread, and lose much where cores are shared."""
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")

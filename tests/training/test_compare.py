@@ -1,0 +1,70 @@
+"""Comparisons: a test user judges once per seed, differences are paired, the table says what the figures say."""
+
+import numpy as np
+import pytest
+
+from training import compare, recipe
+from training.compare import Trial
+from training.evaluate import COVERAGE, JUDGES, MAIN, Evaluation
+from training.interactions import Interactions
+
+FACTS = {"best_epoch": 3, "shrinkage": 0.0, "validation": 0.5, "seconds": 2.0, "training_seconds": 1.0}
+
+
+def trial(name: str, seed: int, users: list[int], values: list[float]) -> Trial:
+    judged = Evaluation(np.array(users, np.int32), {metric: np.array(values) for metric in JUDGES}, 0.5)
+    return Trial(name, seed, 0, judged, FACTS)
+
+
+def test_figures_by_hand() -> None:
+    done = [
+        trial("a", 0, [1, 2], [0.4, 0.8]),
+        trial("a", 1, [2, 3], [0.6, 0.2]),
+        trial("b", 0, [1, 2], [0.1, 0.4]),
+        trial("b", 1, [2, 3], [0.4, 0.2]),
+    ]
+    recipes = {"a": recipe.load("elsa"), "b": recipe.load("popularity")}
+    document = compare.report(done, recipes, "b", {"dataset": "by hand"})
+    figure = document["figures"]["a"][MAIN]
+    assert figure["seeds"] == pytest.approx([0.6, 0.4])
+    assert figure["mean"] == pytest.approx(0.5)
+    assert figure["spread_over_seeds"] == pytest.approx(np.std([0.6, 0.4], ddof=1))
+    # by user, over the seeds in which the user judged: a .4 .7 .2, b .1 .4 .2
+    assert figure["standard_error_over_users"] == pytest.approx(np.std([0.4, 0.7, 0.2], ddof=1) / np.sqrt(3))
+    difference = document["differences"]["a"][MAIN]
+    assert difference["mean"] == pytest.approx(0.2)
+    assert difference["standard_error"] == pytest.approx(np.std([0.3, 0.3, 0.0], ddof=1) / np.sqrt(3))
+    assert difference["users"] == 3
+    assert set(document["differences"]) == {"a"}
+    assert document["figures"]["a"][COVERAGE]["mean"] == 0.5
+    table = compare.markdown(document)
+    assert "| a | 0.5000 (sd 0.1414) |" in table
+    assert "| +0.2000 (0.1000) | 1.0 s |" in table
+
+
+def test_one_seed_has_no_spread() -> None:
+    done = [trial("a", 0, [1], [0.4])]
+    document = compare.report(done, {"a": recipe.load("elsa")}, "a", {})
+    assert document["figures"]["a"][MAIN]["spread_over_seeds"] is None
+    assert document["figures"]["a"][MAIN]["standard_error_over_users"] is None
+    assert "| a | 0.4000 | 0.4000 | 0.4000 | 0.500 | - | 1.0 s |" in compare.markdown(document)
+
+
+def test_trials_on_real_books(books: Interactions) -> None:
+    recipes = {
+        "popularity": recipe.load("popularity"),
+        "elsa": recipe.load("elsa", ["model.n_dims=32", "training.epochs=2", "training.batch_size=64"]),
+    }
+    told: list[str] = []
+    done = list(compare.trials(books, recipes, seeds=2, groups=2, device="cpu", done=told.append))
+    assert told == ["popularity", "elsa"] * 4
+    for name in recipes:
+        for seed in range(2):
+            judges = np.concatenate([t.test.users for t in done if t.name == name and t.seed == seed])
+            assert len(np.unique(judges)) == len(judges) == 60
+    for one, other in zip(done[::2], done[1::2], strict=True):
+        assert np.array_equal(one.test.users, other.test.users)
+    document = compare.report(done, recipes, "popularity", {"dataset": "goodbooks"})
+    assert document["machine"]["cores"] >= 1
+    assert len(document["trials"]) == 8
+    assert document["recipes"]["elsa"]["model"] == {"n_dims": 32}

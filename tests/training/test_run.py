@@ -1,0 +1,154 @@
+"""Run directories: what is in them, what continues, what is refused; and the way to a published snapshot."""
+
+import json
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index import publication, snapshot
+from index.embeddings import SparseItemEmbeddings
+from training import datasets, interactions, items, recipe, release, run, trainer
+from training.errors import RunError
+from training.interactions import Filters
+from training.recipe import Recipe
+from training.run import Material
+
+QUICK = ["training.epochs=2", "training.batch_size=64", "model.n_dims=256"]
+
+
+@pytest.fixture(scope="module")
+def material(books_file: Path) -> Material:
+    data, loaded = interactions.load(books_file, filters=Filters(min_item_support=3))
+    properties, described = items.load(datasets.bundled("goodbooks").items, data.items)
+    return Material(data, loaded, properties, described)
+
+
+@pytest.fixture(scope="module")
+def quick() -> Recipe:
+    return recipe.load("compressed-elsa", [*QUICK, "filters.min_item_support=3"])
+
+
+def fit(directory: Path, chosen: Recipe, material: Material, *, resume: bool = False) -> dict[str, object]:
+    return run.fit(directory, chosen, material, device="cpu", monitor=trainer.Silent(), resume=resume)
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory: pytest.TempPathFactory, quick: Recipe, material: Material) -> Path:
+    directory = tmp_path_factory.mktemp("runs") / "complete"
+    fit(directory, quick, material)
+    return directory
+
+
+def test_what_a_run_holds(complete: Path, quick: Recipe, material: Material) -> None:
+    assert recipe.load(str(complete / "recipe.toml")) == quick
+    metrics = json.loads((complete / "metrics.json").read_text())
+    assert metrics["recipe"] == tomllib.loads((complete / "recipe.toml").read_text())
+    assert metrics["data"]["interactions"] == len(material.interactions.user)
+    assert metrics["data"]["dropped"][-1]["rows"] > 0
+    assert metrics["items"]["without"] == 0
+    assert metrics["split"] == {"train_users": 285, "validation_users": 15}
+    assert 0 < metrics["validation"]["ndcg@100"] < 1
+    assert "optimistic" in metrics["validation"]["note"]
+    log = [json.loads(line) for line in (complete / "log.jsonl").read_text().splitlines()]
+    assert log == metrics["epochs"]
+    assert [each.get("score") is not None for each in log] == [False, True, True]
+    assert log[metrics["chosen"]["epoch"] - 1 + 1]["score"] == max(each.get("score", 0) for each in log)
+
+
+def test_what_publish_reads(complete: Path, material: Material) -> None:
+    loaded = run.load(complete)
+    data = material.interactions
+    assert loaded.embeddings.items.item_ids(range(len(data.items))) == data.items.item_ids(range(len(data.items)))
+    assert loaded.embeddings.n_dims == 256
+    assert loaded.properties == material.properties
+    assert loaded.popularity.dtype == np.float32
+    assert np.array_equal(loaded.popularity, np.bincount(data.item, minlength=len(data.items)))
+    assert loaded.embeddings.provenance["chosen"] == json.loads((complete / "metrics.json").read_text())["chosen"]
+
+
+def test_a_complete_run_is_left_alone(complete: Path, quick: Recipe, material: Material) -> None:
+    before = {path: path.stat().st_mtime_ns for path in complete.rglob("*")}
+    assert fit(complete, quick, material, resume=True) == json.loads((complete / "metrics.json").read_text())
+    assert {path: path.stat().st_mtime_ns for path in complete.rglob("*")} == before
+
+
+def test_an_interrupted_run_ends_as_the_undisturbed_one(
+    complete: Path, quick: Recipe, material: Material, tmp_path: Path
+) -> None:
+    class InSecondEpoch(trainer.Silent):
+        n_steps = 0
+
+        def step(self, loss: float) -> None:
+            del loss
+            self.n_steps += 1
+            if self.n_steps == 8:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.fit(tmp_path / "run", quick, material, device="cpu", monitor=InSecondEpoch())
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    with pytest.raises(RunError, match=r"run is not empty; go on there with --resume, or name another --run"):
+        fit(tmp_path / "run", quick, material)
+    fit(tmp_path / "run", quick, material, resume=True)
+    for name in ("decoder_values", "decoder_dims", "decoder_row_starts"):
+        one, other = (np.load(each / "embeddings" / f"{name}.npy") for each in (complete, tmp_path / "run"))
+        assert np.array_equal(one, other)
+    keep = ("stage", "epoch", "loss", "score")
+    logs = [
+        [{k: v for k, v in json.loads(line).items() if k in keep} for line in text.splitlines()]
+        for text in ((each / "log.jsonl").read_text() for each in (complete, tmp_path / "run"))
+    ]
+    assert logs[0] == logs[1]
+
+
+def test_resuming_what_has_not_begun_begins(material: Material, tmp_path: Path) -> None:
+    metrics = fit(tmp_path / "new", recipe.load("popularity"), material, resume=True)
+    assert metrics["recipe"]["model_name"] == "popularity"  # type: ignore[index]
+
+
+def test_resuming_with_another_recipe_is_refused(complete: Path, material: Material) -> None:
+    other = recipe.load("compressed-elsa", [*QUICK, "model.k=8"])
+    with pytest.raises(RunError, match="of other data or another recipe"):
+        fit(complete, other, material, resume=True)
+    assert recipe.load(str(complete / "recipe.toml")).model.k == 16  # type: ignore[union-attr]
+
+
+def test_a_run_that_is_not_complete_cannot_be_published(tmp_path: Path) -> None:
+    with pytest.raises(
+        RunError, match=r"is not a complete run \(it has no metrics.json\); run sparrow-train fit first"
+    ):
+        run.load(tmp_path)
+
+
+def test_a_model_without_embeddings_cannot_be_published(material: Material, tmp_path: Path) -> None:
+    fit(tmp_path / "run", recipe.load("popularity"), material)
+    with pytest.raises(RunError, match=r"is a run of popularity, which has nothing to publish; fit compressed-elsa"):
+        run.load(tmp_path / "run")
+
+
+def test_publishing_and_publishing_again_while_pinned(complete: Path, material: Material, tmp_path: Path) -> None:
+    steps: list[str] = []
+    first = release.publish(complete, tmp_path, steps.append)
+    assert len(steps) == release.N_STEPS
+    assert first.current
+    assert publication.current(tmp_path) == first.version
+    stored = snapshot.open_snapshot(tmp_path, first.version)
+    assert stored.items.item_ids([0, 1]) == material.interactions.items.item_ids([0, 1])
+    assert stored.manifest.n_segments == first.n_segments > 0
+    publication.rollback(tmp_path, first.version)
+    time.sleep(1.1)  # a version's name tells the second in which it was built
+    again = release.publish(complete, tmp_path, steps.append)
+    assert not again.current
+    assert publication.current(tmp_path) == first.version
+    assert again.n_carried == again.n_segments == first.n_segments
+    one, other = (snapshot.open_snapshot(tmp_path, each.version).segments for each in (first, again))
+    assert [each.segment_id for each in one.segments] == [each.segment_id for each in other.segments]
+
+
+def test_embeddings_are_what_index_reads(complete: Path) -> None:
+    loaded = SparseItemEmbeddings.load(complete / "embeddings")
+    lengths = np.diff(loaded.decoder.row_starts)
+    assert set(lengths.tolist()) <= {0, 16}

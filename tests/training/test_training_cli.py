@@ -1,0 +1,145 @@
+"""sparrow-train: exit codes, the JSON document, and an interrupted training that goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from training.__main__ import main
+
+QUICK = ["--set", "training.epochs=1", "--set", "model.n_dims=256", "--set", "training.batch_size=64"]
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The console script, in this process."""
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["sparrow-train", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code = ended.value.code
+        return Outcome(code if isinstance(code, int) else 0, *capsys.readouterr())
+
+    return run
+
+
+def test_fit_reports_what_it_dropped_and_what_it_reached(train: Run, books_file: Path, tmp_path: Path) -> None:
+    done = train("fit", "--interactions", books_file, "--min-item-support", 5, *QUICK, "--run", tmp_path / "run")
+    assert done.code == 0
+    assert "dropped: support below 1 (users) or 5 (items)" in " ".join(done.err.split())
+    assert "ndcg@100" in done.out
+    again = train(
+        "fit", "--interactions", books_file, "--min-item-support", 5, *QUICK, "--run", tmp_path / "run", "--resume",
+        "--json",
+    )  # fmt: skip
+    document: dict[str, Any] = json.loads(again.out.splitlines()[-1])
+    assert document["run"] == str(tmp_path / "run")
+    assert document["recipe"]["filters"]["min_item_support"] == 5
+    assert 0 < document["validation"]["ndcg@100"] < 1
+    published = train("publish", tmp_path / "run", "--snapshots", tmp_path / "snapshots", "--json")
+    assert published.code == 0
+    assert json.loads(published.out)["current"] is True
+
+
+def test_popularity_on_the_bundled_books(train: Run, tmp_path: Path) -> None:
+    done = train("fit", "--dataset", "goodbooks", "--recipe", "popularity", "--run", tmp_path / "run", "--json")
+    document = json.loads(done.out)
+    assert document["items"] == {"file": "items.parquet", "rows": 10000, "used": 9882, "without": 0, "unknown": 118}
+    assert 0.1 < document["validation"]["ndcg@100"] < 0.2
+
+
+WRONG_USAGE = [
+    (["fit"], "name either --interactions FILE or --dataset NAME"),
+    (["fit", "--dataset", "goodbooks", "--interactions", "x.csv"], "name either --interactions FILE or --dataset"),
+    (["fit", "--dataset", "goodbooks", "--set", "model.kk=1"], "unknown key model.kk; known here: model.k,"),
+    (["fit", "--dataset", "goodbooks", "--recipe", "easy"], "there is no recipe 'easy'"),
+    (["fit", "--dataset", "goodbooks", "--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
+    (["fit", "--datset", "goodbooks"], "No such option"),
+    (["compare", "--recipes", "popularity"], "--against elsa is not one of --recipes popularity"),
+    (["examples"], "Missing option"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG_USAGE)
+def test_wrong_usage_exits_with_2(train: Run, arguments: list[str], message: str) -> None:
+    done = train(*arguments)
+    assert done.code == 2
+    assert message in " ".join(done.err.replace("\u2502", "").split())
+
+
+def test_failures_exit_with_1_and_one_sentence(train: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user_id,item_id\na,1\n,2\n")
+    failures = [
+        ("fit", "--interactions", tmp_path / "a.csv"),
+        ("fit", "--interactions", tmp_path / "absent.csv"),
+        ("fit", "--dataset", "movies"),
+        ("fit", "--dataset", "goodbooks", "--min-user-support", 1000),
+        ("publish", tmp_path),
+        ("examples", "--dataset", "movies", "--out", tmp_path / "x.jsonl"),
+    ]
+    for arguments in failures:
+        done = train(*arguments)
+        assert done.code == 1
+        assert done.out == ""
+        assert done.err.startswith("Error: ")
+        assert done.err.count("\n") == 1
+    assert "a.csv: column 'user_id', row 2: the id is missing" in train(*failures[0]).err
+
+
+def test_examples_prints_ids_and_writes_events(train: Run, tmp_path: Path) -> None:
+    done = train("examples", "--dataset", "goodbooks", "--count", 5, "--out", tmp_path / "deep" / "events.jsonl")
+    assert done.code == 0
+    users = done.out.strip().split(",")
+    assert len(users) == 5
+    events = [json.loads(line) for line in (tmp_path / "deep" / "events.jsonl").read_text().splitlines()]
+    assert {event["user_id"] for event in events} == set(users)
+    again = train("examples", "--count", 5, "--out", tmp_path / "again.jsonl", "--json")
+    assert json.loads(again.out) == {"users": users, "events": len(events), "file": str(tmp_path / "again.jsonl")}
+
+
+def test_compare_writes_table_and_document(train: Run, tmp_path: Path) -> None:
+    options = ["--recipes", "popularity", "--against", "popularity", "--seeds", "1", "--folds", "1"]
+    done = train("compare", *options, "--out", tmp_path / "table")
+    assert done.code == 0
+    assert done.out == (tmp_path / "table.md").read_text()
+    document = json.loads((tmp_path / "table.json").read_text())
+    assert 0.1 < document["figures"]["popularity"]["ndcg@100"]["mean"] < 0.2
+
+
+def test_ctrl_c_leaves_a_checkpoint_that_goes_on(books_file: Path, tmp_path: Path) -> None:
+    """A real process gets a real SIGINT; afterwards the run ends with the embeddings of an undisturbed one."""
+    program: list[str | Path] = [Path(sys.executable).parent / "sparrow-train", "fit", "--interactions", books_file]
+    options = ["--set", "training.epochs=4", "--set", "training.batch_size=16", "--set", "model.n_dims=256"]
+    line = [*program, *options, "--run", tmp_path / "stopped"]
+    calm = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=calm) as process:
+        while process.poll() is None and not (tmp_path / "stopped" / "checkpoint.json").exists():
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert process.returncode == 130
+    assert f"repeat with --run {tmp_path / 'stopped'} --resume" in " ".join(err.split())
+    assert "Traceback" not in err
+    assert not (tmp_path / "stopped" / "metrics.json").exists()
+    for arguments in ([*line, "--resume"], [*program, *options, "--run", tmp_path / "undisturbed"]):
+        assert subprocess.run(arguments, capture_output=True, check=False, env=calm).returncode == 0
+    one, other = (np.load(tmp_path / n / "embeddings" / "decoder_values.npy") for n in ("stopped", "undisturbed"))
+    assert np.array_equal(one, other)
