@@ -5,6 +5,7 @@ are pure: one snapshot and a profile in, a ranking out. Only what something spea
 zero and an answer may be shorter than asked; what the user has seen or hidden is excluded exactly.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -27,6 +28,9 @@ MIN_UNSEEN = 3
 
 VERBS = {"view": "viewed", "click": "viewed", "impression": "saw", "cart": "chose", "purchase": "bought"}
 """What the user did, in words; every other kind is a liking."""
+
+ASIDE = re.compile(r"(?<=\S)\s*\([^()]*\)\s*$")
+"""A bracket at the end of a title, such as the series of a book: (Dune Chronicles #1)."""
 
 
 class Notice(NamedTuple):
@@ -236,13 +240,14 @@ def because(opinion: Opinion, title: str) -> str:
 
 
 def titles(snapshot: Snapshot, items: Iterable[int]) -> list[str]:
-    """What to call items: the property title, else name, else the id."""
+    """What to call items in a sentence: the property title, else name, without an aside in brackets; else the id."""
     rows = np.array(list(items), dtype=np.int32)
     properties = snapshot.catalogue.properties(rows)
     names = [
         [one[key] for key in ("title", "name") if isinstance(one.get(key), str) and one[key]] for one in properties
     ]
-    return [name[0] if name else item_id for name, item_id in zip(names, snapshot.items.item_ids(rows), strict=True)]
+    ids = snapshot.items.item_ids(rows)
+    return [ASIDE.sub("", name[0]) if name else item_id for name, item_id in zip(names, ids, strict=True)]
 
 
 def positive(hits: Hits) -> Hits:

@@ -252,7 +252,7 @@ async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     """Four tastes a to d of twenty items each, a1 the most typical and most popular, and `blank`, which has no place.
 
-    Each taste is a segment; `Twin of a` is a second one of the less typical half of a. b20 has a name and no title.
+    Each taste is a segment; `Twin of a` is a second one of the less typical half of a. b19 names a series, b20 has a name and no title.
     """
     matrix = np.zeros((81, 8), dtype=np.float32)
     for row in range(80):
@@ -266,6 +266,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     segments["Twin of a"] = _cluster(matrix, tastes[0, 10:], 1)
     item_ids = [f"{taste}{number}" for taste in "abcd" for number in range(1, 21)]
     properties: list[dict[str, JSON]] = [{"title": f"Title {item_id}"} for item_id in item_ids]
+    properties[item_ids.index("b19")] = {"title": "Title b19 (Tales of b, #19)"}
     properties[item_ids.index("b20")] = {"name": "Name b20"}
     popularity = np.array([400 - 10 * (row % 20) - row // 20 for row in range(80)] + [0], dtype=np.float32)
     root = tmp_path_factory.mktemp("planted")

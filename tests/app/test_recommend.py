@@ -220,8 +220,8 @@ def test_segments_are_ranked_for_the_crowd_where_nobody_is_known(planted: Snapsh
 
 
 def test_an_item_is_called_by_its_title_else_its_name_else_its_id(planted: Snapshot) -> None:
-    rows = planted.items.rows(["a1", "b20", "blank"])
-    assert titles(planted, rows) == ["Title a1", "Name b20", "blank"]
+    rows = planted.items.rows(["a1", "b19", "b20", "blank"])
+    assert titles(planted, rows) == ["Title a1", "Title b19", "Name b20", "blank"]
 
 
 history = st.lists(
