@@ -252,7 +252,8 @@ async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     """Four tastes a to d of twenty items each, a1 the most typical and most popular, and `blank`, which has no place.
 
-    Each taste is a segment; `Twin of a` is a second one of the less typical half of a. b19 names a series, b20 has a name and no title.
+    Each taste is a segment; `Twin of a` is a second one of the less typical half of a. b19 names a
+    series, b20 has a name and no title.
     """
     matrix = np.zeros((81, 8), dtype=np.float32)
     for row in range(80):
