@@ -32,7 +32,7 @@ MAX_ERRORS = 20
 MAX_NAME = 80
 """Characters of the name of a field that the caller made up."""
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class NotFound(Exception):

@@ -36,14 +36,20 @@ def _complete_weights(value: dict[str, float]) -> dict[str, float]:
     return EVENT_WEIGHTS | value
 
 
+def _redis_scheme(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must begin with redis://, rediss:// or unix://")
+    return value
+
+
 class Settings(BaseSettings):
     """Settings of one server; the environment first, then these defaults."""
 
-    model_config = SettingsConfigDict(env_prefix="SPARROW_", frozen=True, allow_inf_nan=False)
+    model_config = SettingsConfigDict(env_prefix="SPARROW_", env_ignore_empty=True, frozen=True, allow_inf_nan=False)
 
     snapshots: Path = Path("snapshots")
     """Folder that sparrow-train publishes into; its CURRENT is served."""
-    redis_url: SecretStr | None = None
+    redis_url: Annotated[SecretStr | None, AfterValidator(_redis_scheme)] = None
     """redis://, rediss:// or unix:// of the user store. None: sparrow-serve starts a private one."""
     data: Path = Path(".sparrow")
     """Private folder of this host: the embedded store and the marks of verified snapshots."""

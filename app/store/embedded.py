@@ -65,6 +65,9 @@ class EmbeddedStore:
         try:
             self._open()
         except BaseException:
+            # Also where a signal ends the wait for a long file.
+            self._server.shut_down()
+            self._server.ends_within(STOP_SECONDS)
             self._tidy()
             os.close(lock)
             raise

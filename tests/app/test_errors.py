@@ -41,6 +41,7 @@ async def test_a_path_that_is_not_there(client: httpx.AsyncClient) -> None:
         ("PUT", "/v1/users/u", {"GET", "DELETE"}),
         ("GET", "/v1/events", {"POST"}),
         ("DELETE", "/livez", {"GET"}),
+        ("POST", "/", {"GET", "HEAD"}),
         ("OPTIONS", "/v1/recommend", {"POST"}),
         ("BREW", "/v1/recommend", {"POST"}),
     ],
