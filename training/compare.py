@@ -21,7 +21,8 @@ import torch
 
 from index.types import Array
 from training import evaluate, job, recipe, split
-from training.evaluate import COVERAGE, JUDGES, Evaluation, standard_error
+from training.errors import TrainingError
+from training.evaluate import COVERAGE, JUDGES, Evaluation, finite, standard_error
 from training.interactions import Interactions
 from training.recipe import Recipe
 
@@ -56,9 +57,11 @@ def trials(
 ) -> Iterator[Trial]:
     """Fit and judge every recipe on every group of every seed; `done` is told after each."""
     histories, n_users = data.matrix(), len(data.users)
-    share = next(iter(recipes.values())).evaluation.validation_share
+    shares = {each.evaluation.validation_share for each in recipes.values()}
+    if len(shares) != 1:
+        raise TrainingError("the recipes differ in evaluation.validation_share; only equal ones can be compared")
     for seed in range(seeds):
-        splits = split.groups(n_users, seed, n_groups=groups, test=TEST_SHARE, validation=share)
+        splits = split.groups(n_users, seed, n_groups=groups, test=TEST_SHARE, validation=max(shares))
         for group, divided in enumerate(splits):
             for name, each in recipes.items():
                 seeded = replace(each, training=replace(each.training, seed=seed))
@@ -110,7 +113,7 @@ def _figures(own: Sequence[Trial]) -> dict[str, Any]:
         figures[metric] = {
             "mean": float(np.mean(by_seed)),
             "spread_over_seeds": float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else None,
-            "standard_error_over_users": _finite(standard_error(np.array(list(_by_user(own, metric).values())))),
+            "standard_error_over_users": finite(standard_error(np.array(list(_by_user(own, metric).values())))),
             "seeds": by_seed,
         }
     figures[COVERAGE] = {"mean": float(np.mean([t.test.coverage for t in own])), "per": "group"}
@@ -130,7 +133,7 @@ def _by_user(own: Sequence[Trial], metric: str) -> dict[int, float]:
 def _difference(own: Sequence[Trial], other: Sequence[Trial], metric: str) -> dict[str, float | None]:
     mine, theirs = _by_user(own, metric), _by_user(other, metric)
     paired = np.array([mine[user] - theirs[user] for user in mine])
-    return {"mean": float(paired.mean()), "standard_error": _finite(standard_error(paired)), "users": len(paired)}
+    return {"mean": float(paired.mean()), "standard_error": finite(standard_error(paired)), "users": len(paired)}
 
 
 def markdown(document: Mapping[str, Any]) -> str:
@@ -157,10 +160,6 @@ def _cell(figure: Mapping[str, Any]) -> str:
 def _signed(difference: Mapping[str, Any]) -> str:
     error = difference["standard_error"]
     return f"{difference['mean']:+.4f}" + ("" if error is None else f" ({error:.4f})")
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
 
 
 def machine() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from training.evaluate import COVERAGE, JUDGES
 from training.interactions import LoadReport
 from training.items import ItemsReport
 from training.models.learner import Stage
@@ -95,12 +96,10 @@ def print_report(console: Console, loaded: LoadReport, described: ItemsReport | 
         )
 
 
-def print_metrics(console: Console, title: str, metrics: Mapping[str, float]) -> None:
+def print_metrics(console: Console, title: str, metrics: Mapping[str, Any]) -> None:
     """Means with their standard errors over users."""
     table = Table("metric", "mean", "standard error", title=title)
-    for name, value in metrics.items():
-        if f"{name}_se" in metrics:
-            table.add_row(name, f"{value:.4f}", f"{metrics[f'{name}_se']:.4f}")
-        elif name.startswith("coverage"):
-            table.add_row(name, f"{value:.4f}", "")
+    for name in (*JUDGES, COVERAGE):
+        error = metrics.get(f"{name}_se")
+        table.add_row(name, f"{metrics[name]:.4f}", "" if error is None else f"{error:.4f}")
     console.print(table)

@@ -94,10 +94,10 @@ class Evaluation:
         """The standard error of the mean over users; nan for a single user."""
         return standard_error(self.per_user[metric])
 
-    def summary(self) -> dict[str, float]:
-        """All means, standard errors and the coverage, by name."""
+    def summary(self) -> dict[str, float | None]:
+        """All means, standard errors (None for a single user) and the coverage, by name."""
         figures = {name: self.mean(name) for name in self.per_user}
-        errors = {f"{name}_se": self.standard_error(name) for name in self.per_user}
+        errors = {f"{name}_se": finite(self.standard_error(name)) for name in self.per_user}
         return {**figures, **errors, COVERAGE: self.coverage, "users": len(self.users)}
 
 
@@ -123,6 +123,11 @@ def ask(histories: csr_array, users: Int32, n_folds: int, seed: int) -> list[Que
 def standard_error(values: Array) -> float:
     """The standard error of a mean; nan for a single value."""
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+
+
+def finite(value: float) -> float | None:
+    """None where there is no number that JSON could hold."""
+    return value if np.isfinite(value) else None
 
 
 def row(histories: csr_array, user: int) -> Int32:

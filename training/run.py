@@ -67,16 +67,15 @@ def fit(
     Raises RunError if the directory holds something else.
     """
     data = material.interactions
-    fingerprint = _fingerprint(chosen, data)
-    _prepare(directory, chosen, resume=resume)
+    fingerprint = _fingerprint(chosen, material)
+    complete = _complete(directory, fingerprint, resume=resume)
+    if complete is not None:
+        return complete
     checkpoints = Checkpoints(directory, fingerprint)
     kept = checkpoints.load()
-    if kept is not None and (directory / METRICS).is_file():
-        complete: dict[str, Any] = _read_json(directory / METRICS)
-        return complete
-    (directory / "log.jsonl").write_text(
-        "".join(json.dumps(each) + "\n" for each in (kept.progress.records if kept else ()))
-    )
+    checkpoint.replace(directory / "recipe.toml", lambda file: file.write(recipe.resolved(chosen).encode()))
+    lines = [json.dumps(each) + "\n" for each in (kept.progress.records if kept else ())]
+    (directory / "log.jsonl").write_text("".join(lines))
     divided = split.holdout(len(data.users), chosen.training.seed, share=chosen.evaluation.validation_share)
     done = job.run(
         chosen,
@@ -86,8 +85,8 @@ def fit(
         checkpoints=checkpoints,
         monitor=_Logging(directory / "log.jsonl", monitor),
     )
-    metrics = _metrics(chosen, material, divided, done, device)
-    _write(directory, material, done, metrics, fingerprint)
+    metrics = {**_metrics(chosen, material, divided, done), "device": device, "fingerprint": fingerprint}
+    _write(directory, material, done, metrics)
     return metrics
 
 
@@ -122,23 +121,31 @@ class _Logging:
         self.inner.record(record)
 
 
-def _prepare(directory: Path, chosen: Recipe, *, resume: bool) -> None:
+def _complete(directory: Path, fingerprint: str, *, resume: bool) -> dict[str, Any] | None:
+    """Make the directory if it is missing; the metrics of a complete run that is to be resumed."""
     if directory.is_dir() and any(directory.iterdir()) and not resume:
         raise RunError(f"{directory} is not empty; go on there with --resume, or name another --run")
     directory.mkdir(parents=True, exist_ok=True)
-    if not (directory / checkpoint.FILE).is_file():
-        checkpoint.replace(directory / "recipe.toml", lambda file: file.write(recipe.resolved(chosen).encode()))
+    if not (directory / METRICS).is_file():
+        return None
+    metrics: dict[str, Any] = _read_json(directory / METRICS)
+    if metrics.get("fingerprint") != fingerprint:
+        raise RunError(f"{directory} is a run of other data or another recipe; name another --run")
+    return metrics
 
 
-def _fingerprint(chosen: Recipe, data: Interactions) -> str:
-    """Of everything that decides the result: the resolved recipe and the pairs of ids."""
+def _fingerprint(chosen: Recipe, material: Material) -> str:
+    """Of everything that decides the result: the resolved recipe, the pairs of ids and the properties."""
+    data = material.interactions
     hashed = hashlib.sha256(recipe.resolved(chosen).encode())
     for part in (data.user, data.item, *(v for w in (data.users, data.items) for v in (w.id_bytes, w.id_starts))):
         hashed.update(np.ascontiguousarray(part).tobytes())
+    for each in material.properties:
+        hashed.update(json.dumps(each).encode())
     return hashed.hexdigest()
 
 
-def _metrics(chosen: Recipe, material: Material, divided: split.Split, done: job.Job, device: str) -> dict[str, Any]:
+def _metrics(chosen: Recipe, material: Material, divided: split.Split, done: job.Job) -> dict[str, Any]:
     progress = done.progress
     return {
         "recipe": recipe.as_document(chosen),
@@ -152,16 +159,15 @@ def _metrics(chosen: Recipe, material: Material, divided: split.Split, done: job
         "chosen": {"epoch": progress.best_epoch if progress else None, "shrinkage": done.shrinkage},
         "epochs": list(progress.records) if progress else [],
         "seconds": round(done.seconds, 2),
-        "device": device,
     }
 
 
-def _write(directory: Path, material: Material, done: job.Job, metrics: Mapping[str, Any], fingerprint: str) -> None:
+def _write(directory: Path, material: Material, done: job.Job, metrics: Mapping[str, Any]) -> None:
     data = material.interactions
     embeddings = done.model.embeddings(data.items, done.item_scale)
     if embeddings is not None:
-        names = ("recipe", "data", "split", "validation", "chosen")
-        provenance = {name: metrics[name] for name in names} | {"fingerprint": fingerprint}
+        names = ("recipe", "data", "split", "validation", "chosen", "fingerprint")
+        provenance = {name: metrics[name] for name in names}
         shutil.rmtree(directory / "embeddings", ignore_errors=True)  # of an export that was cut short
         replace(embeddings, provenance=provenance).save(directory / "embeddings")
     (directory / "items").mkdir(exist_ok=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import polars as pl
+from polars import selectors as cs
 
 from training.errors import DataError
 
@@ -35,7 +36,7 @@ def read(
     if not path.stat().st_size:
         raise DataError(f"{path}: has no rows of data; the file is empty")
     try:
-        frame = _read(path, text, typed=typed)
+        frame = _read(path, text, typed=typed).with_columns(cs.by_dtype(pl.Categorical, pl.Enum).cast(pl.String))
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as {path.suffix[1:].upper()}: {_first_line(error)}") from error
     missing = [name for name in [*text, *(columns or ())] if name not in frame.columns]

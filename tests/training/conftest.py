@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import torch
 from scipy.sparse import csr_array
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no types
 
 from training import datasets, interactions
 from training.interactions import Filters, Interactions

@@ -5,6 +5,7 @@ import pytest
 
 from training import compare, recipe
 from training.compare import Trial
+from training.errors import TrainingError
 from training.evaluate import COVERAGE, JUDGES, MAIN, Evaluation
 from training.interactions import Interactions
 
@@ -68,3 +69,9 @@ def test_trials_on_real_books(books: Interactions) -> None:
     assert document["machine"]["cores"] >= 1
     assert len(document["trials"]) == 8
     assert document["recipes"]["elsa"]["model"] == {"n_dims": 32}
+
+
+def test_recipes_that_hold_out_different_users_are_refused(books: Interactions) -> None:
+    recipes = {"a": recipe.load("popularity"), "b": recipe.load("popularity", ["evaluation.validation_share=0.2"])}
+    with pytest.raises(TrainingError, match=r"differ in evaluation.validation_share; only equal ones can be compared"):
+        list(compare.trials(books, recipes, seeds=1, groups=1, device="cpu", done=lambda _: None))

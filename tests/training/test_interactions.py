@@ -122,6 +122,18 @@ def test_integers_of_any_width_become_their_decimal_form(tmp_path: Path, kind: t
     assert set(pairs(data)) == {(str(largest), "x"), ("0", "y")}
 
 
+def test_categories_are_text(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"user_id": ["a", "b"], "item_id": ["x", "y"]})
+    frame.cast({"user_id": pl.Categorical, "item_id": pl.Enum(["y", "x"])}).write_parquet(tmp_path / "a.parquet")
+    data, _ = interactions.load(tmp_path / "a.parquet")
+    assert set(pairs(data)) == {("a", "x"), ("b", "y")}
+
+
+def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user_id,item_id\na,1\n", encoding="utf-8-sig")
+    assert set(pairs(interactions.load(tmp_path / "a.csv")[0])) == {("a", "1")}
+
+
 def test_csv_ids_are_taken_verbatim(write: Write) -> None:
     data, _ = interactions.load(write("a.csv", "user_id,item_id\n007,1e5\n7,99999999999999999999\n+7,a b\n"))
     assert set(pairs(data)) == {("007", "1e5"), ("7", "99999999999999999999"), ("+7", "a b")}

@@ -109,6 +109,23 @@ def test_resuming_what_has_not_begun_begins(material: Material, tmp_path: Path) 
     assert metrics["recipe"]["model_name"] == "popularity"  # type: ignore[index]
 
 
+def test_two_users_are_enough_for_a_complete_run(tmp_path: Path) -> None:
+    """A single validation user has no standard error; the document stays JSON."""
+    (tmp_path / "a.csv").write_text("user_id,item_id\na,1\na,2\na,3\nb,1\nb,2\nb,3\n")
+    data, loaded = interactions.load(tmp_path / "a.csv")
+    few = Material(data, loaded, [{}, {}, {}], None)
+    metrics = fit(tmp_path / "run", recipe.load("compressed-elsa", ["training.epochs=1"]), few)
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == json.loads(json.dumps(metrics))
+    assert metrics["validation"]["ndcg@100_se"] is None  # type: ignore[index]
+    assert run.load(tmp_path / "run").embeddings.n_items == 3
+
+
+def test_a_finished_run_of_something_else_is_not_resumed(material: Material, tmp_path: Path) -> None:
+    fit(tmp_path / "run", recipe.load("popularity"), material)
+    with pytest.raises(RunError, match="is a run of other data or another recipe; name another --run"):
+        fit(tmp_path / "run", recipe.load("popularity", ["training.seed=1"]), material, resume=True)
+
+
 def test_resuming_with_another_recipe_is_refused(complete: Path, material: Material) -> None:
     other = recipe.load("compressed-elsa", [*QUICK, "model.k=8"])
     with pytest.raises(RunError, match="of other data or another recipe"):
