@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -74,23 +74,27 @@ def fit(
         "filters.min_user_support": min_user_support,
         "filters.min_item_support": min_item_support,
     }
-    given = [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
+    given = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in options.items() if value is not None]
     chosen = _recipe(recipe_name, [*(overrides or ()), *given])
-    material = _material(interactions_file, dataset, items_file, chosen)
-    errors = Console(stderr=True)
-    console.print_report(errors, material.loaded, material.described)
     directory = run_directory or Path("runs") / f"{chosen.model_name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    with console.training_bar() as bar:
-        try:
-            metrics = run.fit(directory, chosen, material, device=job.device_of(device), monitor=bar, resume=resume)
-        except KeyboardInterrupt:
-            errors.print(f"Interrupted. Every finished epoch is kept: repeat with --run {directory} --resume")
-            raise
+    material = _material(interactions_file, dataset, items_file, chosen)
+    console.print_report(Console(stderr=True), material.loaded, material.described)
+    metrics = _train(directory, chosen, material, job.device_of(device), resume=resume)
     if as_json:
         print_json({"run": str(directory), **metrics})
     else:
         users = metrics["split"]["validation_users"]
         console.print_metrics(Console(), f"{directory}: {users} validation users", metrics["validation"])
+
+
+def _train(directory: Path, chosen: Recipe, material: run.Material, device: str, *, resume: bool) -> dict[str, Any]:
+    with console.training_bar() as bar:
+        try:
+            return run.fit(directory, chosen, material, device=device, monitor=bar, resume=resume)
+        except KeyboardInterrupt:
+            text = f"Interrupted. Every finished epoch is kept: repeat with --run {directory} --resume"
+            Console(stderr=True).print(text, soft_wrap=True)
+            raise
 
 
 def _recipe(name: str, overrides: list[str]) -> Recipe:

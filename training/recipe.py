@@ -192,10 +192,12 @@ def _override(document: dict[str, Any], override: str) -> None:
 
 
 def _value(text: str) -> Any:  # noqa: ANN401 (any TOML value)
-    """A TOML value; a bare word is text, as shells eat quotes."""
+    """A TOML value; anything that does not look like one is text, as shells eat quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except tomllib.TOMLDecodeError as error:
+        if text.startswith(('"', "'", "[", "{")):
+            raise RecipeError(f"{text} is not a TOML value: {error}") from error
         return text
 
 

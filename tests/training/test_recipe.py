@@ -74,6 +74,7 @@ REFUSED = [
     ("output.shrinkage=3", r"output.shrinkage is 3; a list of numbers is expected"),
     ("output.shrinkage=[-1]", r"output.shrinkage is -1; it must be within 0..1e\+09"),
     ("evaluation.folds=1", r"evaluation.folds is 1; it must be within 2..100"),
+    ("output.shrinkage=[1", r"\[1 is not a TOML value: .*"),
     ("k=3", r"override 'k=3' is not section.key=value"),
     ("model.k", r"override 'model.k' is not section.key=value"),
     ("a.b.c=3", r"override 'a.b.c=3' is not section.key=value"),
