@@ -36,6 +36,7 @@ def verify_once(root: Path, version: str, data: Path) -> None:
         verify(root, version)
         opened.truncate(0)
         opened.writelines(f"{line}\n" for line in [*known[1 - REMEMBERED :], mark])
+        opened.flush()  # before the lock goes: those who wait read it
 
 
 def _mark(root: Path, version: str) -> str:
