@@ -71,7 +71,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("pipeline")
     version = train_and_publish(folder, seed=1)
     port = free_port()
-    line = [BIN / "sparrow-serve", "--port", str(port), "--snapshots", folder / "snapshots", "--data", folder / "store"]
+    snapshots, data = folder / "snapshots", folder / "store"
+    line: list[str | Path] = [BIN / "sparrow-serve", "--port", str(port), "--snapshots", snapshots, "--data", data]
     with (
         (folder / "server.log").open("w") as log,
         subprocess.Popen(line, stdout=log, stderr=log, text=True, env=dict(os.environ)) as process,
