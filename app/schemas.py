@@ -25,9 +25,16 @@ def _bounded_id(value: str) -> str:
     return value
 
 
+def _reachable(value: str) -> str:
+    """Refuses what no URL can name, since clients resolve dots: such a user could be stored and never deleted."""
+    if value in (".", ".."):
+        raise ValueError("'.' and '..' cannot be the id of a user")
+    return value
+
+
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES), AfterValidator(_bounded_id)]
 ItemId = Annotated[Id, Field(description="The id of an item, as in the training data: 1 to 256 bytes in UTF-8.")]
-UserId = Annotated[Id, Field(description="The id of a user: 1 to 256 bytes in UTF-8.")]
+UserId = Annotated[Id, AfterValidator(_reachable), Field(description="The id of a user: 1 to 256 bytes in UTF-8.")]
 Kind = Literal["impression", "view", "click", "cart", "purchase", "like", "rating", "dislike", "hide"]
 Count = Annotated[int, Field(ge=1, le=1000, description="How many to return at most.")]
 

@@ -6,8 +6,6 @@ and time of the manifest, so that a replaced directory is checked again. One wor
 
 import fcntl
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from index.snapshot import verify
@@ -27,7 +25,8 @@ def verify_once(root: Path, version: str, data: Path) -> None:
         log.warning("every worker verifies for itself, the folder of the host cannot be written: %s", error)
         verify(root, version)
         return
-    with opened, _locked(opened.fileno()):
+    with opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)  # until it is closed, and so written
         opened.seek(0)
         known = opened.read().splitlines()
         mark = _mark(root, version)
@@ -36,7 +35,6 @@ def verify_once(root: Path, version: str, data: Path) -> None:
         verify(root, version)
         opened.truncate(0)
         opened.writelines(f"{line}\n" for line in [*known[1 - REMEMBERED :], mark])
-        opened.flush()  # before the lock goes: those who wait read it
 
 
 def _mark(root: Path, version: str) -> str:
@@ -46,12 +44,3 @@ def _mark(root: Path, version: str) -> str:
     except OSError:
         return f"{manifest!s} is missing"  # verify() says what is wrong with it
     return f"{str(manifest)!r} {found.st_dev} {found.st_ino} {found.st_mtime_ns}"
-
-
-@contextmanager
-def _locked(descriptor: int) -> Iterator[None]:
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)

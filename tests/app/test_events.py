@@ -128,6 +128,7 @@ BAD: dict[str, Any] = {
     "an unknown field outside": {"events": [event()], "dry_run": True},
     "an unknown kind": {"events": [event(kind="loved")]},
     "no item": {"events": [{"user_id": "u", "kind": "like"}]},
+    "an id that no path can name": {"events": [event(user_id="..")]},
     "an empty id": {"events": [event(user_id="")]},
     "a number for an id": {"events": [event(item_id=5)]},
     "a long id": {"events": [event(item_id="x" * 257)]},
