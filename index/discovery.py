@@ -7,7 +7,8 @@ climbs to a dense place by mean shift (an anchor), and every item is described b
 chosen among the anchors greedily for one objective, facility location: sum_i w_i max_s cos(i, s), which rewards
 coherence and coverage and gains nothing from a second center in the same place (Nemhauser, Wolsey and Fisher, 1978:
 at least 1 - 1/e of the best). (4) They are refined as in spherical k-means. (5) An item joins every center that is
-nearly as close as its closest. (6) Clusters are merged by overlap of their items.
+nearly as close as its closest. (6) Clusters are merged by overlap of their items. (7) Two tastes that the projection
+laid upon each other share no dimension: members without support in the item space itself go last, or fall out.
 
 Deterministic; nothing is ever held for all pairs of items.
 """
@@ -30,18 +31,20 @@ class Discovery:
     """Fewer items make no shelf."""
     max_size: int = 2000
     """More items are no taste: the weakest are left out."""
-    items_per_segment: int = 30
+    items_per_segment: int = 25
     """One segment is sought for so many confident items."""
     max_segments: int = 400
     """Never more segments than this."""
     confident_users: float = 5.0
     """An item with so many users counts half as much as one with very many."""
-    n_groups: int = 256
+    n_groups: int = 384
     """Groups of dimensions that fire together."""
     near: float = 0.75
     """An item joins a segment if its cosine to it is at least this part of the cosine to its closest one."""
-    min_strength: float = 0.3
+    min_strength: float = 0.07
     """Least strength of a member."""
+    min_coherence: float = 0.02
+    """A segment whose strongest items have a lower mean cosine is no taste, but the place between all tastes."""
     max_overlap: float = 0.5
     """Segments are merged where the Jaccard index of their items is higher."""
 
@@ -59,7 +62,7 @@ class Cluster:
 BLOCK = 1024  # rows handled at a time
 MAX_ANCHORS = 4096  # the signed dimensions with the most items
 MAX_SAMPLE = 8192  # anchors climb over the most read items, and the choice of centers counts these
-SUBSPACE_STEPS = 3
+SUBSPACE_STEPS = 2
 CLIMB_STEPS = 2
 CLIMB_ITEMS = 40  # an anchor moves to the mean of so many items
 DESCRIBING_ANCHORS = 30  # an item moves to the mean of so many anchors
@@ -67,6 +70,11 @@ FAR = 0.2  # a cosine that is as good as none
 LEAST_GAIN = 1.0  # a new center must be worth at least one confident item that had none
 REFINE_STEPS = 8
 SHARED = 0.95  # when refining, an item counts for centers as close as this part of its closest
+STRONGEST = 20  # the members that must be coherent
+JOIN = 0.2  # least strength of a member before its support is looked at
+HEAD = 60  # the members whose main taste is the taste of a cluster
+SUPPORT_STEPS = 4
+HALF_SUPPORT = 0.03  # a member with this cosine to that taste keeps half its strength
 TRUST_USERS = 2.0  # strength = cosine * c / (c + 2): one user alone puts no item on a shelf
 
 
@@ -74,15 +82,24 @@ def clusters(rows: SparseRows, popularity: Float32, settings: Discovery) -> list
     """Find sets of items in rows (n_items, n_dims) with the users per item, (n_items,); none in fewer than min_size."""
     if rows.n_rows < settings.min_size or not len(rows.values):
         return []
-    weight = (popularity / (popularity + settings.confident_users)).astype(np.float32)
-    sample = np.sort(np.argsort(-popularity, kind="stable")[:MAX_SAMPLE])
+    weight, sample = confidence(popularity, settings), most_read(popularity)
     placed = unit(times(rows, leading_groups(rows, weight, settings.n_groups)))
     anchors = unit(times(signed_dims(rows), placed * weight[:, None]))
     anchors = climb(anchors, placed[sample], weight[sample])
     placed, anchors = describe(placed, anchors), describe(anchors, anchors)
     n_wanted = min(settings.max_segments, int(weight.sum() / settings.items_per_segment) + 1)
     centers = anchors[choose(anchors, placed[sample], weight[sample], n_wanted)]
-    return gather(placed, refine(centers, placed, weight), popularity, settings)
+    return gather(rows, placed, refine(centers, placed, weight), popularity, settings)
+
+
+def confidence(popularity: Float32, settings: Discovery) -> Float32:
+    """What an item counts for, in 0..1, (n_items,)."""
+    return np.asarray(popularity / (popularity + settings.confident_users), dtype=np.float32)
+
+
+def most_read(popularity: Float32) -> Int64:
+    """At most MAX_SAMPLE rows, ascending."""
+    return np.sort(np.argsort(-popularity, kind="stable")[:MAX_SAMPLE])
 
 
 def leading_groups(rows: SparseRows, weight: Float32, n_groups: int) -> Float32:
@@ -163,17 +180,48 @@ def refine(centers: Float32, placed: Float32, weight: Float32) -> Float32:
     return centers
 
 
-def gather(placed: Float32, centers: Float32, popularity: Float32, settings: Discovery) -> list[Cluster]:
-    """The clusters around centers; where two overlap too much, their centers become one."""
+def gather(
+    rows: SparseRows, placed: Float32, centers: Float32, popularity: Float32, settings: Discovery
+) -> list[Cluster]:
+    """The clusters around centers. Incoherent ones are given up; where two overlap too much, they become one."""
     while True:
         found, centers = members(placed, centers, popularity, settings)
+        coherent = np.array([coherence(rows, each.items[:STRONGEST]) for each in found]) >= settings.min_coherence
         into = merged(overlaps(found, len(placed)), settings.max_overlap)
-        if len(np.unique(into)) == len(found):
-            return found
+        if coherent.all() and len(np.unique(into)) == len(found):
+            pure = (supported(rows, each, settings) for each in found)
+            return [each for each in pure if len(each.items) >= settings.min_size]
         sizes = np.array([cluster.strengths.sum() for cluster in found])
         sums = np.zeros_like(centers)
-        np.add.at(sums, into, centers * sizes[:, None])
-        centers = unit(sums[np.unique(into)])
+        np.add.at(sums, into[coherent], (centers * sizes[:, None])[coherent])
+        centers = unit(sums[np.unique(into[coherent])])
+
+
+def coherence(rows: SparseRows, items: Int32) -> float:
+    """Mean cosine of two different items, in the item space itself."""
+    members = rows.take(items)
+    squares = np.add.reduceat(members.values**2, members.row_starts[:-1])
+    unit_values = members.values / np.sqrt(np.repeat(squares, np.diff(members.row_starts)))
+    total = np.bincount(members.dims, weights=unit_values, minlength=rows.n_dims)
+    return float((total @ total - len(items)) / max(len(items) * (len(items) - 1), 1))
+
+
+def supported(rows: SparseRows, cluster: Cluster, settings: Discovery) -> Cluster:
+    """The members that share dimensions with the main taste of the strongest ones, weaker where they share less.
+
+    A few steps of the power iteration on the strongest members let one of several tastes win.
+    """
+    inside = rows.take(cluster.items)
+    owners = np.repeat(np.arange(len(cluster.items)), np.diff(inside.row_starts))
+    strongest = np.where(np.arange(len(cluster.items)) < HEAD, cluster.strengths, 0)
+    weights = strongest
+    for _ in range(SUPPORT_STEPS):
+        taste = np.bincount(inside.dims, weights=inside.values * weights[owners], minlength=rows.n_dims)
+        taste = taste / max(float(np.linalg.norm(taste)), 1e-12)
+        cosines = np.bincount(owners, weights=inside.values * taste[inside.dims], minlength=len(cluster.items))
+        weights = strongest * np.maximum(cosines, 0)
+    support = np.maximum(cosines, 0)
+    return _ordered(cluster.items, cluster.strengths * support / (support + HALF_SUPPORT), settings)
 
 
 def members(
@@ -186,7 +234,7 @@ def members(
         near = placed[block] @ centers.T
         strength = np.minimum(near * trust[block, None], 1)
         close = near >= settings.near * near.max(axis=1, keepdims=True)
-        item, number = np.nonzero(close & (strength >= settings.min_strength))
+        item, number = np.nonzero(close & (strength >= JOIN))
         items.append(block.start + item)
         numbers.append(number)
         strengths.append(strength[item, number])
@@ -197,12 +245,17 @@ def members(
 def _cut(
     items: Int64, numbers: Int64, strengths: Float32, centers: Float32, settings: Discovery
 ) -> tuple[list[Cluster], Float32]:
-    order = np.lexsort((items, -strengths, numbers))
+    order = np.argsort(numbers, kind="stable")
     ends = np.cumsum(np.bincount(numbers, minlength=len(centers)))
-    parts = [part[: settings.max_size] for part in np.split(order, ends[:-1])]
+    parts = np.split(order, ends[:-1])
     kept = [number for number, part in enumerate(parts) if len(part) >= settings.min_size]
-    found = [Cluster(items[parts[n]].astype(np.int32), strengths[parts[n]].astype(np.float32)) for n in kept]
-    return found, centers[kept]
+    return [_ordered(items[parts[n]].astype(np.int32), strengths[parts[n]], settings) for n in kept], centers[kept]
+
+
+def _ordered(items: Int32, strengths: Array, settings: Discovery) -> Cluster:
+    order = np.lexsort((items, -strengths))[: settings.max_size]
+    order = order[strengths[order] >= settings.min_strength]
+    return Cluster(items[order], strengths[order].astype(np.float32))
 
 
 def overlaps(found: list[Cluster], n_items: int) -> Array:

@@ -25,14 +25,19 @@ READ_MEMBERS = 200  # of a segment, the strongest
 READ_CATALOGUE = 20_000  # items, evenly spaced, that the segments are compared with
 LEAST_LIFT = 3.0
 LEAST_INSIDE = 0.05
-ENTITY_BONUS = 1.5  # an entity goes before the words that it is made of
+ENTITY_BONUS = 1.6
+PAIR_BONUS = 1.4
 CONSIDERED = 100
-DOMINANT = 0.45  # an entity of so much of a segment is its title
+DOMINANT = 0.4  # an entity of so much of a segment is its title
 PROMINENT = 0.2  # "... & more"
 MINOR = 0.1  # the second of two entities
-THEME_INSIDE = 0.2
-THEME_WORTH = 1.0
-LONGEST_NAME = 30
+TOGETHER = 0.27  # both of them
+SAME_ITEMS = 0.7  # of two entities with so similar parts, one is the maker of the other
+MODIFIER = 0.4  # a word that leads on to another one more often is an adjective
+THEME_INSIDE = 0.25
+THEME_WORTH = 0.9
+LONGEST_NAME = 28
+CUT = "\u2026"
 EXAMPLES = 12  # the strongest members, of which the best known are named
 
 
@@ -56,6 +61,14 @@ class _Said:
     """Part of the segment, by weight, that has the term."""
     worth: float
     """inside * log(lift)"""
+    leads: float
+    """As of `terms.Term`."""
+    who: frozenset[int]
+    """Which of the strongest members have it."""
+
+    def shared(self, other: "_Said") -> float:
+        """Part of the members that have the rarer of two terms and have both."""
+        return len(self.who & other.who) / max(min(len(self.who), len(other.who)), 1)
 
 
 @dataclass(frozen=True)
@@ -103,12 +116,21 @@ def _distinctive(counted: Terms, items: Int32, strengths: Float32) -> list[_Said
     n_items = inside * float(weights.sum() ** 2 / max(float((weights**2).sum()), 1e-12))
     sure = np.flatnonzero((n_items >= terms.MIN_ITEMS) & (lift >= LEAST_LIFT) & (inside >= LEAST_INSIDE))
     worth = inside[sure] * np.log(lift[sure])
+    best = np.argsort(-worth, kind="stable")[:CONSIDERED]
+    having = counted.having(items, sure[best])
     said = [
-        _Said(counted.terms[i].text, counted.terms[i].kind, float(inside[i]), float(worth[place]))
-        for place, i in enumerate(sure)
+        _Said(term.text, term.kind, float(inside[i]), float(value), term.leads, who)
+        for i, value, who in zip(sure[best], worth[best], having, strict=True)
+        for term in (counted.terms[i],)
     ]
-    said.sort(key=lambda term: (-term.worth * (1 if term.kind == "word" else ENTITY_BONUS), term.text))
-    return _distinct(said[:CONSIDERED])
+    return _distinct(sorted(said, key=lambda term: (-term.worth * _bonus(term), term.text)))
+
+
+def _bonus(term: _Said) -> float:
+    """Entities and pairs of words go before the words that they are made of."""
+    if term.kind == "word":
+        return PAIR_BONUS if " " in term.text else 1.0
+    return ENTITY_BONUS
 
 
 def _distinct(said: Sequence[_Said]) -> list[_Said]:
@@ -125,25 +147,27 @@ def _distinct(said: Sequence[_Said]) -> list[_Said]:
 def _candidates(said: Sequence[_Said]) -> Iterator[_Candidate]:
     """Titles from terms, best first."""
     names = [term for term in said if term.kind in ("entity", "series") or _is_name(term)]
-    words = [term for term in said if term.kind == "word" and not _is_proper(term) and term.inside >= THEME_INSIDE]
-    first = names[0] if names else None
-    if first is not None and first.inside >= DOMINANT:
-        yield from _dominant(first, names[1:])
+    words = [term for term in said if term.kind == "word" and not term.text[:1].isupper() and term.leads <= MODIFIER]
+    words = [term for term in words if term.inside >= THEME_INSIDE]
+    if names and names[0].inside >= DOMINANT:
+        yield from _dominant(names[0], names[1:])
+    others = [other for other in names[1:] if other.kind == names[0].kind and other.inside >= MINOR]
+    apart = [other for other in others if other.shared(names[0]) <= 0.5]
+    pairs = [[names[0], other] for other in apart if names[0].inside + other.inside >= TOGETHER][:3]
     if words and words[0].worth >= THEME_WORTH:
         yield from _theme(words)
-    if len(names) > 1 and names[1].inside >= MINOR and names[0].inside + names[1].inside >= DOMINANT * 0.6:
-        yield from _named([names[0], names[1]], ", ", names[0].inside)
-    if first is not None and first.inside >= PROMINENT:
-        yield from _titled(f"{first.text} & more", [first.text, "more"], first.inside)
-    if words and words[0].worth >= THEME_WORTH / 2:
-        yield from _theme(words)
+    for pair in pairs:
+        yield from _named(pair, ", ", pair[0].inside)
+    if names and names[0].inside >= PROMINENT:
+        yield from _titled(f"{names[0].text} & more", [names[0].text, "more"], names[0].inside)
 
 
 def _dominant(first: _Said, others: Sequence[_Said]) -> Iterator[_Candidate]:
-    """A series and who made it, or two things that hold for nearly all, are told together."""
+    """A series and who made it are told together where both hold for nearly the same part of the segment."""
     for other in others[:2]:
-        if other.inside >= max(DOMINANT, 0.7 * first.inside) and other.kind != first.kind:
-            series, maker = (first, other) if first.kind != "entity" else (other, first)
+        same = other.shared(first) >= SAME_ITEMS and other.inside >= SAME_ITEMS * first.inside
+        if other.kind != first.kind and same:
+            maker, series = (first, other) if first.kind == "entity" else (other, first)
             yield from _named([maker, series], ": ", first.inside)
     yield from _named([first], "", first.inside)
 
@@ -167,10 +191,6 @@ def _titled(title: str, meaning: Sequence[str], sureness: float) -> Iterator[_Ca
         yield _Candidate(title[0].upper() + title[1:], frozenset(map(str.casefold, meaning)), sureness)
 
 
-def _is_proper(term: _Said) -> bool:
-    return term.text[:1].isupper()
-
-
 def _is_name(term: _Said) -> bool:
     """A pair of words that are both written with a capital, as "Stephanie Plum"."""
     words = term.text.split()
@@ -178,9 +198,10 @@ def _is_name(term: _Said) -> bool:
 
 
 def _examples(names: Sequence[tuple[str, float]]) -> Iterator[_Candidate]:
-    """ "More like" with the best known of these items, then with others."""
-    short = [_shortened(name) for name, _ in sorted(names, key=lambda each: -each[1])]
-    short = [name for name in dict.fromkeys(short) if name]
+    """Name the best known of these items, then others: "More like Dune and Foundation"."""
+    best_known = [name for name, _ in sorted(names, key=lambda each: -each[1])]
+    short = [shortened for name in best_known if (shortened := _shortened(name))]
+    short = list(dict.fromkeys(name for name in short if not name.endswith(CUT))) or list(dict.fromkeys(short))
     for one, other in combinations(short, 2):
         yield from _titled(f"More like {one} and {other}", [one, other], 0)
     for one in short:
@@ -188,14 +209,14 @@ def _examples(names: Sequence[tuple[str, float]]) -> Iterator[_Candidate]:
 
 
 def _shortened(name: str) -> str:
-    """A name without its subtitle, cut at a word where it would fill the title."""
+    """A name without its subtitle; cut at a word, and marked so, where it would fill the title."""
     bare = re.split(r"[:;(\[]|\s[-\u2013\u2014]\s", name)[0].strip(" ,.")
-    words = bare.split()
-    while len(" ".join(words)) > LONGEST_NAME:
+    if len(bare) <= LONGEST_NAME:
+        return bare
+    words = bare[:LONGEST_NAME].split(" ")[:-1]
+    while words and words[-1].casefold() in terms.STOP_WORDS:
         words.pop()
-    while words and words[-1].casefold() in terms.STOP_WORDS and len(" ".join(words)) < len(bare):
-        words.pop()
-    return " ".join(words)
+    return " ".join(words) + CUT if words else ""
 
 
 def _assign(wanted: Sequence[Sequence[_Candidate]]) -> list[str]:

@@ -1,17 +1,18 @@
 """What the properties of items say: entities, words and names, counted by item, for any catalogue.
 
-Properties are arbitrary JSON. Each key is read by what its values look like: short strings that repeat are entities (an author,
-a brand, a genre; several in one string or list are taken apart), long texts give words and pairs of words, whole numbers
-that look like years give decades. The key called title or name (else the first text) holds an item's name; a part in
-parentheses at its end, "(Discworld, #5)", is an entity: the series.
+Properties are arbitrary JSON. Each key is read by what its values look like: short strings that repeat are entities (an
+author, a brand, a genre; several in one string or list are taken apart), long texts give words and pairs of words,
+whole numbers that look like years give decades. The key called title or name (else the first text) holds an item's
+name; a numbered part in parentheses at its end, "(Discworld, #5)", names the series.
 
-Words are folded (case, plural) for counting and shown in their commonest form. Nothing knows a language: the catalogue's
-commonest words are stop-words, and a text that shares few of them is in another language and gives no words.
+Words are folded (case, plural) for counting and shown in their commonest form. The catalogue's own commonest words are
+stop-words, and a text that shares few of them is in another language and gives no words.
 """
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -23,39 +24,42 @@ Kind: TypeAlias = Literal["series", "entity", "years", "word"]
 Properties: TypeAlias = Mapping[str, JSON]
 
 LONG_TEXT = 12  # words: a property whose median is higher holds texts
-COMMON = 0.1  # a word in more than this part of the texts distinguishes nothing
+COMMON = 0.15  # a word in more than this part of the texts distinguishes nothing
 FOREIGN = 0.4  # a text with less than this part of the usual share of common words is in another language
 MIN_ITEMS = 3  # a term of fewer items is no property of a segment
 NAME_KEYS = ("title", "name")
 COMMONEST = 50  # words that tell a language
 SHORTEST_WORD = 3
 BREAK = "\n"  # between a name and a text: no pair of words reaches over it
+PUNCTUATION = frozenset(".,;:!?()")
 WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
+TOKEN = re.compile(WORD.pattern + r"|[.,;:!?()]")
 SERIES = re.compile(r"\(([^()]+)\)\s*$")
 NUMBERING = re.compile(r"[\s,:-]*(?:#|\b(?:vol|volume|book|part|no|issue)\b\.?\s*#?)\s*[\d.\u2013-]*.*$", re.IGNORECASE)
 SEPARATOR = re.compile(r"\s*[;|/]\s*|,\s+(?!(?:jr|sr|inc|ltd|ph\.?d|m\.?d)\b)", re.IGNORECASE)
-LANGUAGES = dict(
-    pair.split(":")
-    for pair in (
-        "ar:Arabic ara:Arabic bg:Bulgarian bul:Bulgarian ca:Catalan cat:Catalan cs:Czech ces:Czech cze:Czech da:Danish "
-        "dan:Danish de:German deu:German ger:German el:Greek ell:Greek gre:Greek en:English eng:English es:Spanish "
-        "spa:Spanish fa:Persian fas:Persian per:Persian fi:Finnish fin:Finnish fr:French fra:French fre:French he:Hebrew "
-        "heb:Hebrew hi:Hindi hin:Hindi hu:Hungarian hun:Hungarian id:Indonesian ind:Indonesian it:Italian ita:Italian "
-        "ja:Japanese jpn:Japanese ko:Korean kor:Korean nl:Dutch nld:Dutch dut:Dutch no:Norwegian nor:Norwegian "
-        "pl:Polish pol:Polish pt:Portuguese por:Portuguese ro:Romanian ron:Romanian rum:Romanian ru:Russian rus:Russian "
-        "sr:Serbian srp:Serbian sv:Swedish swe:Swedish tr:Turkish tur:Turkish uk:Ukrainian ukr:Ukrainian "
-        "vi:Vietnamese vie:Vietnamese zh:Chinese zho:Chinese chi:Chinese"
-    ).split()
-)
-"""ISO 639 codes of the languages that catalogues hold most."""
+NAMED_LANGUAGES = {
+    "Arabic": "ar ara", "Bulgarian": "bg bul", "Catalan": "ca cat", "Chinese": "zh zho chi", "Czech": "cs ces cze",
+    "Danish": "da dan", "Dutch": "nl nld dut", "English": "en eng", "Finnish": "fi fin", "French": "fr fra fre",
+    "German": "de deu ger", "Greek": "el ell gre", "Hebrew": "he heb", "Hindi": "hi hin", "Hungarian": "hu hun",
+    "Indonesian": "id ind", "Italian": "it ita", "Japanese": "ja jpn", "Korean": "ko kor", "Norwegian": "no nor",
+    "Persian": "fa fas per", "Polish": "pl pol", "Portuguese": "pt por", "Romanian": "ro ron rum", "Russian": "ru rus",
+    "Serbian": "sr srp", "Spanish": "es spa", "Swedish": "sv swe", "Turkish": "tr tur", "Ukrainian": "uk ukr",
+    "Vietnamese": "vi vie",
+}  # fmt: skip
+LANGUAGES = {code: name for name, codes in NAMED_LANGUAGES.items() for code in codes.split()}
+"""By ISO 639 code: the languages that catalogues hold most."""
 STOP_WORDS = frozenset(
-    """a about above after again against all also am an and any are as at away back be because been before being below
-    between both but by can could did do does doing down during each even ever every few for from further get gets had
-    has have having he her here hers herself him himself his how i if in into is it its itself just like made make makes
-    many may me more most much must my myself never new no nor not now of off on once one only or other our ours out
-    over own same she should since so some still such than that the their theirs them themselves then there these they
-    this those through to too two under until up upon very was we were what when where which while who whom why will
-    with within without would you your yours yourself""".split()
+    word
+    for line in (
+        "a about above after again against all also am an and any are as at away back be because been before being",
+        "below between both but by can could did do does doing down during each even ever every few for from further",
+        "get gets had has have having he her here hers herself him himself his how i if in into is it its itself just",
+        "like made make makes many may me more most much must my myself never new no nor not now of off on once one",
+        "only or other our ours out over own same she should since so some still such than that the their theirs them",
+        "themselves then there these they this those through to too two under until up upon very was we were what when",
+        "where which while who whom why will with within without would you your yours yourself vol volume",
+    )
+    for word in line.split()
 )
 
 
@@ -67,6 +71,8 @@ class Term:
     """As it is shown."""
     kind: Kind
     """What it is."""
+    leads: float = 0.0
+    """Of a word: how often it leads on to another word that says something, as an adjective does."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +90,21 @@ class Terms:
 
     def shares_in(self, items: Int32, weights: Float32) -> Float32:
         """Part of these items, by weight, that have each term, (n_terms,)."""
-        first = self.starts[items]
-        counts = self.starts[items + 1] - first
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        numbers = self.numbers[np.repeat(first, counts) + within]
-        weighted = np.bincount(numbers, weights=np.repeat(weights, counts), minlength=len(self.terms))
+        numbers, places = self._of(items)
+        weighted = np.bincount(numbers, weights=weights[places], minlength=len(self.terms))
         return (weighted / max(float(weights.sum()), 1e-12)).astype(np.float32)
+
+    def having(self, items: Int32, wanted: Int64) -> list[frozenset[int]]:
+        """Of each wanted term, the places in `items` of those that have it."""
+        numbers, places = self._of(items)
+        return [frozenset(places[numbers == number].tolist()) for number in wanted]
+
+    def _of(self, items: Int32) -> tuple[Int32, Int64]:
+        """Term numbers of these items, and the place in `items` that each belongs to."""
+        first = self.starts[items]
+        counts = self.starts[items.astype(np.int64) + 1] - first
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        return self.numbers[np.repeat(first, counts) + within], np.repeat(np.arange(len(items)), counts)
 
 
 def name_key(properties: Sequence[Properties]) -> str | None:
@@ -109,7 +124,6 @@ def read(properties: Sequence[Properties]) -> Terms:
     """Count what the properties of items (row-aligned) say; terms of fewer than MIN_ITEMS items are left out."""
     name = name_key(properties)
     found: list[dict[Term, None]] = [{} for _ in properties]
-    texts = [[each[name]] if name is not None and isinstance(each.get(name), str) else [] for each in properties]
     long_keys = []
     for key in dict.fromkeys(key for each in properties for key in each):
         values = [each.get(key) for each in properties]
@@ -121,8 +135,8 @@ def read(properties: Sequence[Properties]) -> Terms:
             long_keys.append(key)
         else:
             _add(found, ((Term(part, "entity") for part in _entities(key, value)) for value in values))
-    described = [" \n ".join(str(each[key]) for key in long_keys if each.get(key)) for each in properties]
-    _add(found, _words([SERIES.sub("", " ".join(text)) for text in texts], described))
+    described = [" . ".join(text for key in long_keys if isinstance(text := each.get(key), str)) for each in properties]
+    _add(found, _words([name_of(each, name) for each in properties], described))
     return _counted(found)
 
 
@@ -144,7 +158,7 @@ def _counted(found: Sequence[Mapping[Term, None]]) -> Terms:
 
 
 def _series(value: JSON) -> Iterator[str]:
-    """ "(Discworld, #5; Rincewind #3)" gives Discworld and Rincewind."""
+    """Name each series: Discworld and Rincewind in "(Discworld, #5; Rincewind #3)"."""
     match = SERIES.search(value) if isinstance(value, str) else None
     for part in match.group(1).split(";") if match else ():
         bare = NUMBERING.sub("", part).strip(" ,:-")
@@ -174,7 +188,7 @@ def _entities(key: str, value: JSON) -> Iterator[str]:
         parts: Iterable[str] = () if "://" in value else SEPARATOR.split(value)
     else:
         parts = (part for part in value if isinstance(part, str)) if isinstance(value, Sequence) else ()
-    for part in map(str.strip, parts):
+    for part in (" ".join(part.split()) for part in parts):
         if "lang" in key.casefold():
             yield LANGUAGES.get(part.casefold()[:3].rstrip("-_"), part)
         elif any(letter.isalpha() for letter in part):
@@ -193,29 +207,36 @@ def fold(word: str) -> str:
 
 def _words(names: Sequence[str], texts: Sequence[str]) -> Iterator[list[Term]]:
     """Words and pairs of words of each item, shown in the form that the texts (else the names) use most."""
-    told = [WORD.findall(text) for text in texts]
-    foreign = _foreign([[word.casefold() for word in words] for words in told])
+    told = [TOKEN.findall(text) for text in texts]
+    foreign = _foreign([[word.casefold() for word in words if word not in PUNCTUATION] for words in told])
     spoken = [
-        [] if strange else [*WORD.findall(name.casefold()), BREAK, *words]
+        [] if strange else [*TOKEN.findall(name.casefold()), BREAK, *words]
         for name, words, strange in zip(names, told, foreign, strict=True)
     ]
     keys = [[fold(word) for word in words] for words in spoken]
     n_items = Counter(key for words in keys for key in set(words))
     stop = (
-        {key for key, count in n_items.items() if count > COMMON * len(names)} | {fold(w) for w in STOP_WORDS} | {BREAK}
+        {key for key, count in n_items.items() if count > COMMON * len(names)}
+        | {fold(word) for word in STOP_WORDS}
+        | {BREAK}
+        | PUNCTUATION
     )
     phrases = [_phrases(words, stop) for words in keys]
     n_items = Counter(phrase for found in phrases for phrase in found)
     forms: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for found, surface in zip(phrases, spoken, strict=True):
+    leading: Counter[str] = Counter()
+    for found, surface, words in zip(phrases, spoken, keys, strict=True):
         for phrase, places in found.items():
             if n_items[phrase] >= MIN_ITEMS:
                 forms[phrase].update(" ".join(surface[first:last]) for first, last in places)
-    shown = {phrase: Term(_commonest(counts), "word") for phrase, counts in forms.items()}
+                leading[phrase] += sum(last < len(words) and words[last] not in stop for _, last in places)
+    shown = {
+        phrase: Term(_commonest(counts), "word", leading[phrase] / counts.total()) for phrase, counts in forms.items()
+    }
     return ([shown[phrase] for phrase in found if phrase in shown] for found in phrases)
 
 
-def _phrases(keys: Sequence[str], stop: Set[str]) -> dict[str, list[tuple[int, int]]]:
+def _phrases(keys: Sequence[str], stop: AbstractSet[str]) -> dict[str, list[tuple[int, int]]]:
     """Where the words and pairs of words that may say something stand."""
     places: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     for first, key in enumerate(keys):
