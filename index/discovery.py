@@ -216,8 +216,8 @@ def supported(rows: SparseRows, cluster: Cluster, settings: Discovery) -> Cluste
     strongest = np.where(np.arange(len(cluster.items)) < HEAD, cluster.strengths, 0)
     weights = strongest
     for _ in range(SUPPORT_STEPS):
-        taste = np.bincount(inside.dims, weights=inside.values * weights[owners], minlength=rows.n_dims)
-        taste = taste / max(float(np.linalg.norm(taste)), 1e-12)
+        total = np.bincount(inside.dims, weights=inside.values * weights[owners], minlength=rows.n_dims)
+        taste = total / max(float(np.linalg.norm(total)), 1e-12)
         cosines = np.bincount(owners, weights=inside.values * taste[inside.dims], minlength=len(cluster.items))
         weights = strongest * np.maximum(cosines, 0)
     support = np.maximum(cosines, 0)

@@ -8,6 +8,7 @@ examples ("More like Dune and Foundation"). Titles are unique; where two segment
 
 import heapq
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, count
@@ -33,6 +34,9 @@ PROMINENT = 0.2  # "... & more"
 MINOR = 0.1  # the second of two entities
 TOGETHER = 0.27  # both of them
 SAME_ITEMS = 0.7  # of two entities with so similar parts, one is the maker of the other
+MAX_SPREAD = 0.04  # part of all segments that a word may be distinctive for, to say something of any
+FEW_SEGMENTS = 3  # so many always may
+SECOND = 0.6  # the second word of a title is worth at least this part of the first
 MODIFIER = 0.4  # a word that leads on to another one more often is an adjective
 THEME_INSIDE = 0.25
 THEME_WORTH = 0.9
@@ -87,7 +91,9 @@ def titles(found: Sequence[FoundSegment], properties: Sequence[Properties], popu
     rows = _rows_to_read(found, len(properties))
     counted = terms.read([properties[row] for row in rows])
     members = [np.searchsorted(rows, each.items[:READ_MEMBERS]).astype(np.int32) for each in found]
-    said = [_distinctive(counted, m, each.strengths[:READ_MEMBERS]) for m, each in zip(members, found, strict=True)]
+    said = _particular(
+        [_distinctive(counted, m, s.strengths[:READ_MEMBERS]) for m, s in zip(members, found, strict=True)]
+    )
     key = terms.name_key([properties[row] for row in rows])
     wanted = [
         [
@@ -124,6 +130,13 @@ def _distinctive(counted: Terms, items: Int32, strengths: Float32) -> list[_Said
         for term in (counted.terms[i],)
     ]
     return _distinct(sorted(said, key=lambda term: (-term.worth * _bonus(term), term.text)))
+
+
+def _particular(said: Sequence[Sequence[_Said]]) -> list[list[_Said]]:
+    """Leave out words that are distinctive for many segments ("heartwarming"): they tell none from another."""
+    spread = Counter(term.text for about in said for term in about if term.kind == "word")
+    most = max(FEW_SEGMENTS, MAX_SPREAD * len(said))
+    return [[term for term in about if spread[term.text] <= most] for about in said]
 
 
 def _bonus(term: _Said) -> float:
@@ -174,7 +187,7 @@ def _dominant(first: _Said, others: Sequence[_Said]) -> Iterator[_Candidate]:
 
 def _theme(words: Sequence[_Said]) -> Iterator[_Candidate]:
     for other in words[1:4]:
-        if other.worth >= words[0].worth * 0.4:
+        if other.worth >= SECOND * words[0].worth:
             yield from _named([words[0], other], " & ", words[0].worth / 4)
     yield from _named([words[0]], "", words[0].worth / 4)
 
