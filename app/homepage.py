@@ -186,9 +186,14 @@ def _because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) 
 
 
 def _anchors(snapshot: Snapshot, profile: Profile) -> Iterator[tuple[Opinion, str]]:
-    """Strong, recent items of the history that are not alike, with their titles, which differ too."""
+    """Strong, recent items of the history that are not alike, with their titles, which differ too.
+
+    Only the better known half of them: what is like an item is noise where the item has few users.
+    """
     strong = STRONG * max(opinion.weight for opinion in profile.opinions)
-    tried = [opinion for opinion in profile.opinions if opinion.weight >= strong][:ANCHORS]
+    liked = [opinion for opinion in profile.opinions if opinion.weight >= strong]
+    known = float(np.median([snapshot.popularity[opinion.item] for opinion in liked]))
+    tried = [opinion for opinion in liked if snapshot.popularity[opinion.item] >= known][:ANCHORS]
     names: set[str] = set()
     directions: list[NDArray[np.float32]] = []
     for opinion, title in zip(tried, titles(snapshot, [opinion.item for opinion in tried]), strict=True):

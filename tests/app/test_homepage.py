@@ -182,9 +182,15 @@ def test_a_large_page_has_two_because_rows_of_items_that_are_not_alike(planted: 
 
 def test_without_segments_because_rows_make_the_page(planted: Snapshot) -> None:
     bare = without_segments(planted)
-    rows = page(bare, profile_of(bare, "a1", "a2", "b1", "c1"), Size(n_rows=6, row_size=3, max_overlap=1.0))
+    profile = profile_of(bare, "a1", "a9", "b1", "b9", "c1", "c9")  # the better known half heads rows
+    rows = page(bare, profile, Size(n_rows=6, row_size=3, max_overlap=1.0))
     assert kinds(rows) == ["top_picks", "because", "because", "because", "popular"]
     assert [row.key for row in rows if row.kind == "because"] == ["a1", "b1", "c1"]
+
+
+def test_an_item_that_few_know_heads_no_row_while_better_known_ones_are_there(planted: Snapshot) -> None:
+    rows = page(planted, profile_of(planted, "a18", "b1", "c17", "d2"), Size(n_rows=8, row_size=3, max_overlap=1.0))
+    assert {row.key for row in rows if row.kind == "because"} == {"b1", "d2"}
 
 
 def test_a_newcomer_sees_what_is_popular_and_then_every_taste(planted: Snapshot) -> None:
