@@ -10,7 +10,7 @@ at least 1 - 1/e of the best). (4) They are refined as in spherical k-means. (5)
 nearly as close as its closest. (6) Clusters are merged by overlap of their items. (7) Two tastes that the projection
 laid upon each other share no dimension: members without support in the item space itself go last, or fall out.
 
-Deterministic; nothing is ever held for all pairs of items.
+Deterministic; nothing is ever held for all pairs of items, and the time grows with the number of items.
 """
 
 import heapq
@@ -60,6 +60,7 @@ class Cluster:
 
 
 BLOCK = 1024  # rows handled at a time
+NONZEROS = 16_384  # non-zeros handled at a time
 MAX_ANCHORS = 4096  # the signed dimensions with the most items
 MAX_SAMPLE = 8192  # anchors climb over the most read items, and the choice of centers counts these
 SUBSPACE_STEPS = 2
@@ -294,13 +295,17 @@ def transposed(rows: SparseRows) -> SparseRows:
 def times(rows: SparseRows, dense: Float32) -> Float32:
     """Multiply (n_rows, n_dims) by (n_dims, m), in float32."""
     out = np.zeros((rows.n_rows, dense.shape[1]), dtype=np.float32)
-    for block in blocks(rows.n_rows):
-        starts = rows.row_starts[block.start : block.stop + 1]
+    first = 0
+    while first < rows.n_rows:
+        enough = int(np.searchsorted(rows.row_starts, rows.row_starts[first] + NONZEROS))
+        last = min(max(enough, first + 1), rows.n_rows)
+        starts = rows.row_starts[first : last + 1]
         filled = np.flatnonzero(np.diff(starts))  # reduceat has no empty sums
         if len(filled):
             inside = slice(int(starts[0]), int(starts[-1]))
             products = dense[rows.dims[inside]] * rows.values[inside, None]
-            out[block.start + filled] = np.add.reduceat(products, starts[filled] - starts[0], axis=0)
+            out[first + filled] = np.add.reduceat(products, starts[filled] - starts[0], axis=0)
+        first = last
     return out
 
 

@@ -24,23 +24,24 @@ MAX_TITLE = 40
 MAX_TERMS = 8
 READ_MEMBERS = 200  # of a segment, the strongest
 READ_CATALOGUE = 20_000  # items, evenly spaced, that the segments are compared with
-LEAST_LIFT = 3.0
-LEAST_INSIDE = 0.05
-ENTITY_BONUS = 1.6
+LEAST_LIFT = 3.0  # a term that is less distinctive says nothing
+LEAST_INSIDE = 0.05  # nor does one of so few members
+CONSIDERED = 100  # terms of a segment
+ENTITY_BONUS = 1.6  # before the words that it is made of
 PAIR_BONUS = 1.4
-CONSIDERED = 100
 DOMINANT = 0.4  # an entity of so much of a segment is its title
 PROMINENT = 0.2  # "... & more"
 MINOR = 0.1  # the second of two entities
 TOGETHER = 0.27  # both of them
+EQUAL = 0.7  # the second is as important as the first
 SAME_ITEMS = 0.7  # of two entities with so similar parts, one is the maker of the other
 MAX_SPREAD = 0.04  # part of all segments that a word may be distinctive for, to say something of any
 FEW_SEGMENTS = 3  # so many always may
 SECOND = 0.6  # the second word of a title is worth at least this part of the first
 MODIFIER = 0.4  # a word that leads on to another one more often is an adjective
-THEME_INSIDE = 0.25
-THEME_WORTH = 0.9
-LONGEST_NAME = 28
+THEME_INSIDE = 0.25  # a word of a title holds for this part of the members,
+THEME_WORTH = 0.9  # and is worth this much: 0.3 of the members at a lift of 20, all of them at 2.5
+LONGEST_NAME = 28  # of an example
 CUT = "\u2026"
 EXAMPLES = 12  # the strongest members, of which the best known are named
 
@@ -162,11 +163,13 @@ def _candidates(said: Sequence[_Said]) -> Iterator[_Candidate]:
     names = [term for term in said if term.kind in ("entity", "series") or _is_name(term)]
     words = [term for term in said if term.kind == "word" and not term.text[:1].isupper() and term.leads <= MODIFIER]
     words = [term for term in words if term.inside >= THEME_INSIDE]
-    if names and names[0].inside >= DOMINANT:
-        yield from _dominant(names[0], names[1:])
     others = [other for other in names[1:] if other.kind == names[0].kind and other.inside >= MINOR]
     apart = [other for other in others if other.shared(names[0]) <= 0.5]
     pairs = [[names[0], other] for other in apart if names[0].inside + other.inside >= TOGETHER][:3]
+    if names and names[0].inside >= DOMINANT:
+        if pairs and pairs[0][1].inside >= EQUAL * names[0].inside:
+            yield from _named(pairs[0], ", ", names[0].inside)
+        yield from _dominant(names[0], names[1:])
     if words and words[0].worth >= THEME_WORTH:
         yield from _theme(words)
     for pair in pairs:
@@ -200,8 +203,9 @@ def _named(parts: Sequence[_Said], glue: str, sureness: float) -> Iterator[_Cand
 def _titled(title: str, meaning: Sequence[str], sureness: float) -> Iterator[_Candidate]:
     """Nothing where the title is too long."""
     title = " ".join(title.split())
+    title = title[:1].upper() + title[1:]
     if 0 < len(title) <= MAX_TITLE:
-        yield _Candidate(title[0].upper() + title[1:], frozenset(map(str.casefold, meaning)), sureness)
+        yield _Candidate(title, frozenset(map(str.casefold, meaning)), sureness)
 
 
 def _is_name(term: _Said) -> bool:

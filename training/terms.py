@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -130,7 +130,7 @@ def read(properties: Sequence[Properties]) -> Terms:
         if key == name:
             _add(found, ((Term(part, "series") for part in _series(value)) for value in values))
         elif _are_years(values):
-            _add(found, ([Term(_years(value), "years")] if isinstance(value, int) else [] for value in values))
+            _add(found, ([Term(_years(value), "years")] if _is_whole(value) else [] for value in values))
         elif _are_long(values):
             long_keys.append(key)
         else:
@@ -167,14 +167,18 @@ def _series(value: JSON) -> Iterator[str]:
 
 
 def _are_years(values: Sequence[JSON]) -> bool:
-    numbers = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
+    numbers = [value for value in values if _is_whole(value)]
     inside = sum(1400 <= value <= 2100 for value in numbers)
     return bool(numbers) and inside >= 0.95 * len(numbers)
 
 
+def _is_whole(value: JSON) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _years(year: int) -> str:
-    if year < 0:
-        return "Antiquity"
+    if year < 1000:
+        return "Before 1000"
     return f"{year // 10}0s" if year >= 1900 else f"{year // 100 + 1}th century"
 
 
@@ -189,8 +193,8 @@ def _entities(key: str, value: JSON) -> Iterator[str]:
     else:
         parts = (part for part in value if isinstance(part, str)) if isinstance(value, Sequence) else ()
     for part in (" ".join(part.split()) for part in parts):
-        if "lang" in key.casefold():
-            yield LANGUAGES.get(part.casefold()[:3].rstrip("-_"), part)
+        if "language" in key.casefold():
+            yield LANGUAGES.get(re.split("[-_]", part.casefold())[0], part)
         elif any(letter.isalpha() for letter in part):
             yield part
 

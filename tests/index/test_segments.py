@@ -1,0 +1,407 @@
+"""Segments: planted blocks are found, degenerate input is survived, ids live as long as their items."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from index import discovery, segments
+from index.discovery import Cluster, Discovery
+from index.embeddings import SparseItemEmbeddings, SparseRows
+from index.segments import CarriedIds, FoundSegment, Segments
+from index.types import Float32, Int32
+from index.vocabulary import Vocabulary
+
+N_DIMS = 96
+BLOCK_DIMS = 8
+BLOCK_ITEMS = 40
+
+
+@dataclass(frozen=True)
+class Published:
+    """What carry_over sees of a snapshot."""
+
+    items: Vocabulary
+    segments: Segments
+
+
+def embeddings_of(dense: Float32, ids: list[str] | None = None) -> SparseItemEmbeddings:
+    places = [np.flatnonzero(row) for row in dense]
+    rows = SparseRows.from_csr(
+        np.cumsum([0, *map(len, places)]),
+        np.concatenate([np.empty(0, np.int64), *places]),
+        dense[dense != 0],
+        dense.shape[1],
+    )
+    names = ids or [f"item-{row}" for row in range(len(dense))]
+    return SparseItemEmbeddings(Vocabulary.build(names), rows, None, "tied", None, "latents", {})
+
+
+def block_rows(block: int, n_items: int, rng: np.random.Generator) -> Float32:
+    """Unit rows with 5 of the block's own 8 signed dimensions each."""
+    dense = np.zeros((n_items, N_DIMS), dtype=np.float32)
+    signs = np.where(np.arange(BLOCK_DIMS) % 2, -1, 1)
+    for row in dense:
+        own = rng.choice(BLOCK_DIMS, 5, replace=False)
+        row[block * BLOCK_DIMS + own] = signs[own] * rng.uniform(0.5, 1.0, 5)
+    return discovery.unit(dense)
+
+
+def planted(n_blocks: int, seed: int = 0) -> Float32:
+    rng = np.random.default_rng(seed)
+    return np.concatenate([block_rows(block, BLOCK_ITEMS, rng) for block in range(n_blocks)])
+
+
+def many_readers(dense: Float32) -> Float32:
+    return np.full(len(dense), 100, dtype=np.float32)
+
+
+def find(dense: Float32) -> list[FoundSegment]:
+    return segments.find(embeddings_of(dense), many_readers(dense))
+
+
+def sets_of(found: list[FoundSegment]) -> set[frozenset[int]]:
+    return {frozenset(segment.items.tolist()) for segment in found}
+
+
+@pytest.mark.parametrize("n_blocks", [1, 3, 8])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_planted_blocks_are_found_exactly(n_blocks: int, seed: int) -> None:
+    blocks = {frozenset(range(b * BLOCK_ITEMS, (b + 1) * BLOCK_ITEMS)) for b in range(n_blocks)}
+
+    assert sets_of(find(planted(n_blocks, seed))) == blocks
+
+
+def test_a_found_segment_tells_its_signed_dimensions_and_its_unit_centroid() -> None:
+    for segment in find(planted(4)):
+        block = int(segment.items[0]) // BLOCK_ITEMS
+        assert {(dim, -1 if dim % 2 else 1) for dim in range(block * 8, block * 8 + 8)} == set(segment.dims)
+        assert np.linalg.norm(segment.centroid) == pytest.approx(1, abs=1e-5)
+        assert all(np.sign(segment.centroid[dim]) == sign for dim, sign in segment.dims)
+
+
+def test_items_descend_by_strength_and_strengths_lie_in_0_to_1() -> None:
+    for segment in find(planted(5)):
+        assert np.all(np.diff(segment.strengths) <= 0)
+        assert segment.strengths[0] <= 1
+        assert segment.strengths[-1] > 0
+        assert len(np.unique(segment.items)) == len(segment.items)
+
+
+def test_an_item_between_two_tastes_belongs_to_both() -> None:
+    dense = planted(4)
+    both = dense[:6] + dense[BLOCK_ITEMS : BLOCK_ITEMS + 6]
+    dense = np.concatenate([dense, both / np.linalg.norm(both, axis=1, keepdims=True)])
+
+    found = find(dense)
+
+    for item in range(len(dense) - 6, len(dense)):
+        homes = [segment for segment in found if item in segment.items]
+        assert {int(segment.items[0]) // BLOCK_ITEMS for segment in homes} == {0, 1}
+
+
+def test_an_item_with_few_readers_is_weaker_than_its_twin_with_many() -> None:
+    dense = planted(3)
+    dense[1] = dense[0]
+    popularity = many_readers(dense)
+    popularity[1] = 3
+
+    found = segments.find(embeddings_of(dense), popularity)
+
+    home = next(segment for segment in found if 0 in segment.items)
+    strength = dict(zip(home.items.tolist(), home.strengths.tolist(), strict=True))
+    assert strength[1] < strength[0]
+
+
+def test_two_runs_are_identical() -> None:
+    one, other = find(planted(6)), find(planted(6))
+
+    assert len(one) == len(other) == 6
+    for a, b in zip(one, other, strict=True):
+        assert np.array_equal(a.items, b.items)
+        assert np.array_equal(a.strengths, b.strengths)
+        assert a.dims == b.dims
+
+
+def test_size_limits_are_kept() -> None:
+    dense = planted(3)
+    least = segments.find(embeddings_of(dense), many_readers(dense), Discovery(min_size=BLOCK_ITEMS + 1))
+    most = segments.find(embeddings_of(dense), many_readers(dense), Discovery(max_size=25))
+
+    assert least == []
+    assert [len(segment.items) for segment in most] == [25, 25, 25]
+
+
+def test_items_that_share_no_dimension_are_no_segment() -> None:
+    apart = np.eye(50, dtype=np.float32)
+    together = np.full((50, 4), 0.5, dtype=np.float32)
+
+    found = discovery.gather(embeddings_of(apart).decoder, together, together[:1], many_readers(apart), Discovery())
+
+    assert found == []
+
+
+def degenerate() -> dict[str, Float32]:
+    unit = np.full((60, 4), 0.5, dtype=np.float32)
+    one = planted(1)[:1]
+    gap = planted(2)
+    gap[::2] = 0
+    return {
+        "one item": one,
+        "few items": planted(1)[:19],
+        "no values": np.zeros((60, 8), np.float32),
+        "equal": unit,
+        "gaps": gap,
+    }
+
+
+@pytest.mark.parametrize("name", degenerate())
+def test_degenerate_input_is_survived(name: str) -> None:
+    dense = degenerate()[name]
+
+    found = find(dense)
+
+    expected = {"one item": 0, "few items": 0, "no values": 0, "equal": 1, "gaps": 2}
+    assert len(found) == expected[name]
+    assert all(np.all(np.isfinite(segment.centroid)) for segment in found)
+    assert all(np.any(dense[item]) for segment in found for item in segment.items)
+
+
+def test_unread_items_make_no_segment() -> None:
+    dense = planted(3)
+
+    assert segments.find(embeddings_of(dense), np.zeros(len(dense), dtype=np.float32)) == []
+
+
+def test_there_are_no_segments_where_dims_are_items() -> None:
+    dense = np.eye(50, dtype=np.float32)
+    model = embeddings_of(dense)
+    by_item = SparseItemEmbeddings(model.items, model.decoder, None, "identity", None, "items", {})
+
+    assert segments.find(by_item, many_readers(dense)) == []
+
+
+def test_products_with_sparse_rows_are_those_of_dense_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "NONZEROS", 7)
+    rng = np.random.default_rng(5)
+    dense = np.where(rng.random((37, 11)) < 0.2, rng.standard_normal((37, 11)), 0).astype(np.float32)
+    rows = embeddings_of(dense).decoder
+    right, below = (rng.standard_normal((n, 5), dtype=np.float32) for n in (11, 37))
+
+    assert np.allclose(discovery.times(rows, right), dense @ right, atol=1e-5)
+    assert np.allclose(discovery.times(discovery.transposed(rows), below), dense.T @ below, atol=1e-5)
+
+
+def test_signed_dims_are_the_items_on_each_side_of_a_dimension() -> None:
+    dense = np.array([[1, 0], [-2, 3], [4, -5]], dtype=np.float32)
+
+    sides = discovery.signed_dims(embeddings_of(dense).decoder)
+
+    assert [sides.row(i)[0].tolist() for i in range(4)] == [[0, 2], [1], [1], [2]]
+    assert [sides.row(i)[1].tolist() for i in range(4)] == [[1, 4], [2], [3], [5]]
+
+
+def test_the_greedy_choice_is_that_of_the_plain_algorithm() -> None:
+    rng = np.random.default_rng(8)
+    anchors, placed = (discovery.unit(rng.standard_normal((n, 4), dtype=np.float32)) for n in (30, 200))
+    weight = rng.random(200, dtype=np.float32)
+    near = np.maximum(anchors @ placed.T - discovery.FAR, 0)
+    served, plain = np.zeros(200, dtype=np.float32), list[int]()
+    for _ in range(8):
+        gains = np.maximum(near - served, 0) @ weight
+        plain.append(int(np.argmax(gains)))
+        served = np.maximum(served, near[plain[-1]])
+
+    assert discovery.choose(anchors, placed, weight, 8).tolist() == plain
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.sets(st.integers(0, 2000), min_size=1, max_size=30), min_size=1, max_size=6))
+def test_overlap_is_the_jaccard_index(groups: list[set[int]]) -> None:
+    found = [Cluster(np.array(sorted(g), dtype=np.int32), np.ones(len(g), dtype=np.float32)) for g in groups]
+
+    overlap = discovery.overlaps(found, 2001)
+
+    wanted = [[len(a & b) / len(a | b) for b in groups] for a in groups]
+    assert np.allclose(overlap, wanted)
+
+
+def test_what_overlaps_too_much_goes_into_the_first_that_stays() -> None:
+    overlap = np.array([[1, 0.6, 0, 0], [0.6, 1, 0.7, 0], [0, 0.7, 1, 0.9], [0, 0, 0.9, 1]])
+
+    assert discovery.merged(overlap, 0.5).tolist() == [0, 0, 2, 2]
+
+
+def test_centers_in_one_place_become_one_segment() -> None:
+    dense = planted(2)
+    rows = embeddings_of(dense).decoder
+    middles = np.stack([dense[:BLOCK_ITEMS].sum(axis=0), dense[BLOCK_ITEMS:].sum(axis=0)])
+    twice = discovery.unit(np.concatenate([middles, middles + 0.5 * dense[[0, -1]]]))
+
+    found = discovery.gather(rows, dense, twice, many_readers(dense), Discovery())
+
+    blocks = {frozenset(range(BLOCK_ITEMS)), frozenset(range(BLOCK_ITEMS, 2 * BLOCK_ITEMS))}
+    assert {frozenset(each.items.tolist()) for each in found} == blocks
+
+
+def test_members_of_another_taste_go_last() -> None:
+    dense = planted(2)
+    rows = embeddings_of(dense).decoder
+    items = np.r_[np.arange(30), np.arange(BLOCK_ITEMS, BLOCK_ITEMS + 10)].astype(np.int32)
+    mixed = Cluster(items, np.full(40, 0.9, dtype=np.float32))
+
+    pure = discovery.supported(rows, mixed, Discovery())
+
+    assert set(pure.items[:30].tolist()) == set(range(30))
+    assert pure.strengths[29] > 3 * pure.strengths[30:].max(initial=0)
+
+
+# ids
+
+
+def found_of(*groups: list[int]) -> list[FoundSegment]:
+    centroid = np.eye(4, dtype=np.float32)[0]
+    return [
+        FoundSegment(((0, 1),), np.array(g, dtype=np.int32), np.linspace(1, 0.5, len(g), dtype=np.float32), centroid)
+        for g in groups
+    ]
+
+
+def items_of(*ids: str) -> SparseItemEmbeddings:
+    return embeddings_of(np.ones((len(ids), 4), dtype=np.float32), list(ids))
+
+
+def publish(found: list[FoundSegment], model: SparseItemEmbeddings, previous: Published | None = None) -> Published:
+    carried = segments.carry_over(found, model, previous)
+    titles = [f"title {i}" for i in range(len(found))]
+    return Published(model.items, segments.assemble(found, carried, titles, [("a", "b")] * len(found), model.n_dims))
+
+
+def ids_of(published: Published) -> list[str]:
+    return [segment.segment_id for segment in published.segments.segments]
+
+
+ABC = [f"i{n}" for n in range(40)]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.permutations(range(40)), st.permutations(range(4)))
+def test_ids_do_not_depend_on_the_order_of_items_or_segments(rows: list[int], order: list[int]) -> None:
+    groups = [list(range(b * 10, b * 10 + 10)) for b in range(4)]
+    first = publish(found_of(*groups), items_of(*ABC))
+    shuffled_items = items_of(*(ABC[row] for row in rows))
+    place = {row: new for new, row in enumerate(rows)}
+    shuffled = found_of(*([place[row] for row in groups[b]] for b in order))
+
+    carried = publish(shuffled, shuffled_items, first)
+    fresh = publish(shuffled, shuffled_items)
+
+    assert ids_of(carried) == ids_of(fresh) == [ids_of(first)[b] for b in order]
+    assert carried.segments.retired == frozenset()
+
+
+def test_a_segment_keeps_its_id_while_half_its_items_stay() -> None:
+    first = publish(found_of(list(range(10)), list(range(20, 30))), items_of(*ABC))
+
+    same = publish(found_of(list(range(3, 12)), list(range(25, 40))), items_of(*ABC), first)
+
+    assert ids_of(same)[0] == ids_of(first)[0]  # 7 of 12
+    assert ids_of(same)[1] != ids_of(first)[1]  # 5 of 20
+    assert same.segments.retired == {ids_of(first)[1]}
+
+
+def test_ids_are_carried_one_to_one_by_the_largest_overlap() -> None:
+    first = publish(found_of(list(range(10))), items_of(*ABC))
+
+    split = publish(found_of(list(range(6)), list(range(9)), list(range(20, 30))), items_of(*ABC), first)
+
+    assert ids_of(split)[1] == ids_of(first)[0]
+    assert len(set(ids_of(split))) == 3
+    assert split.segments.retired == frozenset()
+
+
+def test_a_retired_id_never_returns() -> None:
+    one, other = [0, 1, 2, 3], [10, 11, 12]
+    first = publish(found_of(one, other), items_of(*ABC))
+    second = publish(found_of(other), items_of(*ABC), first)
+
+    third = publish(found_of(one, other), items_of(*ABC), second)
+    fourth = publish(found_of(other), items_of(*ABC), third)
+    fifth = publish(found_of(one, other), items_of(*ABC), fourth)
+
+    generations = [ids_of(first)[0], ids_of(third)[0], ids_of(fifth)[0]]
+    assert len(set(generations)) == 3
+    assert fifth.segments.retired == set(generations[:2])
+    assert {ids_of(each)[-1] for each in (first, second, third, fourth, fifth)} == {ids_of(first)[1]}
+
+
+def test_items_that_are_new_or_gone_are_counted_as_different() -> None:
+    first = publish(found_of([0, 1, 2]), items_of("a", "b", "c"))
+
+    half = publish(found_of([0, 1, 2, 3]), items_of("x", "c", "b", "y"), first)
+    most = publish(found_of([0, 1, 2]), items_of("c", "b", "y"), first)
+
+    assert ids_of(half)[0] != ids_of(first)[0]  # {b, c} of {a, b, c, x, y}
+    assert ids_of(most)[0] == ids_of(first)[0]  # {b, c} of {a, b, c, y}
+
+
+def test_a_first_snapshot_and_one_without_segments_give_new_ids() -> None:
+    empty = publish([], items_of(*ABC))
+
+    assert len(empty.segments) == 0
+    assert ids_of(publish(found_of([1, 2]), items_of(*ABC), empty)) == ids_of(publish(found_of([2, 1]), items_of(*ABC)))
+    assert publish([], items_of(*ABC), publish(found_of([1]), items_of(*ABC))).segments.retired
+
+
+def test_an_id_is_short_and_safe_in_an_address() -> None:
+    (segment_id,) = ids_of(publish(found_of([1, 2, 3]), items_of(*ABC)))
+
+    assert segment_id.isalnum()
+    assert segment_id.islower()
+    assert len(segment_id) == 11
+
+
+# the stored form
+
+
+def test_json_and_arrays_give_the_segments_back() -> None:
+    stored = publish(found_of([3, 1], [2, 0, 5]), items_of(*ABC)).segments
+
+    document = json.loads(json.dumps(stored.to_json()))
+    again = Segments.from_json(document, stored.starts, stored.items, stored.strengths, stored.rows)
+
+    assert again.segments == stored.segments
+    assert again.retired == stored.retired
+    assert again.items_of(1).tolist() == [2, 0, 5]
+    assert again.strengths_of(0).tolist() == [1, 0.5]
+    assert again.number(stored.segments[1].segment_id) == 1
+    assert again.number("s-unknown") is None
+
+
+def test_rows_are_unit_centroids_of_the_largest_dimensions() -> None:
+    rng = np.random.default_rng(1)
+    centroid = discovery.unit(rng.standard_normal((1, 300), dtype=np.float32))[0]
+    items: Int32 = np.arange(3, dtype=np.int32)
+    found = [FoundSegment(((0, 1),), items, np.ones(3, dtype=np.float32), centroid)]
+
+    rows = segments.assemble(found, CarriedIds(("s1",), frozenset()), ["t"], [()], 300).rows
+
+    dims, values = rows.row(0)
+    largest = np.sort(np.argsort(-np.abs(centroid))[: segments.CENTROID_DIMS])
+    assert dims.tolist() == largest.tolist()
+    assert np.linalg.norm(values) == pytest.approx(1, abs=1e-5)
+    assert np.all(np.sign(values) == np.sign(centroid[largest]))
+
+
+def test_a_segment_row_scores_its_own_readers_highest() -> None:
+    dense = planted(5)
+    published = publish(find(dense), embeddings_of(dense))
+    found = [published.segments.items_of(s) for s in range(5)]
+
+    for number, items in enumerate(found):
+        query = dense[items[:7]].sum(axis=0)
+        scores = [published.segments.rows.dense_row(s) @ query for s in range(5)]
+        assert int(np.argmax(scores)) == number
