@@ -125,7 +125,7 @@ class HomepageRequest(Who):
     row_size: int | None = Field(
         default=None,
         ge=1,
-        le=MAX_WEIGHT,
+        le=100,
         description="Items in a row at most; without it 6 (phone), 9 (tablet) or 12 (desktop).",
     )
     max_overlap: float = Field(

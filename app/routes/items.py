@@ -27,7 +27,6 @@ async def get_items(snapshot: SnapshotDep, query: Text = "", limit: Limit = 20, 
     return CataloguePage(index_version=snapshot.version, items=_described(snapshot, rows))
 
 
-# ":path" because an id may hold slashes.
 @router.get("/v1/items/{item_id:id}", summary="One item", responses=responses(404, 503))
 async def get_item(item_id: ItemId, snapshot: SnapshotDep) -> CatalogueItem:
     """One item and its properties."""

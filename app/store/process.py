@@ -56,7 +56,9 @@ class RedisProcess:
         finally:
             os.close(lock)  # the server has its copy
         if not self.answers_within(START_SECONDS):
-            self.terminate()
+            if self._child is not None:  # it lives but never answered, so nobody was told that it keeps anything
+                self._child.kill()
+                self._child.wait()
             raise EmbeddedStoreError(f"{binary.path} does not start: {self.last_words()}")
 
     def alive(self) -> bool:

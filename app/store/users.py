@@ -138,10 +138,10 @@ class Users:
                     results[number] = "duplicate"
         return results
 
-    async def delete(self, user_id: str) -> bool:
-        """Forget the user; False where nothing was stored."""
+    async def delete(self, user_id: str) -> None:
+        """Forget the user."""
         async with self._translated():
-            return bool(await self._redis.unlink(*user_keys(user_id)))
+            await self._redis.unlink(*user_keys(user_id))
 
     async def _run(self, calls: Sequence[list[Any]]) -> list[list[int]]:
         """Run the script once a call, in one round trip; a second one after Redis has forgotten the script."""
