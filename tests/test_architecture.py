@@ -42,6 +42,12 @@ def test_a_room_enters_only_the_rooms_it_may(path: Path) -> None:
     assert not entered & FORBIDDEN[room]
 
 
+def test_the_store_alone_knows_redis() -> None:
+    knowing = {module_name(path) for path in MODULES if "redis" in {name.split(".")[0] for name in imported(path)}}
+    assert knowing
+    assert all(name.startswith("app.store.") for name in knowing)
+
+
 @pytest.mark.parametrize("path", MODULES, ids=module_name)
 def test_nothing_unpickles(path: Path) -> None:
     names = {name.split(".")[0] for name in imported(path)}

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,11 +59,10 @@ def free_port() -> int:
 def wait_ready(client: httpx.Client, process: "subprocess.Popen[str]") -> None:
     for _ in range(300):
         assert process.poll() is None, "the server ended before it was ready"
-        try:
+        with suppress(httpx.TransportError):  # not listening yet
             if client.get("/readyz").status_code == 200:
                 return
-        except httpx.TransportError:
-            time.sleep(0.1)
+        time.sleep(0.1)
     pytest.fail("the server was not ready in 30 s")
 
 
