@@ -1,5 +1,6 @@
 """sparrow-index: look into snapshots, and say which one is served."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -47,13 +48,15 @@ def verify(version: SomeVersion = None, snapshots: Root = SNAPSHOTS, as_json: As
 @cli.command("list")
 def list_versions(snapshots: Root = SNAPSHOTS, as_json: AsJson = False) -> None:
     """List the stored versions, oldest first; what is current, what is pinned, what cannot be read and why."""
-    lines = [_line(snapshots, version) for version in publication.versions(snapshots)]
+    named, problems = _named(snapshots)
+    lines = [_line(snapshots, version, named) for version in publication.versions(snapshots)]
     if as_json:
-        print_json({"versions": lines})
-    elif lines:
+        print_json({"versions": lines, "problems": problems})
+        return
+    if lines:
         report.print_versions(Console(), lines)
-    else:
-        _say(as_json, f"no snapshots in {snapshots}")
+    for text in problems or ([] if lines else [f"no snapshots in {snapshots}"]):
+        _say(as_json, text)
 
 
 @cli.command()
@@ -127,8 +130,23 @@ def _bytes(root: Path, version: str) -> int:
     return sum(info.bytes for info in snapshot.read_manifest(root, version).files.values())
 
 
-def _line(root: Path, version: str) -> dict[str, JSON]:
-    states = {"current": version == publication.current(root), "pinned": version == publication.pinned(root)}
+def _named(root: Path) -> tuple[dict[str, str | None], list[str]]:
+    """Which version is current, which is pinned, and what is wrong with the files that name them."""
+    named: dict[str, str | None] = {}
+    problems = []
+    for state, read in (("current", publication.current), ("pinned", publication.pinned)):
+        try:
+            named[state] = version = read(root)
+        except SnapshotError as error:
+            problems.append(str(error))
+            continue
+        if version is not None and version not in publication.versions(root):
+            problems.append(f"the {state} version {version} is not stored in {root}")
+    return named, problems
+
+
+def _line(root: Path, version: str, named: Mapping[str, str | None]) -> dict[str, JSON]:
+    states = {state: version == named.get(state) for state in ("current", "pinned")}
     try:
         return {**report.summary(snapshot.read_manifest(root, version)), **states}
     except SnapshotError as error:

@@ -88,6 +88,8 @@ def _read(path: Path, way_out: str) -> str | None:
         version = path.read_text(errors="replace").strip()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise CorruptSnapshot(f"{path} cannot be read: {error.strerror}; mend or remove it") from error
     if not is_version(version):
         raise CorruptSnapshot(f"{path} holds {version[:40]!r}, which is not a version; {way_out}")
     return version

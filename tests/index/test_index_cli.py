@@ -99,7 +99,9 @@ def test_verify(run: Run, root: Path, version: str) -> None:
 
 def test_list(run: Run, root: Path, version: str, second: str) -> None:
     (root / second / "manifest.json").write_text("{")
-    first, other = run("list", "--json").document["versions"]
+    document = run("list", "--json").document
+    assert document["problems"] == []
+    first, other = document["versions"]
     assert first["version"] == version
     assert (first["n_items"], first["n_segments"], first["current"], first["pinned"]) == (36, 3, True, False)
     assert (other["version"], other["current"]) == (second, False)
@@ -110,8 +112,42 @@ def test_list(run: Run, root: Path, version: str, second: str) -> None:
 
 
 def test_list_of_nothing(run: Run, tmp_path: Path) -> None:
-    assert run("list", "--snapshots", str(tmp_path / "none"), "--json").document == {"versions": []}
+    assert run("list", "--snapshots", str(tmp_path / "none"), "--json").document == {"versions": [], "problems": []}
     assert "no snapshots in" in run("list", "--snapshots", str(tmp_path / "none")).out
+
+
+@pytest.mark.parametrize("name", ["CURRENT", "PIN"])
+def test_list_and_publish_lead_out_of_a_damaged_current_or_pin(run: Run, root: Path, version: str, name: str) -> None:
+    (root / name).write_text("garbage\n")
+    document = run("list", "--json").document
+    assert [line["version"] for line in document["versions"]] == [version]
+    assert [line["pinned"] for line in document["versions"]] == [False]
+    (problem,) = document["problems"]
+    assert f"{root / name} holds 'garbage', which is not a version; 'sparrow-index " in problem
+    text = run("list")
+    assert text.code == 0
+    assert version in text.out
+    assert problem in text.out.splitlines()
+    pruned = run("prune", "--json")
+    assert (pruned.code, pruned.out, pruned.err) == (1, "", f"Error: {problem}\n")
+    assert publication.versions(root) == (version,)
+    assert run(*(["publish", version] if name == "CURRENT" else ["unpin"])).code == 0
+    (line,) = run("list", "--json").document["versions"]
+    assert line["current"]
+    assert run("list", "--json").document["problems"] == []
+
+
+def test_a_current_that_cannot_be_read_or_is_not_stored_is_named(run: Run, root: Path, version: str) -> None:
+    (root / "CURRENT").write_text("20270101T000000Z-00000000\n")
+    document = run("list", "--json").document
+    assert document["problems"] == [f"the current version 20270101T000000Z-00000000 is not stored in {root}"]
+    (root / "CURRENT").unlink()
+    (root / "CURRENT").mkdir()
+    document = run("list", "--json").document
+    assert [line["version"] for line in document["versions"]] == [version]
+    (problem,) = document["problems"]
+    assert problem == f"{root / 'CURRENT'} cannot be read: Is a directory; mend or remove it"
+    assert run("prune").err == f"Error: {problem}\n"
 
 
 def test_publish_rollback_unpin(run: Run, root: Path, version: str, second: str) -> None:
