@@ -27,11 +27,11 @@ def score_rows(rows: SparseRows, query: Float32) -> Float32:
     """Score every row against a dense query of (n_dims,): float32 (n_rows,)."""
     products = rows.values * query[rows.dims]
     lengths = np.diff(rows.row_starts)
-    shortest = int(lengths.min(initial=_INFINITE)) if rows.n_rows else 0
-    longest = int(lengths.max(initial=0))
-    if shortest == longest:
-        return _sum_columns(products.reshape(rows.n_rows, longest))
-    return _sum_ragged(products, rows.row_starts[:-1], lengths, shortest, longest)
+    scores = np.zeros(rows.n_rows, dtype=np.float32)
+    filled = np.flatnonzero(lengths)
+    if len(filled):
+        scores[filled] = _sums(products, rows.row_starts[filled], lengths[filled])
+    return scores
 
 
 def candidates(n_items: int, exclude: Int32, within: Int32 | None) -> Int32:
@@ -63,7 +63,12 @@ def select(scores: Float32, n: int, exclude: Int32, within: Int32 | None) -> Hit
     return best(scores, candidates(len(scores), exclude, within), n)
 
 
-_INFINITE = np.iinfo(np.int64).max
+def _sums(products: Float32, starts: Int64, lengths: Int64) -> Float32:
+    """Sums of rows, none of them empty, that lie one behind the other; where all are equally long, by columns."""
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    if shortest == longest:
+        return _sum_columns(products.reshape(len(lengths), longest))
+    return _sum_ragged(products, starts, lengths, shortest, longest)
 
 
 def _sum_columns(products: Float32) -> Float32:

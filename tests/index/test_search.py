@@ -86,6 +86,19 @@ def test_scores_are_right(make: Make, world: dict[str, Any]) -> None:
     np.testing.assert_allclose(reference.score_rows(embeddings.decoder, query), dense @ query, atol=1e-5)
 
 
+@given(st.lists(st.integers(0, 4), max_size=12) | st.lists(st.sampled_from([0, 3]), max_size=12), st.integers(0, 9999))
+def test_rows_of_one_length_of_many_and_empty_ones_sum_in_stored_order(lengths: list[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    dims = np.concatenate([np.empty(0, np.int64), *(rng.permutation(5)[:length] for length in lengths)])
+    rows = SparseRows.from_csr(starts, dims, rng.uniform(0.5, 1, len(dims)), 5)
+    assert np.diff(rows.row_starts).tolist() == lengths
+    query = rng.standard_normal(5).astype(np.float32)
+    scores = reference.score_rows(rows, query)
+    assert scores.dtype == np.float32
+    assert scores.tolist() == [float(slow_score(rows, query, i)) for i in range(len(lengths))]
+
+
 @given(worlds(), ROWS)
 def test_chosen_items_score_as_they_do_among_all(make: Make, world: dict[str, Any], items: list[int]) -> None:
     embeddings = make(**world)
