@@ -10,10 +10,12 @@ const PAUSE_MS = 140;
 export function attach(input, list, choose, isLiked) {
   let items = [];
   let active = -1;
+  let stale = false; // the field holds other words than those the list answers
   let timer = 0;
   let turn = new AbortController();
 
-  const show = (open) => {
+  const show = (wanted) => {
+    const open = wanted && document.activeElement === input; // whoever left the field meanwhile wants no list
     list.hidden = !open;
     input.setAttribute("aria-expanded", String(open));
     if (!open) mark(-1);
@@ -35,21 +37,30 @@ export function attach(input, list, choose, isLiked) {
     show(true);
   };
 
+  /** Look up what the field holds now. Words typed meanwhile end it: the list is then still stale. */
   const look = async () => {
+    clearTimeout(timer);
     turn.abort();
     turn = new AbortController();
     const query = input.value.trim();
-    if (!query) return show(false);
     try {
-      const answer = await api.search(query, turn.signal);
-      items = answer.items;
-      if (!items.length) return note(`Nothing is called “${query}”.`);
-      list.replaceChildren(...items.map((item, i) => option(item, i, isLiked(item.item_id))));
-      show(true);
-      mark(0);
+      items = query ? (await api.search(query, turn.signal)).items : [];
+      stale = false;
     } catch (problem) {
       if (problem.name !== "AbortError") note(problem.message);
+      return;
     }
+    if (!query) return show(false);
+    if (!items.length) return note(`Nothing is called “${query}”.`);
+    list.replaceChildren(...items.map((item, i) => option(item, i, isLiked(item.item_id))));
+    show(true);
+    mark(0);
+  };
+
+  /** Enter takes what is marked, or the first result of words that are not looked up yet: never one of older words. */
+  const enter = async () => {
+    if (stale) await look();
+    if (!stale) take(Math.max(active, 0));
   };
 
   const take = (at) => {
@@ -59,22 +70,27 @@ export function attach(input, list, choose, isLiked) {
     turn.abort();
     input.value = "";
     items = [];
+    stale = false;
     show(false);
     choose(item);
   };
 
   input.addEventListener("input", () => {
     clearTimeout(timer);
+    turn.abort();
+    stale = true;
+    mark(-1);
     timer = setTimeout(look, PAUSE_MS);
   });
   input.addEventListener("keydown", (event) => {
+    if (event.isComposing) return; // the key belongs to the input method
     if (event.key === "Escape" && !list.hidden) {
       event.preventDefault();
       show(false);
     } else if (event.key === "Enter") {
       event.preventDefault();
-      take(active);
-    } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && items.length) {
+      enter();
+    } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && items.length && !stale) {
       event.preventDefault();
       show(true);
       mark((active + (event.key === "ArrowDown" ? 1 : -1) + items.length) % items.length);

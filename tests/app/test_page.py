@@ -386,6 +386,24 @@ def test_a_search_that_finds_nothing_says_so(tab: Open, reader: Reader) -> None:
     expect(page.get_by_text("Nothing is called")).to_be_hidden()
 
 
+def test_enter_never_takes_a_result_of_older_words(tab: Open, reader: Reader) -> None:
+    page = tab(reader("anna"))
+    search = page.get_by_role("combobox", name="Search")
+    search.fill("plan")
+    results = page.get_by_role("listbox", name="Search results").get_by_role("option")
+    expect(results.first).to_have_attribute("aria-selected", "true")
+    page.clock.install(time=0)
+    page.clock.pause_at(1)  # no timer of the page runs from here on, so the words below are not looked up yet at Enter
+    search.press("End")
+    page.keyboard.type(" gardens 3")
+    expect(results.first).to_have_attribute("aria-selected", "false")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Liked Gardens and Plan 3. The page has changed.")).to_be_visible()
+    expect(page.locator(".strip .bead-title").first).to_have_text("Gardens and Plan 3")
+    expect(page.locator(".bead")).to_have_count(len(READERS["anna"]) + 1)
+    expect(search).to_have_value("")
+
+
 def test_the_picker_switches_the_reader_and_back_returns(tab: Open, reader: Reader) -> None:
     reader("ben")
     page = tab(reader("anna"))
