@@ -5,7 +5,8 @@ rows took. A candidate is not used where more than `max_overlap` of its best ite
 fill it. Segment rows follow matching pursuit (Mallat and Zhang, IEEE Trans. Signal Processing, 1993): after a segment
 is chosen its direction is taken out of the query, so that the next row serves the taste that the rows so far leave
 unserved.
-Two scoring passes over the items make a page: one for top picks and because-rows, one for all segments.
+One scoring pass of the user's query makes the page: it ranks the top picks, the candidates of because-rows and the
+items of every segment. The query of a because-row's own item scores these candidates only.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,8 +25,8 @@ from app.recommend import (
     crowd,
     popular,
     popular_in_segment,
+    positive,
     rank_segments,
-    recommend,
     segment_reasons,
     titles,
 )
@@ -146,11 +147,14 @@ def _place(candidates: Iterable[Row], size: Size, taken: set[int]) -> Iterator[R
 
 def _personal_rows(snapshot: Snapshot, profile: Profile, size: Size) -> Iterator[Row]:
     """Candidates in the order in which a person meets them; lazy, so that only what the page needs is computed."""
-    pool = recommend(snapshot, profile, max(POOL, size.depth))
+    numbers = _pursue(snapshot, profile, size.n_rows + SPARE, LEANING)
+    sets: list[NDArray[np.int32] | None] = [None, *map(snapshot.segments.items_of, numbers)]
+    n = max(POOL, size.depth)
+    best, *found = top_n_per_segment(snapshot.embeddings, profile.query, sets, n, exclude=profile.exclude)
+    pool = positive(best)
     yield Row("top_picks", "", "Top picks for you", "Picked from your whole history", _first(pool, size.depth))
     floor = FLOOR * float(pool.scores[:FLOOR_RANK][-1]) if len(pool.scores) else 0.0
-    numbers = _pursue(snapshot, profile, size.n_rows + SPARE, LEANING)
-    segments = _segment_rows(snapshot, profile, size, numbers, floor)
+    segments = _segment_rows(snapshot, profile, zip(numbers, found, strict=True), floor)
     # What top picks show is no reason for another row.
     rest = Hits(pool.items[size.row_size :], pool.scores[size.row_size :])
     reasons = _because_rows(snapshot, profile, size, _above(rest, floor))
@@ -205,12 +209,10 @@ def _anchors(snapshot: Snapshot, profile: Profile) -> Iterator[tuple[Opinion, st
 
 
 def _segment_rows(
-    snapshot: Snapshot, profile: Profile, size: Size, numbers: Sequence[int], floor: float
+    snapshot: Snapshot, profile: Profile, ranked: Iterable[tuple[int, Hits]], floor: float
 ) -> Iterator[Row]:
-    """Segments with their items as the user ranks them, down to a score."""
-    sets = [snapshot.segments.items_of(number) for number in numbers]
-    found = top_n_per_segment(snapshot.embeddings, profile.query, sets, size.depth, exclude=profile.exclude)
-    for number, hits in zip(numbers, found, strict=True):
+    """Segments (by number) with their items as the user ranks them, down to a score."""
+    for number, hits in ranked:
         (reason,) = segment_reasons(snapshot, profile, [number])
         yield _segment_row(snapshot, number, reason, _above(hits, floor))
 

@@ -1,4 +1,4 @@
-"""The public entry to search: score every item once, then keep the best of all, or of each segment."""
+"""The public entry to search: score every item once, then keep the best of all, of each segment, or both."""
 
 from collections.abc import Sequence
 
@@ -27,13 +27,17 @@ def top_n(
 
 
 def top_n_per_segment(
-    embeddings: SparseItemEmbeddings, query: Float32, segments: Sequence[Int32], n: int, *, exclude: Int32 = NONE
+    embeddings: SparseItemEmbeddings, query: Float32, segments: Sequence[Int32 | None], n: int, *, exclude: Int32 = NONE
 ) -> list[Hits]:
-    """The n best items of each segment (item rows without repeats), from one scoring pass."""
+    """The n best items of each segment, from one scoring pass; a segment is item rows without repeats, None all items.
+
+    So [None, *segments] gives the top n and the rows of a whole homepage.
+    """
     scores = _score_all(embeddings, query)
+    left = reference.candidates(len(scores), exclude, None)
     allowed = np.zeros(len(scores), dtype=bool)
-    allowed[reference.candidates(len(scores), exclude, None)] = True
-    return [reference.best(scores, items[allowed[items]], n) for items in segments]
+    allowed[left] = True
+    return [reference.best(scores, left if items is None else items[allowed[items]], n) for items in segments]
 
 
 def score_items(embeddings: SparseItemEmbeddings, query: Float32, items: Int32) -> Float32:

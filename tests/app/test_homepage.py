@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from app.homepage import FLOOR, FLOOR_RANK, SAME_TASTE, Row, Size, page
 from app.recommend import Profile, recommend, resolve
 from app.store.users import Interaction, UserState
+from index import reference
+from index.embeddings import SparseRows
 from index.search import score_items
 from index.segments import Segments
 from index.snapshot import Snapshot
@@ -242,3 +245,20 @@ def test_the_same_shelf_has_the_same_id_on_every_page(planted: Snapshot, make_sn
     ids = {(row.kind, row.title): row.row_id for row in one}
     assert all(ids.get((row.kind, row.title), row.row_id) == row.row_id for row in other)
     assert page(make_snapshot(0), profile_of(make_snapshot(0), "i1"), DESKTOP)[0].row_id == one[0].row_id
+
+
+def test_one_scoring_pass_of_the_users_query_makes_the_page(
+    make_snapshot: MakeSnapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = make_snapshot(0)
+    profile = profile_of(snapshot, "i3", "i9", "i20")
+    passes = []
+    scored = reference.score_rows
+
+    def counted(rows: SparseRows, query: NDArray[np.float32]) -> NDArray[np.float32]:
+        passes.append(rows is snapshot.embeddings.decoder)
+        return scored(rows, query)
+
+    monkeypatch.setattr(reference, "score_rows", counted)
+    assert {"top_picks", "segment"} <= set(kinds(page(snapshot, profile, DESKTOP)))
+    assert passes.count(True) == 1

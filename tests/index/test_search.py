@@ -115,7 +115,7 @@ def test_segments_are_searched_as_if_each_alone(
 ) -> None:
     embeddings = make(**world)
     query = query_for(embeddings, world["seed"], world["steps"])
-    arrays = [int32(sorted(items, reverse=True)) for items in segments]
+    arrays = [None, *(int32(sorted(items, reverse=True)) for items in segments)]
     found = search.top_n_per_segment(embeddings, query, arrays, n, exclude=int32(exclude))
     alone = [search.top_n(embeddings, query, n, exclude=int32(exclude), within=items) for items in arrays]
     assert [pairs(hits) for hits in found] == [pairs(hits) for hits in alone]
