@@ -16,6 +16,9 @@ export const known = new Map();
 /** How much of a history is shown. */
 const HISTORY = 12;
 
+/** Kinds of events that say less than a like does. */
+const WEAK = new Set(["view", "click", "cart"]);
+
 async function call(method, path, body, signal) {
   const options = { method, signal, headers: { Accept: "application/json" } };
   if (body !== undefined) {
@@ -79,6 +82,12 @@ export async function user(userId, signal) {
     if (problem.status === 404) return nobody(userId);
     throw problem;
   }
+}
+
+/** Ids of what the user likes, however long ago. */
+export async function liked({ user_id, history }) {
+  const whole = history.length < HISTORY ? history : (await call("GET", `v1/users/${encodeURIComponent(user_id)}`)).history;
+  return new Set(whole.filter((entry) => entry.weight > 0 && !WEAK.has(entry.kind)).map((entry) => entry.item_id));
 }
 
 export const forget = (userId) => call("DELETE", `v1/users/${encodeURIComponent(userId)}`);

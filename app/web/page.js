@@ -9,7 +9,7 @@ const WAIT_SECONDS = 2;
 const NATURAL = new Set(["popular_fallback", "unknown_user"]); // a new reader is no trouble: the line below the heading says it
 
 const you = ownId();
-const state = { reader: you, examples: [], version: null, liked: new Set(), turn: 0, stop: new AbortController(), timer: 0 };
+const state = { reader: you, examples: [], version: null, user: api.nobody(you), liked: null, turn: 0, stop: new AbortController(), timer: 0 };
 const act = { open: openItem, like: (item, node) => record(item, "like", node), hide: (item, node) => record(item, "hide", node) };
 const shelves = new Shelves(document.getElementById("shelves"), act);
 
@@ -41,7 +41,8 @@ async function start() {
 
 function pick(reader, remember = true) {
   state.reader = reader;
-  state.liked = new Set();
+  state.user = api.nobody(reader);
+  state.liked = null;
   if (remember) {
     store("sparrow.reader", reader);
     history.pushState(null, "", `?${new URLSearchParams({ reader })}`);
@@ -138,8 +139,18 @@ function showUser(user) {
     panels.showHistory(null, false, null, openItem);
     return;
   }
-  state.liked = new Set(user.value.history.filter((entry) => entry.weight > 0).map((entry) => entry.item_id));
+  state.user = user.value;
+  state.liked = null;
   panels.showHistory(user.value, state.reader === you, startOver, openItem);
+}
+
+/** What the reader likes, asked for when it is first needed after a change: a first load does without. */
+function liked() {
+  state.liked ??= api.liked(state.user).catch(() => {
+    state.liked = null; // the store is away: whoever searches meanwhile does without the marks
+    return new Set();
+  });
+  return state.liked;
 }
 
 /** No rows came: wait for the first index, or say what is wrong and offer to try again. */
@@ -202,7 +213,7 @@ function wireSearch() {
   const input = document.getElementById("search");
   const attach = async () => {
     const search = await import("./search.js");
-    search.attach(input, document.getElementById("search-results"), (item) => record(item, "like", null), (id) => state.liked.has(id));
+    search.attach(input, document.getElementById("search-results"), (item) => record(item, "like", null), liked);
   };
   input.addEventListener("focus", attach, { once: true });
   addEventListener("keydown", (event) => {

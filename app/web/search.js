@@ -6,8 +6,8 @@ import { el, icon } from "./dom.js";
 
 const PAUSE_MS = 140;
 
-/** Attach to the field; `choose(item)` likes a result, `isLiked(itemId)` marks what the reader already has. */
-export function attach(input, list, choose, isLiked) {
+/** Attach to the field; `choose(item)` likes a result, `liked()` promises the ids of what the reader likes already. */
+export function attach(input, list, choose, liked) {
   let items = [];
   let active = -1;
   let stale = false; // the field holds other words than those the list answers
@@ -37,30 +37,39 @@ export function attach(input, list, choose, isLiked) {
     show(true);
   };
 
+  const settle = (found) => {
+    items = found;
+    stale = false;
+  };
+
   /** Look up what the field holds now. Words typed meanwhile end it: the list is then still stale. */
   const look = async () => {
     clearTimeout(timer);
     turn.abort();
     turn = new AbortController();
+    const { signal } = turn;
     const query = input.value.trim();
+    if (!query) return settle([]), show(false);
+    let had;
     try {
-      items = query ? (await api.search(query, turn.signal)).items : [];
-      stale = false;
+      const [answer, ids] = await Promise.all([api.search(query, signal), liked()]);
+      if (signal.aborted) return;
+      settle(answer.items);
+      had = ids;
     } catch (problem) {
-      if (problem.name !== "AbortError") note(problem.message);
+      if (!signal.aborted) note(problem.message);
       return;
     }
-    if (!query) return show(false);
     if (!items.length) return note(`Nothing is called “${query}”.`);
-    list.replaceChildren(...items.map((item, i) => option(item, i, isLiked(item.item_id))));
+    list.replaceChildren(...items.map((item, i) => option(item, i, had.has(item.item_id))));
     show(true);
     mark(0);
   };
 
-  /** Enter takes what is marked, or the first result of words that are not looked up yet: never one of older words. */
+  /** Enter takes what is marked. Words that are not looked up yet are first, so it is never a result of older ones. */
   const enter = async () => {
     if (stale) await look();
-    if (!stale) take(Math.max(active, 0));
+    if (!stale) take(active);
   };
 
   const take = (at) => {
@@ -69,8 +78,7 @@ export function attach(input, list, choose, isLiked) {
     clearTimeout(timer);
     turn.abort();
     input.value = "";
-    items = [];
-    stale = false;
+    settle([]);
     show(false);
     choose(item);
   };
@@ -86,6 +94,8 @@ export function attach(input, list, choose, isLiked) {
     if (event.isComposing) return; // the key belongs to the input method
     if (event.key === "Escape" && !list.hidden) {
       event.preventDefault();
+      clearTimeout(timer);
+      turn.abort();
       show(false);
     } else if (event.key === "Enter") {
       event.preventDefault();

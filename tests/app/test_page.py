@@ -386,6 +386,24 @@ def test_a_search_that_finds_nothing_says_so(tab: Open, reader: Reader) -> None:
     expect(page.get_by_text("Nothing is called")).to_be_hidden()
 
 
+def test_the_search_marks_what_is_liked_however_long_ago(tab: Open, reader: Reader, address: str) -> None:
+    url = reader("anna")
+    kinds = {"sta-20": "like", "sta-21": "view"} | {f"kit-{n}": "like" for n in range(20, 34)}
+    for item, kind in kinds.items():
+        event = {"user_id": "anna", "item_id": item, "kind": kind}
+        assert httpx.post(f"{address}/v1/events", json={"events": [event]}).status_code == 202
+    page = tab(url)
+    expect(page.locator(".more")).to_have_text(f"and {len(READERS['anna']) + len(kinds) - 12} more")
+    for item, mark in (
+        ("Starships and Plan 20", "Liked"),
+        ("Starships and Plan 21", "Like"),
+        ("Kitchens and Plan 33", "Liked"),
+    ):
+        page.get_by_role("combobox", name="Search").fill(item)
+        expect(page.locator(".result-title")).to_contain_text([item])
+        expect(page.locator(".result-do")).to_have_text([mark])
+
+
 def test_enter_never_takes_a_result_of_older_words(tab: Open, reader: Reader) -> None:
     page = tab(reader("anna"))
     search = page.get_by_role("combobox", name="Search")
