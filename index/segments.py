@@ -155,13 +155,26 @@ class Published(Protocol):
 
 
 def find(
-    embeddings: SparseItemEmbeddings, popularity: Float32, settings: Discovery | None = None
+    embeddings: SparseItemEmbeddings,
+    popularity: Float32,
+    previous: Published | None = None,
+    settings: Discovery | None = None,
 ) -> list[FoundSegment]:
-    """Discover segments in the decoder's rows; popularity: users per item, (n_items,). None where dims are items."""
+    """Discover segments in the decoder's rows; popularity: users per item, (n_items,). None where dims are items.
+
+    The segments of the previous snapshot live on where the new model allows it; without one, the search starts afresh.
+    """
     if embeddings.dims_are == "items":
         return []
-    found = discovery.clusters(embeddings.decoder, popularity, settings or Discovery())
+    before = [] if previous is None else _known(previous, embeddings.items)
+    found = discovery.clusters(embeddings.decoder, popularity, settings or Discovery(), before)
     return [_found(embeddings.decoder, cluster.items, cluster.strengths) for cluster in found]
+
+
+def _known(previous: Published, items: Vocabulary) -> list[Int32]:
+    """The items of each previous segment as rows of the new model; items that are gone are left out."""
+    hashes, old = _hashes_by_row(previous.items), previous.segments
+    return [items.rows_of_hashes(hashes[old.items_of(number)]) for number in range(len(old))]
 
 
 def _found(rows: SparseRows, items: Int32, strengths: Float32) -> FoundSegment:

@@ -1,16 +1,21 @@
 """From a complete run to a published snapshot: find segments, title them, keep their ids, build, publish."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from index import builder, publication, segments, snapshot
+from index.errors import SnapshotError
 from index.snapshot import Snapshot
 from training import run
 from training.labels import titles
 
 N_STEPS = 5
 """How often `publish` reports that a step begins."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ def publish(directory: Path, root: Path, step: Callable[[str], None]) -> Release
     material = run.load(directory)
     embeddings, previous = material.embeddings, _current(root)
     step("finding segments")
-    found = segments.find(embeddings, material.popularity)
+    found = segments.find(embeddings, material.popularity, previous)
     step("titling segments")
     labels = titles(found, material.properties, material.popularity)
     carried = segments.carry_over(found, embeddings, previous)
@@ -61,5 +66,22 @@ def publish(directory: Path, root: Path, step: Callable[[str], None]) -> Release
 
 
 def _current(root: Path) -> Snapshot | None:
-    served = publication.current(root)
-    return None if served is None else snapshot.open_snapshot(root, served)
+    """The snapshot whose segment ids live on: what is served or, where that is broken, the newest that is not.
+
+    A broken one must not stop the publishing that replaces it.
+    """
+    try:
+        served = publication.current(root)
+        return None if served is None else snapshot.open_snapshot(root, served)
+    except SnapshotError as error:
+        older = next(_readable(root), None)
+        ids = f"are carried on from {older.version}" if older else "are new"
+        logger.warning("the current snapshot cannot be read (%s): ids of segments %s", error, ids)
+        return older
+
+
+def _readable(root: Path) -> Iterator[Snapshot]:
+    """All snapshots that can be opened, newest first."""
+    for version in reversed(publication.versions(root)):
+        with suppress(SnapshotError):
+            yield snapshot.open_snapshot(root, version)

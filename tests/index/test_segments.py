@@ -128,8 +128,8 @@ def test_two_runs_are_identical() -> None:
 
 def test_size_limits_are_kept() -> None:
     dense = planted(3)
-    least = segments.find(embeddings_of(dense), many_readers(dense), Discovery(min_size=BLOCK_ITEMS + 1))
-    most = segments.find(embeddings_of(dense), many_readers(dense), Discovery(max_size=25))
+    least = segments.find(embeddings_of(dense), many_readers(dense), settings=Discovery(min_size=BLOCK_ITEMS + 1))
+    most = segments.find(embeddings_of(dense), many_readers(dense), settings=Discovery(max_size=25))
 
     assert least == []
     assert [len(segment.items) for segment in most] == [25, 25, 25]
@@ -215,7 +215,7 @@ def test_the_greedy_choice_is_that_of_the_plain_algorithm() -> None:
         plain.append(int(np.argmax(gains)))
         served = np.maximum(served, near[plain[-1]])
 
-    assert discovery.choose(anchors, placed, weight, 8).tolist() == plain
+    assert discovery.choose(anchors, placed, weight, 8, np.empty((0, 4), np.float32)).tolist() == plain
 
 
 @settings(deadline=None, max_examples=50)
@@ -346,6 +346,44 @@ def test_items_that_are_new_or_gone_are_counted_as_different() -> None:
 
     assert ids_of(half)[0] != ids_of(first)[0]  # {b, c} of {a, b, c, x, y}
     assert ids_of(most)[0] == ids_of(first)[0]  # {b, c} of {a, b, c, y}
+
+
+def test_known_segments_live_on_in_another_model() -> None:
+    dense = planted(4)
+    first = publish(find(dense), embeddings_of(dense))
+    order = np.random.default_rng(6).permutation(len(dense))
+    turned = np.roll(dense[order], 3 * BLOCK_DIMS, axis=1)
+    model = embeddings_of(turned, [f"item-{row}" for row in order])
+
+    found = segments.find(model, many_readers(turned), first)
+    second = publish(found, model, first)
+
+    assert set(ids_of(second)) == set(ids_of(first))
+    assert second.segments.retired == frozenset()
+
+
+def test_memory_keeps_together_what_a_new_model_cannot_tell_apart() -> None:
+    """All items equal: one segment to a fresh search, two where two are known."""
+    equal = np.full((2 * BLOCK_ITEMS, 4), 0.5, dtype=np.float32)
+    known = [np.arange(BLOCK_ITEMS, dtype=np.int32), np.arange(BLOCK_ITEMS, 2 * BLOCK_ITEMS, dtype=np.int32)]
+    rows = embeddings_of(equal).decoder
+
+    fresh = discovery.clusters(rows, many_readers(equal), Discovery())
+    again = discovery.clusters(rows, many_readers(equal), Discovery(), known)
+
+    assert [len(each.items) for each in fresh] == [2 * BLOCK_ITEMS]
+    assert {frozenset(each.items.tolist()) for each in again} == {frozenset(items.tolist()) for items in known}
+
+
+def test_a_known_segment_whose_items_are_gone_ends() -> None:
+    dense = planted(3)
+    model = embeddings_of(dense)
+    first = publish(find(dense), model)
+    rest = embeddings_of(dense[BLOCK_ITEMS:], [f"item-{row}" for row in range(BLOCK_ITEMS, len(dense))])
+
+    found = segments.find(rest, many_readers(dense[BLOCK_ITEMS:]), first)
+
+    assert sets_of(found) == {frozenset(range(BLOCK_ITEMS)), frozenset(range(BLOCK_ITEMS, 2 * BLOCK_ITEMS))}
 
 
 def test_a_first_snapshot_and_one_without_segments_give_new_ids() -> None:
