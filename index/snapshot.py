@@ -1,7 +1,8 @@
 """Snapshots: immutable directories that hold one built index, and how they are opened and verified.
 
 Equal content gives an equal content hash. What opening checks is independent of the size of the catalogue: names,
-sizes, format, headers of arrays, and that arrays end where others begin. `verify` reads everything.
+sizes, format, headers of arrays, and that arrays end where others begin. `verify` reads and checks everything,
+`verify_hashes` only that no byte has changed.
 """
 
 import json
@@ -22,7 +23,7 @@ from index.segments import Segments
 from index.types import Float32, Int32
 from index.vocabulary import Vocabulary
 
-__all__ = ["Manifest", "Snapshot", "content_hash", "open_snapshot", "read_manifest", "verify"]
+__all__ = ["Manifest", "Snapshot", "content_hash", "open_snapshot", "read_manifest", "verify", "verify_hashes"]
 
 SEGMENTS = "segments.json"
 
@@ -91,10 +92,7 @@ def verify(root: Path, version: str, advance: Callable[[int], object] | None = N
     `advance` is told each number of bytes as it is hashed, for a progress bar.
     """
     directory = root / version
-    found = read_manifest(root, version)
-    with _reading(directory):
-        files.check_sizes(directory, found.files)
-        files.check_hashes(directory, found.files, advance)
+    found = verify_hashes(root, version, advance)
     opened = open_snapshot(root, version)
     try:
         _check_invariants(opened)
@@ -104,6 +102,19 @@ def verify(root: Path, version: str, advance: Callable[[int], object] | None = N
     if content_hash(opened.embeddings, found.files, opened.catalogue) != found.content_hash:
         raise CorruptSnapshot(f"{directory / manifest.FILE_NAME}: content_hash is not that of the content")
     return opened
+
+
+def verify_hashes(root: Path, version: str, advance: Callable[[int], object] | None = None) -> Manifest:
+    """Check that the files are byte for byte those of the manifest: of a published version, all that can have changed.
+
+    Returns the manifest; `advance` and errors as of verify.
+    """
+    directory = root / version
+    found = read_manifest(root, version)
+    with _reading(directory):
+        files.check_sizes(directory, found.files)
+        files.check_hashes(directory, found.files, advance)
+    return found
 
 
 def content_hash(model: SparseItemEmbeddings, described: Mapping[str, FileInfo], opened: Catalogue) -> str:

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import resource
 import shutil
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from app.settings import Settings
 from app.verification import verify_once
 from index.errors import CorruptSnapshot
 from index.publication import current, publish, rollback, unpin
-from index.snapshot import verify
+from index.snapshot import verify_hashes
 
 pytestmark = pytest.mark.anyio
 
@@ -204,9 +205,9 @@ async def test_hashes_are_checked_once_a_host(
 
     def counted(root: Path, version: str) -> object:
         checked.append(version)
-        return verify(root, version)
+        return verify_hashes(root, version)
 
-    monkeypatch.setattr(verification, "verify", counted)
+    monkeypatch.setattr(verification, "verify_hashes", counted)
     version, data = version_of(snapshots), tmp_path / "data"
     await asyncio.gather(*(asyncio.to_thread(verify_once, snapshots, version, data) for _ in range(4)))
     assert checked == [version]
@@ -239,3 +240,22 @@ async def test_without_a_private_folder_every_worker_checks(snapshots: Path, tmp
     spoil(snapshots, version_of(snapshots))
     with pytest.raises(CorruptSnapshot):
         verify_once(snapshots, version_of(snapshots), blocked)
+
+
+async def test_a_mark_that_cannot_be_written_does_not_refuse_the_snapshot(
+    watched: Watched, snapshots: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "verified").touch()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # like a full disk: files open, no byte can be added
+    try:
+        await watched.live_index.refresh()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert watched.live_index.version == version_of(snapshots)
+    assert watched.n_refused == 0
+    assert "cannot be remembered" in caplog.text
+    assert (tmp_path / "data" / "verified").read_bytes() == b""
+    verify_once(snapshots, version_of(snapshots), tmp_path / "data")
+    assert (tmp_path / "data" / "verified").read_bytes().count(b"\n") == 1

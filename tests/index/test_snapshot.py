@@ -16,7 +16,7 @@ from index import builder, catalogue, embeddings, files, manifest, publication, 
 from index.builder import SnapshotContent
 from index.errors import CorruptSnapshot, InvalidEmbeddings, UnknownVersion, UnsupportedFormat
 from index.segments import Segment
-from index.snapshot import open_snapshot, verify
+from index.snapshot import open_snapshot, verify, verify_hashes
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, 999, tzinfo=UTC)
 
@@ -110,13 +110,13 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, content: SnapshotContent)
     "version", ["", ".", "..", "../x", "/etc", "x", "20261121T081200Z-3F9A2C1D", "CURRENT", "a\0b"]
 )
 def test_names_that_are_not_versions_are_refused(root: Path, version: str) -> None:
-    for use in (open_snapshot, verify, publication.publish):
+    for use in (open_snapshot, verify, verify_hashes, publication.publish):
         with pytest.raises(UnknownVersion, match="is not the name of a version"):
             use(root, version)
 
 
 def test_versions_that_are_not_stored_are_unknown(root: Path) -> None:
-    for use in (open_snapshot, verify, publication.publish, publication.rollback):
+    for use in (open_snapshot, verify, verify_hashes, publication.publish, publication.rollback):
         with pytest.raises(UnknownVersion, match=r"20200101T000000Z-00000000 is not stored in .*'sparrow-index list'"):
             use(root, "20200101T000000Z-00000000")
 
@@ -172,6 +172,8 @@ def test_a_flipped_byte_is_refused(stored: Path, data: st.DataObject) -> None:
     try:
         path.write_bytes(flipped)
         refuse(stored)
+        with pytest.raises((CorruptSnapshot, UnsupportedFormat), match=path.name):  # the hashes alone tell
+            verify_hashes(stored.parent, stored.name)
     finally:
         path.write_bytes(raw)
 
@@ -375,6 +377,7 @@ def test_verify_reports_every_byte(root: Path) -> None:
     seen: list[int] = []
     opened = verify(root, version, seen.append)
     assert sum(seen) == sum(info.bytes for info in opened.manifest.files.values())
+    assert verify_hashes(root, version) == opened.manifest
 
 
 def test_a_version_that_is_pruned_while_it_is_read_is_gone_not_corrupt(root: Path) -> None:
