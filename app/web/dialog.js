@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { cover, describe } from "./cover.js";
-import { el, icon, iconButton } from "./dom.js";
+import { el, focusKey, icon, iconButton } from "./dom.js";
 import { card } from "./shelves.js";
 
 const SHOWN_ELSEWHERE = new Set(["title", "name", "label", "headline", "authors", "author", "year", "description", "image_url", "image", "cover_url", "thumbnail"]);
@@ -56,7 +56,7 @@ async function fill(list, answer, act) {
   try {
     const { items } = await answer;
     const inside = { ...act };
-    for (const verb of ["like", "hide"]) inside[verb] = (item, node) => (node.remove(), act[verb](item, null));
+    for (const verb of ["like", "hide"]) inside[verb] = (item, node) => (take(node), act[verb](item, null));
     list.replaceChildren(...items.map((item) => card(item, inside)));
     if (!items.length) list.replaceWith(el("p", { class: "item-by", text: "Nothing else here for this reader." }));
   } catch (problem) {
@@ -64,19 +64,35 @@ async function fill(list, answer, act) {
   }
 }
 
+/** Take a card away; the focus goes on to the next one. */
+function take(node) {
+  const next = node.nextElementSibling || node.previousElementSibling;
+  const held = node.contains(document.activeElement);
+  node.remove();
+  if (held) (next ? next.querySelector(".card-open") : document.querySelector("#drawer .round-close")).focus();
+}
+
+let opener = null; // what had the focus before; an answer may have replaced it when the drawer closes
+
 function show(label, ...content) {
   const fresh = el("div", { class: "drawer-in" }, iconButton("close", "Close", { click: close, autofocus: true }), ...content);
   let drawer = document.getElementById("drawer");
   if (!drawer) {
     drawer = el("dialog", { id: "drawer", class: "drawer" });
     drawer.addEventListener("click", (event) => event.target === drawer && close());
-    drawer.addEventListener("close", () => document.body.append(document.getElementById("toasts")));
+    drawer.addEventListener("close", () => {
+      document.body.append(document.getElementById("toasts"));
+      if (!opener.isConnected) focusKey(opener.dataset.key);
+    });
     document.body.append(drawer);
   }
   drawer.querySelector(".drawer-in")?.remove();
   drawer.prepend(fresh);
   drawer.setAttribute("aria-label", label);
-  if (!drawer.open) drawer.showModal();
+  if (!drawer.open) {
+    opener = document.activeElement;
+    drawer.showModal();
+  }
   drawer.scrollTop = 0;
 }
 

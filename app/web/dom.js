@@ -41,6 +41,20 @@ export function iconButton(name, label, attributes = {}) {
   return el("button", { type: "button", class: `round round-${name}`, "aria-label": label, title: label, ...attributes }, icon(name));
 }
 
+/** Let `change` replace what is in `root`, and keep the focus on the control of the same data-key. */
+export function keepFocus(root, change) {
+  const here = document.activeElement;
+  const within = root.contains(here);
+  change();
+  if (within && !here.isConnected) focusKey(here.dataset.key, root);
+}
+
+/** Focus the control of `key` in `root`, or the rows where there is none: the focus never falls back to the top. */
+export function focusKey(key, root = document) {
+  const node = key ? root.querySelector(`[data-key="${CSS.escape(key)}"]`) : null;
+  (node || document.getElementById("shelves")).focus({ preventScroll: true });
+}
+
 /** Whether things may move. */
 export function motionAllowed() {
   return !matchMedia("(prefers-reduced-motion: reduce)").matches;

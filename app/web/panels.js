@@ -2,7 +2,7 @@
 
 import { itemOf } from "./api.js";
 import { cover, describe, randomOf } from "./cover.js";
-import { el, icon, iconButton, motionAllowed } from "./dom.js";
+import { el, icon, iconButton, keepFocus, motionAllowed } from "./dom.js";
 
 const DONE = { like: "Liked", purchase: "Bought", rating: "Rated", cart: "In the cart", view: "Viewed", click: "Opened", dislike: "Disliked", hide: "Hidden" };
 const $ = (id) => document.getElementById(id);
@@ -68,7 +68,7 @@ export function showHistory(user, isYou, startOver, open) {
   const old = root.querySelector(".strip");
   const left = old && root.dataset.of === user.user_id ? old.scrollLeft : 0;
   root.dataset.of = user.user_id;
-  root.replaceChildren(head, strip);
+  keepFocus(root, () => root.replaceChildren(head, strip));
   strip.scrollLeft = left;
 }
 
@@ -82,7 +82,7 @@ function bead(entry, open) {
   const item = itemOf(entry.item_id);
   const words = describe(item);
   const unwanted = entry.weight < 0;
-  return el("button", { type: "button", class: unwanted ? "bead unwanted" : "bead", title: words.full, click: () => open(item) },
+  return el("button", { type: "button", "data-key": `item ${entry.item_id}`, class: unwanted ? "bead unwanted" : "bead", title: words.full, click: () => open(item) },
     cover(item, true),
     el("span", { class: "bead-words" },
       el("span", { class: "bead-title", text: words.title }),
@@ -93,14 +93,15 @@ function bead(entry, open) {
 export function showSegments(segments, personal, open) {
   $("segments-line").textContent = personal ? "What the model sees in this reader, strongest first." : "What most readers are drawn to.";
   const strongest = Math.max(...segments.map((segment) => segment.score), 1e-9);
-  $("segments").replaceChildren(...segments.map((segment) => {
+  const items = segments.map((segment) => {
     const bar = el("span", { class: "bar" });
     bar.style.setProperty("--share", String(Math.max(0.02, segment.score / strongest)));
-    return el("li", {}, el("button", { type: "button", class: "segment", title: segment.reason || segment.title, click: () => open(segment) },
+    return el("li", {}, el("button", { type: "button", "data-key": `segment ${segment.segment_id}`, class: "segment", title: segment.reason || segment.title, click: () => open(segment) },
       el("span", { class: "segment-title", text: segment.title }),
       el("span", { class: "segment-score", text: segment.score.toFixed(2) }),
       bar));
-  }));
+  });
+  keepFocus($("segments"), () => $("segments").replaceChildren(...items));
   $("segments").closest("aside").classList.toggle("none", segments.length === 0);
 }
 

@@ -505,12 +505,15 @@ def test_an_active_segment_opens_its_items(tab: Open, reader: Reader) -> None:
     expect(dialog.locator(".card")).to_have_count(24)
     liked = dialog.locator(".card").first.get_attribute("data-item") or ""
     assert liked.startswith("dra-")
-    dialog.locator(".card").first.get_by_role("button", name=re.compile("^Like ")).click()
+    second = dialog.locator(".card").nth(1).get_attribute("data-item")
+    dialog.locator(".card").first.get_by_role("button", name=re.compile("^Like ")).press("Enter")
     expect(dialog.locator(f".card[data-item={liked}]")).to_have_count(0)
+    expect(dialog.locator(f".card[data-item={second}] .card-open")).to_be_focused()
     expect(dialog.get_by_role("status")).to_contain_text("The page has changed.")
-    dialog.get_by_role("button", name="Close").click()
+    page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     assert liked not in shown(page)
+    expect(panel.get_by_role("button", name="All about Dragons")).to_be_focused()
 
 
 def test_markup_in_the_catalogue_is_only_text(tab: Open, address: str) -> None:
