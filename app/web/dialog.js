@@ -7,19 +7,25 @@ import { card } from "./shelves.js";
 
 const SHOWN_ELSEWHERE = new Set(["title", "name", "label", "headline", "authors", "author", "year", "description", "image_url", "image", "cover_url", "thumbnail"]);
 
-/** One item: cover, words, properties, and what is close to it. `act` is {open, like, hide}. */
-export function openItem(item, reader, act) {
+/** One item: cover, words, properties, and what is close to it. `act` is {open, like, hide}; `liked` promises ids. */
+export function openItem(item, reader, act, liked) {
   const words = describe(item);
   const properties = item.properties || {};
   const done = (verb) => () => (close(), act[verb](item, null));
   const near = el("ul", { class: "grid", role: "list" });
+  const like = el("button", { type: "button", class: "solid", click: done("like") }, icon("like"), el("span", { text: "Like" }));
+  liked.then((ids) => {
+    if (!ids.has(item.item_id)) return;
+    like.disabled = true;
+    like.lastChild.textContent = "Liked";
+  });
   show(words.title,
     el("div", { class: "item" }, cover(item), el("div", { class: "item-words" },
       words.series ? el("p", { class: "item-series", text: words.series }) : null,
       el("h2", { text: words.title }),
       el("p", { class: "item-by", text: [words.by, words.year].filter(Boolean).join(" · ") }),
       el("div", { class: "item-do" },
-        el("button", { type: "button", class: "solid", click: done("like") }, icon("like"), el("span", { text: "Like" })),
+        like,
         el("button", { type: "button", class: "quiet", click: done("hide") }, icon("hide"), el("span", { text: "Hide" }))))),
     properties.description ? el("p", { class: "item-text", text: String(properties.description).replace(/^"|"$/g, "") }) : null,
     facts(item.item_id, properties),

@@ -136,12 +136,14 @@ function isFallback(answer) {
 
 function showUser(user) {
   if (user.status === "rejected") {
-    panels.showHistory(null, false, null, openItem);
+    panels.showHistory(null, null, openItem);
     return;
   }
   state.user = user.value;
   state.liked = null;
-  panels.showHistory(user.value, state.reader === you, startOver, openItem);
+  const { n_seen, n_hidden } = user.value;
+  const own = n_seen + n_hidden ? { text: "Start over", click: startOver } : null;
+  panels.showHistory(user.value, state.reader === you ? own : { text: "Start your own", click: () => pick(you) }, openItem);
 }
 
 /** What the reader likes, asked for when it is first needed after a change: a first load does without. */
@@ -201,7 +203,7 @@ async function startOver() {
 
 async function openItem(item) {
   const drawer = await import("./dialog.js");
-  drawer.openItem(item, state.reader, act);
+  drawer.openItem(item, state.reader, act, liked());
 }
 
 async function openSegment(segment) {

@@ -48,8 +48,8 @@ function milliseconds(value) {
   return value < 10 ? value.toFixed(1) : Math.round(value).toString();
 }
 
-/** The history strip, newest first; `startOver` only for the visitor's own. `user` null: it could not be read. */
-export function showHistory(user, isYou, startOver, open) {
+/** The history strip, newest first, with one thing to do, {text, click} or null. `user` null: it could not be read. */
+export function showHistory(user, offer, open) {
   const root = $("history");
   if (!user) {
     root.replaceChildren(el("p", { class: "nothing", text: "The history cannot be read at the moment." }));
@@ -60,7 +60,7 @@ export function showHistory(user, isYou, startOver, open) {
   const head = el("div", { class: "history-head" },
     el("h2", { text: "History" }),
     el("p", { text: historyLine(user) }),
-    isYou && user.n_seen + user.n_hidden > 0 ? el("button", { type: "button", class: "quiet", text: "Start over", click: startOver }) : null);
+    offer ? el("button", { type: "button", class: "quiet", ...offer }) : null);
   const strip = shown.length
     ? el("ul", { class: "strip", role: "list", "aria-label": "Newest first" }, ...shown.map((entry) => el("li", {}, bead(entry, open))),
       more > 0 ? el("li", { class: "more", text: `and ${more} more` }) : null)

@@ -346,8 +346,9 @@ def test_what_is_hidden_never_comes_back(tab: Open, reader: Reader) -> None:
 def test_a_history_from_nothing_by_keyboard_and_by_click(tab: Open, reader: Reader) -> None:
     page = tab(reader("anna"))
     shown(page)
-    page.get_by_label("Reader").select_option(label="You")
+    page.get_by_role("button", name="Start your own").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Your homepage")
+    expect(page.get_by_label("Reader").locator("option:checked")).to_have_text("You")
     expect(page.get_by_text("Nothing here yet.")).to_be_visible()
     popular = shown(page)
 
@@ -363,6 +364,10 @@ def test_a_history_from_nothing_by_keyboard_and_by_click(tab: Open, reader: Read
     expect(page.locator("#search-results")).to_be_hidden()
     assert shown(page) != popular
     expect(page.locator("#shelves .shelf h2").first).to_contain_text("Top picks")
+
+    page.locator(".bead").click()
+    expect(page.get_by_role("dialog").get_by_role("button", name="Liked", exact=True)).to_be_disabled()
+    page.keyboard.press("Escape")
 
     page.get_by_role("combobox", name="Search").fill("ada gardens")
     results.nth(2).click()
@@ -553,9 +558,11 @@ def test_nothing_hangs_over_the_edge_of_a_small_screen(tab: Open, reader: Reader
     page = tab(reader("anna"), viewport={"width": width, "height": 800}, has_touch=True, is_mobile=True)
     shown(page)
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    name = page.locator(".wordmark").bounding_box()
+    name, avatar = page.locator(".wordmark").bounding_box(), page.locator("#avatar").bounding_box()
     assert name is not None
+    assert avatar is not None
     assert name["height"] < 40, "the name is on one line"
+    assert name["x"] + name["width"] <= avatar["x"], "nothing covers the name"
     cards(page).first.locator(".card-open").tap()
     dialog = page.get_by_role("dialog")
     expect(dialog.locator(".grid .card")).to_have_count(12)
