@@ -8,9 +8,10 @@ import fcntl
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from index.errors import UnknownVersion
 
@@ -47,13 +48,20 @@ def publish_directory(temporary: Path, final: Path) -> None:
     _sync(final.parent)
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Give a small file new text, durably and at once."""
+def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Give a file the content that `write` writes, durably and at once; what a crash leaves, the next replace takes."""
     made = temporary(path.parent, path.name)
-    made.write_text(text)
-    _sync(made)
+    with made.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
     made.replace(path)
     _sync(path.parent)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Give a small file new text, durably and at once."""
+    replace(path, lambda file: file.write(text.encode()))
 
 
 def remove_file(path: Path) -> None:

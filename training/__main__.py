@@ -15,9 +15,10 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from index import disk
 from index.cli import main_for, print_json
 from index.errors import InvalidEmbeddings, SnapshotError
-from training import checkpoint, compare, console, datasets, examples, interactions, items, job, recipe, release, run
+from training import compare, console, datasets, examples, interactions, items, job, recipe, release, run
 from training.errors import RecipeError, TrainingError
 from training.recipe import Recipe
 
@@ -183,7 +184,7 @@ def write_examples(
     events = list(examples.events(data, readers))
     lines = "".join(json.dumps(event) + "\n" for event in events).encode()
     out.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.replace(out, lambda file: file.write(lines))
+    disk.replace(out, lambda file: file.write(lines))
     ids = data.users.item_ids(readers)
     if as_json:
         print_json({"users": ids, "events": len(events), "file": str(out)})

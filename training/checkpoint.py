@@ -6,15 +6,15 @@ before or this one.
 """
 
 import json
-import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
+from index import disk
 from index.types import Array
 from training.errors import RunError
 
@@ -65,10 +65,10 @@ class Checkpoints:
         name = f"checkpoint-{kept.progress.stage}-{kept.progress.epoch}.npz"
         arrays = {f"state/{key}": value for key, value in kept.state.items()}
         arrays |= {f"best/{key}": value for key, value in kept.best.items()}
-        replace(self.directory / name, lambda file: np.savez(file, allow_pickle=False, **arrays))
+        disk.replace(self.directory / name, lambda file: np.savez(file, allow_pickle=False, **arrays))
         document = {"fingerprint": self.fingerprint, "arrays": name, **asdict(kept.progress)}
-        replace(self.directory / FILE, lambda file: file.write(json.dumps(document).encode()))
-        for old in self.directory.glob("checkpoint-*"):
+        disk.replace(self.directory / FILE, lambda file: file.write(json.dumps(document).encode()))
+        for old in self.directory.glob("*checkpoint-*"):
             if old.name != name:
                 old.unlink()
 
@@ -92,18 +92,3 @@ class Checkpoints:
             )
         state, best = ({k[len(p) :]: v for k, v in arrays.items() if k.startswith(p)} for p in ("state/", "best/"))
         return Checkpoint(progress, state, best)
-
-
-def replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Replace a file durably and at once: temporary name, fsync, rename, fsync of the directory."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

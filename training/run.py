@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from index import disk
 from index.embeddings import SparseItemEmbeddings
 from index.types import Float32
-from training import checkpoint, items, job, recipe, split
+from training import items, job, recipe, split
 from training.checkpoint import Checkpoints
 from training.errors import RunError
 from training.interactions import Interactions, LoadReport
@@ -73,7 +74,7 @@ def fit(
         return complete
     checkpoints = Checkpoints(directory, fingerprint)
     kept = checkpoints.load()
-    checkpoint.replace(directory / "recipe.toml", lambda file: file.write(recipe.resolved(chosen).encode()))
+    disk.replace(directory / "recipe.toml", lambda file: file.write(recipe.resolved(chosen).encode()))
     lines = [json.dumps(each) + "\n" for each in (kept.progress.records if kept else ())]
     (directory / "log.jsonl").write_text("".join(lines))
     divided = split.holdout(len(data.users), chosen.training.seed, share=chosen.evaluation.validation_share)
@@ -174,7 +175,7 @@ def _write(directory: Path, material: Material, done: job.Job, metrics: Mapping[
     items.save(directory / "items" / "items.jsonl", material.properties)
     np.save(directory / "popularity.npy", data.popularity(), allow_pickle=False)
     document = json.dumps(metrics, indent=2, allow_nan=False).encode() + b"\n"
-    checkpoint.replace(directory / METRICS, lambda file: file.write(document))
+    disk.replace(directory / METRICS, lambda file: file.write(document))
 
 
 def _read_json(path: Path) -> Any:  # noqa: ANN401 (any JSON)

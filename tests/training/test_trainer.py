@@ -192,7 +192,7 @@ def test_a_crash_at_any_point_of_saving_leaves_one_of_both(tmp_path: Path, monke
         checkpoints.save(kept(3))
         assert same(checkpoints.load(), kept(3))
         assert len(list(run.glob("checkpoint-*.npz"))) == 1
-        assert not list(run.glob("*.tmp"))
+        assert not list(run.glob(".tmp-*"))
     assert outcomes == {1, 2}
 
 
