@@ -38,7 +38,10 @@ def choose(data: Interactions, count: int) -> Int32:
 
 
 def events(data: Interactions, users: Int32) -> Iterator[dict[str, JSON]]:
-    """Yield the interactions of some users as likes, in the form that POST /v1/events takes."""
+    """Yield the interactions of some users as likes, in the form that POST /v1/events takes.
+
+    Without event ids: a fixed one would turn posting again, after the user was deleted, into silent duplicates.
+    """
     for user in users.tolist():
         user_id = data.users.item_id(user)
         for place in np.flatnonzero(data.user == user).tolist():
@@ -46,7 +49,7 @@ def events(data: Interactions, users: Int32) -> Iterator[dict[str, JSON]]:
             event: dict[str, JSON] = {"user_id": user_id, "item_id": item_id, "kind": "like"}
             if data.timestamp is not None:
                 event["timestamp"] = int(data.timestamp[place])
-            yield {**event, "event_id": f"example-{user_id}-{item_id}"}
+            yield event
 
 
 def _tastes(matrix: csr_array) -> csr_array:

@@ -39,9 +39,9 @@ def test_events_are_the_whole_history_of_each(all_books: Interactions) -> None:
     chosen = examples.choose(all_books, 3)
     events = list(examples.events(all_books, chosen))
     assert len(events) == int(np.isin(all_books.user, chosen).sum())
-    assert len({event["event_id"] for event in events}) == len(events)
+    assert len({(event["user_id"], event["item_id"]) for event in events}) == len(events)
     assert {event["user_id"] for event in events} == set(all_books.users.item_ids(chosen))
-    assert all(set(event) == {"user_id", "item_id", "kind", "event_id"} for event in events)
+    assert all(set(event) == {"user_id", "item_id", "kind"} for event in events)
     assert {event["kind"] for event in events} == {"like"}
 
 
