@@ -121,6 +121,7 @@ class CompressedElsa:
         self._widths = widths(settings, self.n_dims)
         # an item that nobody in training has keeps no row: there is nothing to learn it from
         self._known_I = np.bincount(histories.indices, minlength=self.n_items) > 0
+        self._numbers = Vocabulary.build([str(number) for number in range(self.n_items)])
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -173,7 +174,7 @@ class CompressedElsa:
 
     def fitted(self, result: Mapping[str, Array]) -> "SparseFactors":
         """Turn what `result` gave into a model."""
-        return SparseFactors(_rows(result["dims"], result["values"], self.n_dims, self._known_I))
+        return SparseFactors(_rows(result["dims"], result["values"], self.n_dims, self._known_I), self._numbers)
 
 
 @dataclass(frozen=True)
@@ -182,11 +183,12 @@ class SparseFactors:
 
     rows: SparseRows
     """A, (n_items, n_dims); empty rows for items that nobody in training has."""
+    numbers: Vocabulary
+    """Row numbers as ids, for searches that never look at an id: those of validation."""
 
     def retriever(self, item_scale: Float32 | None) -> SparseRetriever:
         """Answer through `index.search`."""
-        numbers = Vocabulary.build([str(number) for number in range(self.rows.n_rows)])
-        return SparseRetriever(self.embeddings(numbers, item_scale))
+        return SparseRetriever(self.embeddings(self.numbers, item_scale))
 
     def embeddings(self, items: Vocabulary, item_scale: Float32 | None) -> SparseItemEmbeddings:
         """The artifact that is published; its provenance is still empty."""
