@@ -2,11 +2,10 @@
 
 /** An answer that is not 2xx (problem+json), or no answer at all (status 0). */
 export class Problem extends Error {
-  constructor(status, title, detail, retrySeconds = null) {
+  constructor(status, title, detail) {
     super(detail || title);
     this.status = status;
     this.title = title;
-    this.retrySeconds = retrySeconds;
   }
 }
 
@@ -39,8 +38,7 @@ async function call(method, path, body, signal) {
 
 async function problemOf(response) {
   const problem = await response.json().catch(() => ({}));
-  const retry = Number(response.headers.get("Retry-After"));
-  return new Problem(response.status, problem.title || `HTTP ${response.status}`, problem.detail, retry > 0 ? retry : null);
+  return new Problem(response.status, problem.title || `HTTP ${response.status}`, problem.detail);
 }
 
 function remember(answer) {

@@ -5,7 +5,7 @@ import { describe } from "./cover.js";
 import * as panels from "./panels.js";
 import { Shelves } from "./shelves.js";
 
-const WAIT_SECONDS = 2;
+const WAIT_MS = 1000; // sooner than the Retry-After of the server: somebody is looking
 const NATURAL = new Set(["popular_fallback", "unknown_user"]); // a new reader is no trouble: the line below the heading says it
 
 const you = ownId();
@@ -160,7 +160,7 @@ function showFailure(problem) {
   if (problem.status === 503 && !state.version) {
     panels.showLine("Waiting for the first index.");
     shelves.replace(panels.waiting());
-    state.timer = setTimeout(refresh, (problem.retrySeconds || WAIT_SECONDS) * 1000);
+    state.timer = setTimeout(refresh, WAIT_MS);
     return;
   }
   panels.banner("failure", sentence(problem.message), { tone: "bad", retry: refresh });
