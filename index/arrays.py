@@ -57,6 +57,12 @@ def check_starts(starts: Int64, total: int, name: str) -> None:
         raise InvalidEmbeddings(f"{name} steps back from {starts[place]} to {starts[place + 1]} after row {place}")
 
 
+def ranges(starts: Int64, counts: Int64) -> Int64:
+    """All places of ranges that start somewhere and have counts[i] places each, range by range: (counts.sum(),)."""
+    shifts: Int64 = np.repeat(starts - (np.cumsum(counts) - counts), counts)
+    return np.arange(len(shifts)) + shifts
+
+
 def first(wrong: Array) -> int | None:
     """The first place where something is wrong."""
     place = int(np.argmax(wrong)) if len(wrong) else 0

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from index import discovery
+from index import arrays, discovery
 from index.discovery import Discovery
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.types import Float32, Int32, Int64, UInt64
@@ -219,9 +219,7 @@ def _matches(found: Sequence[FoundSegment], hashes: UInt64, previous: Published)
     similar = []
     for number, segment in enumerate(found):
         first, last = (np.searchsorted(by_item, old_rows[segment.items], side) for side in ("left", "right"))
-        counts = last - first
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        shared = np.bincount(owners[np.repeat(first, counts) + within], minlength=len(old))
+        shared = np.bincount(owners[arrays.ranges(first, last - first)], minlength=len(old))
         jaccard = shared / (sizes + len(segment.items) - shared)
         similar += [(number, int(other), float(jaccard[other])) for other in np.flatnonzero(jaccard >= SAME)]
     return similar

@@ -63,7 +63,7 @@ class SparseRows:
         lengths = self.row_starts[rows.astype(np.int64) + 1] - first
         starts = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum(lengths, out=starts[1:])
-        places = np.arange(starts[-1]) + np.repeat(first - starts[:-1], lengths)
+        places = arrays.ranges(first, lengths)
         return SparseRows(starts, self.dims[places], self.values[places], self.n_dims)
 
 

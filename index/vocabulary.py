@@ -84,8 +84,7 @@ class Vocabulary:
         first = np.searchsorted(self.sorted_hashes, hashes, side="left")
         counts = np.searchsorted(self.sorted_hashes, hashes, side="right") - first
         # ids whose hashes collide share one hash: all of them are meant
-        places = np.repeat(first, counts) + np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        return np.unique(self.hash_rows[places])
+        return np.unique(self.hash_rows[arrays.ranges(first, counts)])
 
     def _raw(self, row: int) -> bytes:
         return self.id_bytes[self.id_starts[row] : self.id_starts[row + 1]].tobytes()

@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias, TypeGuard
 
 import numpy as np
 
+from index import arrays
 from index.types import JSON, Float32, Int32, Int64
 
 Kind: TypeAlias = Literal["series", "entity", "years", "word"]
@@ -103,8 +104,7 @@ class Terms:
         """Term numbers of these items, and the place in `items` that each belongs to."""
         first = self.starts[items]
         counts = self.starts[items.astype(np.int64) + 1] - first
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        return self.numbers[np.repeat(first, counts) + within], np.repeat(np.arange(len(items)), counts)
+        return self.numbers[arrays.ranges(first, counts)], np.repeat(np.arange(len(items)), counts)
 
 
 def name_key(properties: Sequence[Properties]) -> str | None:

@@ -14,6 +14,14 @@ from index.errors import CorruptSnapshot
 DTYPES: list[type[np.generic]] = [np.uint8, np.uint16, np.uint32, np.int32, np.int64, np.uint64, np.float32]
 
 
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 5))))
+def test_ranges_are_those_of_python(pairs: list[tuple[int, int]]) -> None:
+    starts, counts = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    places = arrays.ranges(starts, counts)
+    assert places.dtype == np.int64
+    assert places.tolist() == [place for start, count in pairs for place in range(start, start + count)]
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("length", [0, 1, 1000])
 def test_what_is_saved_is_loaded(tmp_path: Path, dtype: type[np.generic], length: int) -> None:
