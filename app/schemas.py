@@ -9,9 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.settings import MAX_WEIGHT
-
-MAX_ID_BYTES = 256
-"""As `index.vocabulary` bounds them; in UTF-8."""
+from index.vocabulary import MAX_ID_BYTES
 
 
 def _bounded_id(value: str) -> str:

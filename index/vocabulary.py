@@ -18,6 +18,7 @@ from index.errors import InvalidEmbeddings
 from index.types import Array, Bytes, Int32, Int64, UInt64
 
 MAX_ID_BYTES = 256
+"""Of an id in UTF-8: here, on the wire and in training data."""
 
 
 def hash_id(item_id: str) -> int:

@@ -12,9 +12,9 @@ from typing import NoReturn
 import polars as pl
 from polars import selectors as cs
 
+from index.vocabulary import MAX_ID_BYTES
 from training.errors import DataError
 
-MAX_ID_BYTES = 256
 # 2100-01-01: a later moment is a unit error (milliseconds), not an interaction.
 MAX_TIMESTAMP = 4_102_444_800
 
