@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
@@ -305,13 +305,21 @@ async def test_lists_are_bounded(client: httpx.AsyncClient, field: str) -> None:
 
 @hypothesis_settings(deadline=None, max_examples=200)
 @given(st.text(st.characters(), max_size=300))
+@example(".")
+@example("..")
 def test_an_id_is_accepted_exactly_if_it_has_1_to_256_bytes(text: str) -> None:
+    """Of a user it must not be one of the two that no path can name."""
     good = 1 <= len(text.encode("utf-8", "surrogatepass")) <= 256 and not any("\ud800" <= c <= "\udfff" for c in text)
+    assert accepts({"exclude_ids": [text]}) == good
+    assert accepts({"user_id": text}) == (good and text not in (".", ".."))
+
+
+def accepts(body: dict[str, object]) -> bool:
     try:
-        accepted = RecommendRequest(user_id=text).user_id == text
+        RecommendRequest.model_validate(body)
     except ValidationError:
-        accepted = False
-    assert accepted == good
+        return False
+    return True
 
 
 def test_a_layout_is_the_devices_unless_it_is_given() -> None:
