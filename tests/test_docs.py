@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from app.__main__ import cli as serve
+from app.schemas import HomepageAnswer
 from app.settings import Settings
 from index.__main__ import cli as inspect
 from training.__main__ import cli as train
@@ -77,3 +78,9 @@ def test_the_readme_maps_every_room() -> None:
     text = (ROOT / "README.md").read_text()
     rooms = [path.name for path in ROOT.iterdir() if path.is_dir() and (path / "__init__.py").exists()]
     assert [room for room in rooms if f"`{room}/`" not in text] == []
+
+
+def test_the_answer_in_the_readme_is_one_of_this_api() -> None:
+    (block,) = re.findall(r"```json\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    page = HomepageAnswer.model_validate_json(block, strict=True)
+    assert {row.kind for row in page.rows} == {"top_picks", "because", "segment", "popular"}
