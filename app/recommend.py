@@ -188,7 +188,7 @@ def segment_items(snapshot: Snapshot, profile: Profile, number: int, count: int)
     """Items of one segment as the user would rank them; for nobody in particular, the popular and typical first."""
     items = snapshot.segments.items_of(number)
     if profile.personal:
-        return top_n(snapshot.embeddings, profile.query, count, exclude=profile.exclude, within=np.sort(items))
+        return top_n(snapshot.embeddings, profile.query, count, exclude=profile.exclude, within=items)
     return popular_in_segment(snapshot, number, profile.exclude, count)
 
 
