@@ -23,7 +23,7 @@ class SnapshotContent:
     properties: Sequence[Mapping[str, JSON]]
     """Of each item, by row."""
     popularity: Float32
-    """(n_items,): users of each item in training."""
+    """(n_items,): users of each item in the data."""
     segments: Segments
     """May be none."""
 
@@ -38,7 +38,7 @@ def build(
 ) -> str:
     """Check everything, store a snapshot under `root` and return its version; publication.publish makes it current.
 
-    `properties` and `popularity` (users of each item in training) are aligned with the item rows.
+    `properties` and `popularity` (users of each item in the data) are aligned with the item rows.
     InvalidEmbeddings, before anything is stored, if the parts do not fit together.
     """
     if len(properties) != embeddings.n_items:

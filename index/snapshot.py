@@ -47,7 +47,7 @@ class Snapshot:
     catalogue: Catalogue
     """Properties and text search."""
     popularity: Float32
-    """(n_items,): users of each item in training."""
+    """(n_items,): users of each item in the data."""
     popular: Int32
     """(n_items,): all rows by descending popularity, ties by row."""
 
