@@ -4,9 +4,11 @@ Requests are strict: an unknown field, a string for a number, NaN or an infinity
 bytes in UTF-8. Row numbers of the index never appear here.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from app.settings import MAX_WEIGHT
 from index.vocabulary import MAX_ID_BYTES
@@ -37,10 +39,26 @@ Kind = Literal["impression", "view", "click", "cart", "purchase", "like", "ratin
 Count = Annotated[int, Field(ge=1, le=1000, description="How many to return at most.")]
 
 
+def unknown_key(model: type[BaseModel], given: Mapping[str, Any], message: str) -> ValidationError:
+    """The error that names the first key of `given` that is no field of `model`, in its place."""
+    key = next(key for key in given if key not in model.model_fields)
+    printable = key.encode("utf-8", "backslashreplace").decode()  # JSON can name what no error can
+    kind = PydanticCustomError("extra_forbidden", "{message}", {"message": message})
+    return ValidationError.from_exception_data(model.__name__, [{"type": kind, "loc": (printable,), "input": None}])
+
+
 class Request(BaseModel):
     """The strictness every request body shares."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounded(cls, given: Any) -> Any:
+        """Refuses an object of more keys than fields by one error: one a key would be hundreds of thousands."""
+        if isinstance(given, dict) and len(given) > len(cls.model_fields):
+            raise unknown_key(cls, given, "Extra inputs are not permitted")
+        return given
 
 
 class HistoryEntry(Request):

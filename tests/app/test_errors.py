@@ -149,6 +149,42 @@ async def test_a_thousand_mistakes_are_answered_in_short(client: httpx.AsyncClie
     assert len(answer.content) < 10_000
 
 
+HEAP = {f"{number:x}": 1 for number in range(230)}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/v1/events", {"events": [HEAP] * 1000}, "body.events.{}.0"),
+        ("/v1/recommend", {"history": [HEAP] * 1000}, "body.history.{}.0"),
+        ("/v1/events", {"events": [{"item_id": "book-1", **HEAP, "kind": "like"}] * 1000}, "body.events.{}.0"),
+        ("/v1/homepage", HEAP, "body.0"),
+    ],
+)
+async def test_heaps_of_unknown_keys_are_one_error_an_object(
+    client: httpx.AsyncClient, path: str, body: dict[str, Any], field: str
+) -> None:
+    found = problem_of(await client.post(path, json=body), 422)
+    n_objects = 1 if "{}" not in field else 1000
+    assert found.errors is not None
+    assert [one.field for one in found.errors] == [field.format(number) for number in range(min(n_objects, MAX_ERRORS))]
+    assert {one.message for one in found.errors} == {"Extra inputs are not permitted"}
+    assert found.detail.endswith("(and 999 more)") == (n_objects == 1000)
+
+
+async def test_an_object_of_as_many_keys_as_fields_has_all_its_errors(client: httpx.AsyncClient) -> None:
+    body = {"history": [{"item_id": 1, "kind": "like", "more": 1, "still more": 1}]}
+    found = problem_of(await client.post("/v1/recommend", json=body), 422)
+    places = [one.field for one in found.errors or []]
+    assert places == ["body.history.0.item_id", "body.history.0.more", "body.history.0.still more"]
+
+
+@pytest.mark.parametrize("key", ["\\ud800", "\\u0000", "\\u00e9"])
+async def test_heaps_of_strange_keys(client: httpx.AsyncClient, key: str) -> None:
+    body = "{" + ", ".join(f'"{key}{number}": 1' for number in range(20)) + "}"
+    problem_of(await client.post("/v1/recommend", content=body, headers=JSON_BODY), 422)
+
+
 async def chunks(n_bytes: int) -> AsyncIterator[bytes]:
     for _ in range(n_bytes // 1024):
         yield b" " * 1024
