@@ -30,7 +30,7 @@ class Counting:
     """The training of a model without steps."""
 
     seed: int = 42
-    """Of the split and the folds."""
+    """Of the folds. (Who validates is the same for every seed: see `training.split`.)"""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Training:
     """How steps are made."""
 
     seed: int = 42
-    """Of the split, the folds, the initial values and the order of users."""
+    """Of the folds, the initial values and the order of users. (Who validates is the same for every seed.)"""
     epochs: int = 10
     """Passes over the training users at most: validation users end them."""
     batch_size: int = 256

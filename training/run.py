@@ -77,7 +77,7 @@ def fit(
     disk.replace(directory / "recipe.toml", lambda file: file.write(recipe.resolved(chosen).encode()))
     lines = [json.dumps(each) + "\n" for each in (kept.progress.records if kept else ())]
     (directory / "log.jsonl").write_text("".join(lines))
-    divided = split.holdout(len(data.users), chosen.training.seed, share=chosen.evaluation.validation_share)
+    divided = split.holdout(len(data.users), split.VALIDATION_SEED, share=chosen.evaluation.validation_share)
     done = job.run(
         chosen,
         data.matrix(),

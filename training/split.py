@@ -16,7 +16,7 @@ from index.types import Int32
 from training.errors import DataError
 
 VALIDATION_SEED = 0
-"""Draws the validation users of `groups`, whatever its seed."""
+"""Draws the validation users of every fit and of `groups`, whatever the other seeds: who chooses never judges."""
 
 
 @dataclass(frozen=True)
