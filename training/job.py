@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from index.types import Float32
 from training import evaluate
-from training.checkpoint import Checkpoints, Progress
+from training.checkpoint import Checkpoint, Checkpoints, Progress
 from training.errors import TrainingError
 from training.evaluate import MAIN, Evaluation, Retriever
 from training.models import compressed_elsa, elsa, popularity
@@ -49,10 +49,14 @@ def run(
     split: Split,
     *,
     device: str = "cpu",
+    kept: Checkpoint | None = None,
     checkpoints: Checkpoints | None = None,
     monitor: Monitor | None = None,
 ) -> Job:
-    """Fit a recipe to the binary `histories` (n_users, n_items) of the split's training users."""
+    """Fit a recipe to the binary `histories` (n_users, n_items) of the split's training users.
+
+    `kept` and `checkpoints` as of `trainer.train`.
+    """
     started = time.perf_counter()
     n_items = histories.shape[1]
     known = histories[split.train]
@@ -68,7 +72,7 @@ def run(
     def validate(fitted: Fitted) -> float:
         return evaluate.evaluate(fitted.retriever(None), asked, n_items).mean(MAIN)
 
-    trained = train(learner, known, schedule, validate, checkpoints=checkpoints, monitor=monitor)
+    trained = train(learner, known, schedule, validate, kept=kept, checkpoints=checkpoints, monitor=monitor)
     model = learner.fitted(trained.result)
     counts = np.bincount(known.indices, minlength=n_items).astype(np.float32)
     shrinkage, validation = _shrink(model, counts, recipe.output.shrinkage, asked)

@@ -83,6 +83,7 @@ def fit(
         data.matrix(),
         divided,
         device=device,
+        kept=kept,
         checkpoints=checkpoints,
         monitor=_Logging(directory / "log.jsonl", monitor),
     )

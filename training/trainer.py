@@ -79,14 +79,15 @@ def train(
     schedule: Schedule,
     validate: Validate,
     *,
+    kept: Checkpoint | None = None,
     checkpoints: Checkpoints | None = None,
     monitor: Monitor | None = None,
 ) -> Trained:
     """Run what is left of all stages on the training users' histories (n_users, n_items).
 
-    Continues from the checkpoint if there is one. Raises TrainingError when the loss is no longer finite.
+    kept: where to go on, None: at the beginning. checkpoints: where each epoch is kept, None: nowhere.
+    Raises TrainingError when the loss is no longer finite.
     """
-    kept = checkpoints.load() if checkpoints else None
     if kept is None:
         kept = Checkpoint(Progress(0, 0, None, 0, finished=False, records=()), {}, {})
         learner.start(0)

@@ -83,6 +83,7 @@ def test_resuming_gives_the_undisturbed_result(make: Make, checkerboard: csr_arr
             checkerboard,
             SCHEDULE,
             growing(len(kept.progress.records) if kept else 0),
+            kept=kept,
             checkpoints=checkpoints,
         )
         assert equal(resumed, undisturbed)
@@ -93,7 +94,7 @@ def test_a_finished_training_is_not_run_again(checkerboard: csr_array, tmp_path:
     checkpoints = Checkpoints(tmp_path, "same")
     first = trainer.train(make_elsa(checkerboard), checkerboard, SCHEDULE, growing(), checkpoints=checkpoints)
     again = trainer.train(
-        make_elsa(checkerboard), checkerboard, SCHEDULE, growing(), checkpoints=checkpoints, monitor=Interrupted(0)
+        make_elsa(checkerboard), checkerboard, SCHEDULE, growing(), kept=checkpoints.load(), monitor=Interrupted(0)
     )
     assert equal(first, again)
     assert again.progress == first.progress
