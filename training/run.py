@@ -5,24 +5,25 @@
     embeddings/          what `publish` reads         popularity.npy                      users per item, float32
     metrics.json         the whole story in figures
 
-metrics.json is written last: a directory that has it is a complete run.
+metrics.json is written last, when all else is safe on disk: a directory that has it is a complete run.
 """
 
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from index import disk
 from index.embeddings import SparseItemEmbeddings
+from index.errors import SnapshotError
 from index.types import Float32
 from training import items, job, recipe, split
-from training.checkpoint import Checkpoints
+from training.checkpoint import Checkpoints, Progress
 from training.errors import RunError
 from training.interactions import Interactions, LoadReport
 from training.items import ItemsReport, Properties
@@ -31,6 +32,9 @@ from training.recipe import Recipe
 from training.trainer import Monitor
 
 METRICS = "metrics.json"
+PUBLISHED = "compressed-elsa"
+"""The model whose runs have embeddings."""
+AGAIN = "remove the run directory and train again"
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,7 @@ def fit(
     checkpoints = Checkpoints(directory, fingerprint)
     kept = checkpoints.load()
     disk.replace(directory / "recipe.toml", lambda file: file.write(recipe.resolved(chosen).encode()))
-    lines = [json.dumps(each) + "\n" for each in (kept.progress.records if kept else ())]
-    (directory / "log.jsonl").write_text("".join(lines))
+    _write_log(directory, kept.progress if kept else None)
     divided = split.holdout(len(data.users), split.VALIDATION_SEED, share=chosen.evaluation.validation_share)
     done = job.run(
         chosen,
@@ -96,12 +99,32 @@ def load(directory: Path) -> Run:
     """Read a complete run with embeddings. Raises RunError naming what is missing."""
     if not (directory / METRICS).is_file():
         raise RunError(f"{directory} is not a complete run (it has no {METRICS}); run sparrow-train fit first")
-    if not (directory / "embeddings").is_dir():
-        kind = _read_json(directory / METRICS)["recipe"]["model_name"]
-        raise RunError(f"{directory} is a run of {kind}, which has nothing to publish; fit compressed-elsa")
-    popularity = np.load(directory / "popularity.npy", allow_pickle=False)
-    embeddings = SparseItemEmbeddings.load(directory / "embeddings")
-    return Run(embeddings, items.reload(directory / "items" / "items.jsonl"), popularity)
+    if (kind := _read_json(directory / METRICS)["recipe"]["model_name"]) != PUBLISHED:
+        raise RunError(f"{directory} is a run of {kind}, which has nothing to publish; fit {PUBLISHED}")
+    embeddings = _read(directory / "embeddings", SparseItemEmbeddings.load)
+    properties = _read(directory / "items" / "items.jsonl", items.reload)
+    popularity = _read(directory / "popularity.npy", _load_popularity)
+    for name, found in (("items/items.jsonl", len(properties)), ("popularity.npy", len(popularity))):
+        if found != embeddings.n_items:
+            raise RunError(f"{directory / name} is of {found} items, not {embeddings.n_items}; {AGAIN}")
+    return Run(embeddings, properties, popularity)
+
+
+def _load_popularity(path: Path) -> Float32:
+    popularity = np.load(path, allow_pickle=False)
+    if popularity.dtype != np.float32 or popularity.ndim != 1:
+        raise ValueError(f"{popularity.dtype} of {popularity.shape}; must be float32 of one dimension")
+    return np.asarray(popularity)
+
+
+T = TypeVar("T")
+
+
+def _read(path: Path, read: Callable[[Path], T]) -> T:
+    try:
+        return read(path)
+    except (OSError, ValueError, EOFError, SnapshotError) as error:
+        raise RunError(f"{path} is damaged ({error}); {AGAIN}") from error
 
 
 @dataclass(frozen=True)
@@ -165,22 +188,34 @@ def _metrics(chosen: Recipe, material: Material, divided: split.Split, done: job
 
 
 def _write(directory: Path, material: Material, done: job.Job, metrics: Mapping[str, Any]) -> None:
+    """Force everything to disk before the metrics, which say that it is there."""
     data = material.interactions
     embeddings = done.model.embeddings(data.items, done.item_scale)
     if embeddings is not None:
         names = ("recipe", "data", "split", "validation", "chosen", "fingerprint")
-        provenance = {name: metrics[name] for name in names}
-        shutil.rmtree(directory / "embeddings", ignore_errors=True)  # of an export that was cut short
-        replace(embeddings, provenance=provenance).save(directory / "embeddings")
-    (directory / "items").mkdir(exist_ok=True)
-    items.save(directory / "items" / "items.jsonl", material.properties)
-    np.save(directory / "popularity.npy", data.popularity(), allow_pickle=False)
+        described = replace(embeddings, provenance={name: metrics[name] for name in names})
+        _write_directory(directory / "embeddings", described.save)
+    _write_directory(directory / "items", lambda made: items.save(made / "items.jsonl", material.properties))
+    disk.replace(directory / "popularity.npy", lambda file: np.save(file, data.popularity(), allow_pickle=False))
+    _write_log(directory, done.progress)
     document = json.dumps(metrics, indent=2, allow_nan=False).encode() + b"\n"
     disk.replace(directory / METRICS, lambda file: file.write(document))
 
 
+def _write_directory(final: Path, write: Callable[[Path], object]) -> None:
+    """Replace a directory with what `write` puts into an empty one, durably."""
+    made = disk.temporary(final.parent, final.name)
+    for leftover in (made, final):  # of an export that was cut short
+        shutil.rmtree(leftover, ignore_errors=True)
+    made.mkdir()
+    write(made)
+    disk.publish_directory(made, final)
+
+
+def _write_log(directory: Path, progress: Progress | None) -> None:
+    lines = "".join(json.dumps(each) + "\n" for each in (progress.records if progress else ()))
+    disk.replace_text(directory / "log.jsonl", lines)
+
+
 def _read_json(path: Path) -> Any:  # noqa: ANN401 (any JSON)
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise RunError(f"{path} is damaged ({error}); remove the run directory and train again") from error
+    return _read(path, lambda path: json.loads(path.read_text()))

@@ -1,20 +1,27 @@
 """Run directories: what is in them, what continues, what is refused; and the way to a published snapshot."""
 
 import json
+import os
+import shutil
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from index import publication, snapshot
 from index.embeddings import SparseItemEmbeddings
-from training import datasets, interactions, items, recipe, release, run, trainer
+from index.types import Array
+from training import compare, datasets, interactions, items, job, recipe, release, run, trainer
 from training.errors import RunError
 from training.interactions import Filters
+from training.job import Job
 from training.recipe import Recipe
 from training.run import Material
+from training.split import Split
 
 QUICK = ["training.epochs=2", "training.batch_size=64", "model.n_dims=256"]
 
@@ -138,6 +145,91 @@ def test_a_run_that_is_not_complete_cannot_be_published(tmp_path: Path) -> None:
         RunError, match=r"is not a complete run \(it has no metrics.json\); run sparrow-train fit first"
     ):
         run.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("popularity.npy", b"", r"popularity.npy is damaged \(No data left in file\)"),
+        ("popularity.npy", None, r"popularity.npy is damaged \(.*No such file"),
+        ("embeddings/decoder_values.npy", None, r"embeddings is damaged \(.*decoder_values.npy is missing\)"),
+        ("embeddings/decoder_values.npy", b"", r"embeddings is damaged \(.*decoder_values.npy is not an array"),
+        ("embeddings/embeddings.json", b"", r"embeddings is damaged \(.*embeddings.json cannot be read"),
+        ("items/items.jsonl", b"", r"items.jsonl is of 0 items, not \d+"),
+        ("items/items.jsonl", b"{\n", r"items.jsonl is damaged \(Expecting"),
+        ("metrics.json", b"", r"metrics.json is damaged \(Expecting"),
+    ],
+)
+def test_a_damaged_run_is_refused_by_name(
+    complete: Path, tmp_path: Path, name: str, content: bytes | None, says: str
+) -> None:
+    shutil.copytree(complete, tmp_path / "run")
+    (tmp_path / "run" / name).unlink()
+    if content is not None:
+        (tmp_path / "run" / name).write_bytes(content)
+    with pytest.raises(RunError, match=says + r".*; remove the run directory and train again$"):
+        run.load(tmp_path / "run")
+
+
+@pytest.mark.parametrize("popularity", [np.zeros(3, np.float64), np.zeros((3, 1), np.float32), np.zeros(3, np.float32)])
+def test_popularity_of_something_else_is_refused(complete: Path, tmp_path: Path, popularity: Array) -> None:
+    shutil.copytree(complete, tmp_path / "run")
+    np.save(tmp_path / "run" / "popularity.npy", popularity)
+    with pytest.raises(RunError, match=r"popularity.npy is (damaged|of 3 items).*; remove the run directory and train"):
+        run.load(tmp_path / "run")
+
+
+def test_a_run_is_forced_to_disk_before_it_looks_complete(
+    quick: Recipe, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def name(found: os.stat_result) -> tuple[int, int]:
+        return found.st_ino, found.st_mtime_ns  # a number alone is used again once a file is gone
+
+    forced: list[tuple[int, int]] = []
+    real = os.fsync
+
+    def watched(descriptor: int) -> None:
+        forced.append(name(os.fstat(descriptor)))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    fit(tmp_path / "run", quick, material)
+    before = forced[: forced.index(name((tmp_path / "run" / "metrics.json").stat()))]
+    written = {path.name: name(path.stat()) for path in (tmp_path / "run").rglob("*") if path.name != "metrics.json"}
+    assert {"popularity.npy", "items.jsonl", "decoder_values.npy", "log.jsonl", "embeddings"} < written.keys()
+    assert {path for path, found in written.items() if found not in before} == set()
+
+
+def test_an_export_that_was_cut_short_is_made_anew(
+    complete: Path, quick: Recipe, material: Material, tmp_path: Path
+) -> None:
+    shutil.copytree(complete, tmp_path / "run")
+    (tmp_path / "run" / "metrics.json").unlink()
+    (tmp_path / "run" / "embeddings").rename(tmp_path / "run" / ".tmp-embeddings")
+    (tmp_path / "run" / "items" / "items.jsonl").write_bytes(b"")
+    fit(tmp_path / "run", quick, material, resume=True)
+    assert run.load(tmp_path / "run").properties == material.properties
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {path.name for path in complete.iterdir()}
+
+
+def test_the_users_who_validate_a_fit_are_those_of_compare(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So no user who ever judges chose anything, whatever the seeds."""
+    seen: list[list[int]] = []
+    real = job.run
+
+    def watched(chosen: Recipe, histories: csr_array, divided: Split, **how: Any) -> Job:
+        seen.append(divided.validation.tolist())
+        return real(chosen, histories, divided, **how)
+
+    monkeypatch.setattr(job, "run", watched)
+    for seed in (0, 1, 42):
+        fit(tmp_path / str(seed), recipe.load("popularity", [f"training.seed={seed}"]), material)
+    again = {"popularity": recipe.load("popularity")}
+    list(compare.trials(material.interactions, again, seeds=2, groups=2, device="cpu", done=lambda _: None))
+    assert len(seen) == 3 + 4
+    assert all(each == seen[0] for each in seen)
 
 
 def test_a_model_without_embeddings_cannot_be_published(material: Material, tmp_path: Path) -> None:
