@@ -23,6 +23,9 @@ CROWD = 1000
 PERSONAL_SHARE = 0.2
 """Length of the user's part in the query of `similar`, where the items' part has length 1: a tilt."""
 
+MIN_WEIGHT = 1e-6
+"""A weight nearer to 0 says nothing: the square of a much smaller one is 0 in float32, and a score no number."""
+
 MIN_UNSEEN = 3
 """Items a segment must still have to offer."""
 
@@ -52,7 +55,7 @@ class Profile(NamedTuple):
     """A user as one snapshot sees them."""
 
     opinions: tuple[Opinion, ...]
-    """Newest first, one an item; weights are not 0."""
+    """Newest first, one an item; no weight is nearer to 0 than `MIN_WEIGHT`."""
     query: NDArray[np.float32]
     """(n_dims,): the user's, or the crowd's where `personal` is false."""
     exclude: NDArray[np.int32]
@@ -118,7 +121,7 @@ def resolve(
 def _opinions(rows: NDArray[np.int32], interactions: Sequence[Interaction], hidden: set[int]) -> Iterator[Opinion]:
     strongest: dict[int, Opinion] = {}
     for row, one in zip(rows.tolist(), interactions, strict=True):
-        if row < 0 or one.weight == 0 or (row in hidden and one.weight > 0):
+        if row < 0 or abs(one.weight) < MIN_WEIGHT or (row in hidden and one.weight > 0):
             continue
         known = strongest.get(row)
         if known is None or abs(one.weight) > abs(known.weight):

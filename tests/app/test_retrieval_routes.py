@@ -233,6 +233,29 @@ async def test_similar_says_what_it_could_not_use(
     assert codes(found) == expected
 
 
+@pytest.mark.parametrize("weight", [1e-6, 1e-7, 1e-25, 1e-30, 1e-44, -1e-25])
+@pytest.mark.parametrize("stored", [True, False])
+async def test_however_small_a_weight_scores_are_numbers(
+    client: httpx.AsyncClient, weight: float, stored: bool
+) -> None:
+    counts = weight >= 1e-6
+    who: dict[str, Any] = {"history": [{"item_id": "book-0", "weight": weight}]}
+    if stored:
+        event = {"user_id": "u1", "item_id": "book-0", "kind": "like", "weight": weight}
+        assert (await client.post("/v1/events", json={"events": [event]})).status_code == 202
+        who = {"user_id": "u1"}
+        assert (await post(client, "/v1/similar", user_id="u1", item_ids=["book-9"]))["items"]
+    for path in ("/v1/recommend", "/v1/segments/sfantasy/items"):
+        found = await post(client, path, **who)
+        assert found["items"]
+        assert all(isinstance(item["score"], float) and item["score"] > 0 for item in found["items"])
+        assert codes(found) == ([] if counts else ["popular_fallback"])
+    for row in (await post(client, "/v1/homepage", **who))["rows"]:
+        assert all(isinstance(one["score"], float) for one in (row, *row["items"]))
+    for segment in (await post(client, "/v1/segments/recommend", **who))["segments"]:
+        assert isinstance(segment["score"], float)
+
+
 async def test_without_a_store_the_history_sent_along_serves(settings: Settings, tmp_path: Path) -> None:
     away = settings.model_copy(update={"redis_url": SecretStr(f"unix://{tmp_path}/no.sock")})
     async with serving(away) as client:
