@@ -54,7 +54,7 @@ class Request(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _bounded(cls, given: Any) -> Any:
+    def _bounded(cls, given: object) -> object:
         """Refuses an object of more keys than fields by one error: one a key would be hundreds of thousands."""
         if isinstance(given, dict) and len(given) > len(cls.model_fields):
             raise unknown_key(cls, given, "Extra inputs are not permitted")
