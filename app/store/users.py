@@ -38,6 +38,9 @@ BATCH = 100
 CONNECTIONS = 64
 """Most connections of one process."""
 
+Doing = Literal["reading", "recording", "forgetting"]
+"""What may fail apart from the rest: a full Redis can be read, records nothing, and forgets."""
+
 EventResult = Literal["accepted", "duplicate"]
 
 
@@ -101,7 +104,7 @@ class Users:
         self._redis = Redis.from_pool(pool)
         self._settings = settings
         self._metrics = metrics
-        self._away = False
+        self._failing: set[Doing] = set()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -109,13 +112,13 @@ class Users:
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless Redis answers."""
-        async with self._translated():
+        async with self._translated("reading"):
             await self._redis.execute_command("PING")  # type: ignore[no-untyped-call]
 
     async def read(self, user_id: str) -> UserState:
         """The user's state, in one round trip; empty where nothing is stored."""
         keys = user_keys(user_id)
-        async with self._translated(), self._redis.pipeline(transaction=False) as pipeline:
+        async with self._translated("reading"), self._redis.pipeline(transaction=False) as pipeline:
             pipeline.zrevrange(keys.history, 0, self._settings.history_limit - 1, withscores=True)
             pipeline.zrange(keys.seen, 0, -1)
             pipeline.zrange(keys.hidden, 0, -1)
@@ -129,7 +132,7 @@ class Users:
         """
         batches = list(_batches(events))
         calls = [self._arguments([events[number] for number in batch]) for batch in batches]
-        async with self._translated():
+        async with self._translated("recording", telling=any(_stores(event) for event in events)):
             replies = await self._run(calls)
         results: list[EventResult] = ["accepted"] * len(events)
         for batch, reply in zip(batches, replies, strict=True):
@@ -140,7 +143,7 @@ class Users:
 
     async def delete(self, user_id: str) -> None:
         """Forget the user."""
-        async with self._translated():
+        async with self._translated("forgetting"):
             await self._redis.unlink(*user_keys(user_id))
 
     async def _run(self, calls: Sequence[list[Any]]) -> list[list[int]]:
@@ -175,18 +178,19 @@ class Users:
         return [len(keys), *keys, *arguments]
 
     @asynccontextmanager
-    async def _translated(self) -> AsyncIterator[None]:
+    async def _translated(self, doing: Doing, *, telling: bool = True) -> AsyncIterator[None]:
+        """Failures as StoreUnavailable; `telling` is false where success would not mean that an outage is over."""
         try:
             yield
         except (RedisError, OSError, TimeoutError) as error:
             self._metrics.store_errors.inc()
-            if not self._away:  # once an outage, not once a request
-                log.warning("user store unavailable: %s: %s", type(error).__name__, error)
-            self._away = True
+            if doing not in self._failing:  # once an outage, not once a request
+                log.warning("user store unavailable for %s: %s: %s", doing, type(error).__name__, error)
+            self._failing.add(doing)
             raise StoreUnavailable("the user store does not answer") from error
-        if self._away:
-            log.info("user store available again")
-            self._away = False
+        if telling and doing in self._failing:
+            log.info("user store available again for %s", doing)
+            self._failing.discard(doing)
 
 
 def _batches(events: Sequence[Event]) -> Iterator[list[int]]:
@@ -197,6 +201,11 @@ def _batches(events: Sequence[Event]) -> Iterator[list[int]]:
     for numbers in by_user.values():
         for start in range(0, len(numbers), BATCH):
             yield numbers[start : start + BATCH]
+
+
+def _stores(event: Event) -> bool:
+    """Whether recording it needs memory; a full Redis takes what does not."""
+    return any(_packed(event)[2:])
 
 
 def _packed(event: Event) -> list[Any]:

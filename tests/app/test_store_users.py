@@ -395,3 +395,27 @@ async def test_timestamps_keep_their_microseconds(users: Users) -> None:
     now = time.time()
     await users.record([event("a", now)])
     assert (await users.read("u")).history[0].timestamp == now
+
+
+async def test_a_full_redis_is_logged_once_though_it_can_be_read(
+    redis_server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "app.store")
+    silent = event("b", kind="impression", weight=0.0)
+    async with opened(limits(redis_server.url)) as users:
+        await users.record([event("a")])
+        with redis_server.client() as client:
+            client.config_set("maxmemory", 1)
+            for _ in range(5):
+                with pytest.raises(StoreUnavailable):
+                    await users.record([event("b")])
+                assert (await users.read("u")).history
+                await users.ping()
+                await users.delete("stranger")
+                assert await users.record([silent]) == ["accepted"], "takes no memory"
+            assert [record.levelname for record in caplog.records] == ["WARNING"]
+            assert "recording" in caplog.text
+            assert "OutOfMemory" in caplog.text
+            client.config_set("maxmemory", 0)
+        await users.record([event("b")])
+        assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
