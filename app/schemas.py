@@ -61,6 +61,22 @@ class Request(BaseModel):
         return given
 
 
+class Parameters(BaseModel):
+    """The strictness of a query string: an unknown name is refused, for the answer without it would be another one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, given: object) -> object:
+        """Refuses an unknown name; names the known ones."""
+        if isinstance(given, dict) and not given.keys() <= cls.model_fields.keys():
+            raise unknown_key(
+                cls, given, f"there is no such parameter; the known ones are {', '.join(cls.model_fields)}"
+            )
+        return given
+
+
 class HistoryEntry(Request):
     """One interaction that counts for this request only."""
 

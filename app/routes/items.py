@@ -4,26 +4,31 @@ from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query
+from pydantic import Field
 
 from app.deps import SnapshotDep
 from app.errors import NotFound, responses
-from app.schemas import CatalogueItem, CataloguePage, ItemId
+from app.schemas import CatalogueItem, CataloguePage, ItemId, Parameters
 from index.snapshot import Snapshot
 from index.types import Int32
 
 router = APIRouter(tags=["items"])
 
-Text = Annotated[
-    str, Query(max_length=200, description="Every word must be in the item's text, the last may be begun.")
-]
-Limit = Annotated[int, Query(ge=1, le=100, description="How many to return at most.")]
-Offset = Annotated[int, Query(ge=0, le=1_000_000, description="How many to skip.")]
+
+class ItemsQuery(Parameters):
+    """Which items."""
+
+    query: str = Field(
+        default="", max_length=200, description="Every word must be in the item's text, the last may be begun."
+    )
+    limit: int = Field(default=20, ge=1, le=100, description="How many to return at most.")
+    offset: int = Field(default=0, ge=0, le=1_000_000, description="How many to skip.")
 
 
 @router.get("/v1/items", summary="Search items", responses=responses(503))
-async def get_items(snapshot: SnapshotDep, query: Text = "", limit: Limit = 20, offset: Offset = 0) -> CataloguePage:
+async def get_items(snapshot: SnapshotDep, wanted: Annotated[ItemsQuery, Query()]) -> CataloguePage:
     """Items whose text holds every word of the query, most popular first; without a query, all of them."""
-    rows = snapshot.catalogue.search(query, limit, offset)
+    rows = snapshot.catalogue.search(wanted.query, wanted.limit, wanted.offset)
     return CataloguePage(index_version=snapshot.version, items=_described(snapshot, rows))
 
 

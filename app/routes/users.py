@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from app.deps import LiveIndexDep, TimingsDep, UsersDep
 from app.errors import NotFound, responses
 from app.live_index import LiveIndex
-from app.schemas import UserId
+from app.schemas import Parameters, UserId
 from app.store.users import Interaction
 
 router = APIRouter(tags=["users"])
@@ -17,6 +17,13 @@ router = APIRouter(tags=["users"])
 PATH = "/v1/users/{user_id:id}"
 
 ABSENT = "nothing is stored about this user"
+
+
+class UserQuery(Parameters):
+    """How much of a user."""
+
+    limit: int = Field(default=10_000, ge=0, le=10_000, description="Interactions at most, the newest.")
+    include_properties: bool = Field(default=False, description="true: with the properties of each item.")
 
 
 class StoredInteraction(BaseModel):
@@ -46,16 +53,15 @@ async def get_user(
     users: UsersDep,
     live_index: LiveIndexDep,
     timings: TimingsDep,
-    limit: Annotated[int, Query(ge=0, le=10_000, description="Interactions at most, the newest.")] = 10_000,
-    include_properties: Annotated[bool, Query(description="true: with the properties of each item.")] = False,
+    wanted: Annotated[UserQuery, Query()],
 ) -> UserAnswer:
     """The user's state, as the next answer will use it."""
     with timings.stage("state"):
         state = await users.read(user_id)
     if state.empty:
         raise NotFound(ABSENT)
-    newest = state.history[:limit]
-    known = _properties(live_index, newest) if include_properties else {}
+    newest = state.history[: wanted.limit]
+    known = _properties(live_index, newest) if wanted.include_properties else {}
     history = [StoredInteraction(**one._asdict(), properties=known.get(one.item_id)) for one in newest]
     return UserAnswer(user_id=user_id, history=history, n_seen=len(state.seen), n_hidden=len(state.hidden))
 

@@ -65,6 +65,37 @@ async def test_no_query_is_syntax(client: httpx.AsyncClient, query: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("path", "known"),
+    [("/v1/items", "query, limit, offset"), ("/v1/users/u", "limit, include_properties")],
+)
+async def test_an_unknown_parameter_is_refused_and_the_known_are_named(
+    client: httpx.AsyncClient, path: str, known: str
+) -> None:
+    answer = await client.get(f"{path}?qurey=dune&limit=1&%00=1")
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    (error,) = answer.json()["errors"]
+    assert error == {"field": "query.qurey", "message": f"there is no such parameter; the known ones are {known}"}
+
+
+async def test_the_document_tells_each_parameter(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    told = {
+        (path, one["name"]): one["schema"].get("default")
+        for path in ("/v1/items", "/v1/users/{user_id}")
+        for one in paths[path]["get"]["parameters"]
+        if one["in"] == "query" and one["description"]
+    }
+    assert told == {
+        ("/v1/items", "query"): "",
+        ("/v1/items", "limit"): 20,
+        ("/v1/items", "offset"): 0,
+        ("/v1/users/{user_id}", "limit"): 10_000,
+        ("/v1/users/{user_id}", "include_properties"): False,
+    }
+
+
+@pytest.mark.parametrize(
     ("parameters", "field"),
     [
         ("limit=0", "query.limit"),
