@@ -19,6 +19,9 @@ router = APIRouter(tags=["events"])
 MAX_AHEAD_SECONDS = 300.0
 """Clocks differ; a timestamp further in the future would stand first in a history for ever."""
 
+TICK = 1e-6
+"""Seconds between events of one request that carry no time: bounds keep the newest, and equal times have no order."""
+
 UNCONFIRMED = (
     "the user store did not confirm: some of the events may have been recorded. Send all of them again, each with an "
     "event_id, so that none counts twice"
@@ -88,7 +91,7 @@ async def post_events(
     refusals = [refusal(event.timestamp, now) for event in body.events]
     good = [event for event, refused in zip(body.events, refusals, strict=True) if refused is None]
     with timings.stage("state"):
-        recorded = await _record(users, [_event(event, now, settings) for event in good])
+        recorded = await _record(users, [_event(event, now + n * TICK, settings) for n, event in enumerate(good)])
     unknown = _unknown(live_index, good)
     statuses: list[Status] = [
         "unknown_item" if status == "accepted" and missing else status

@@ -190,3 +190,15 @@ async def test_what_becomes_of_events_is_counted(client: httpx.AsyncClient) -> N
     exposition = (await client.get("/metrics")).text
     for status in ("accepted", "duplicate", "refused", "unknown_item"):
         assert f'sparrow_events_total{{status="{status}"}} 1.0' in exposition
+
+
+async def test_events_without_a_time_keep_their_order_at_the_bounds(settings: Settings, serving: Any) -> None:
+    """Both ways round, since equal times are ordered by the hashes of items."""
+    tight = settings.model_copy(update={"hidden_limit": 2, "seen_limit": 2, "history_limit": 2})
+    books = [f"book-{number}" for number in range(6)]
+    async with serving(tight) as client:
+        for user_id, order in (("up", books), ("down", books[::-1])):
+            await post(client, *(event(user_id=user_id, item_id=item_id, kind="hide") for item_id in order))
+            answer = await client.post("/v1/recommend", json={"user_id": user_id, "count": 1000})
+            found = {item["item_id"] for item in answer.json()["items"]}
+            assert [item_id for item_id in order if item_id not in found] == order[-2:]
