@@ -55,12 +55,15 @@ class Info(BaseModel):
     property_keys: list[str] = Field(description="Names of the properties that items have.")
 
 
+# HEAD too, which some load balancers ask by.
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez")
 async def livez() -> Live:
     """200 as long as the process answers at all."""
     return Live()
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses=responses(503))
 async def readyz(live_index: LiveIndexDep, users: UsersDep) -> Ready:
     """200 where an index is served.
