@@ -13,7 +13,7 @@ from app.metrics import Metrics
 from app.routes import events, items, operations, page, retrieval, segments, users
 from app.settings import Settings
 from app.store.users import Users
-from app.telemetry import BodyLimit, Telemetry
+from app.telemetry import BodyLimit, PathCheck, Telemetry
 
 DESCRIPTION = "Which items, in which rows, for this user, now? Errors are application/problem+json."
 
@@ -33,13 +33,15 @@ def create_app(settings: Settings) -> FastAPI:
     application.state.live_index = LiveIndex(settings.snapshots, settings.data, settings.poll_seconds, metrics)
     application.state.users = Users(settings, metrics)
     errors.install(application)
-    for router in (retrieval.router, segments.router, events.router):
+    for router in (retrieval.router, events.router):
         application.include_router(router, responses=errors.responses(400, 413, 503))
+    application.include_router(segments.router, responses=errors.responses(503))
     for router in (items.router, users.router, operations.router):
         application.include_router(router, responses=errors.responses())
     application.include_router(page.page_router())
     # The last one added is the outermost.
     application.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    application.add_middleware(PathCheck)
     application.add_middleware(Telemetry, metrics=metrics)
     return application
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal
+from urllib.parse import unquote_to_bytes
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -117,6 +118,28 @@ class Telemetry:
 
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """A caller may send any word; a metric must not keep them all."""
+
+
+class PathCheck:
+    """Refuses paths that are not UTF-8: decoded leniently, all of them would name one and the same user."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or answer 404."""
+        if scope["type"] == "http" and not _is_text(scope.get("raw_path") or b""):
+            await problem(scope, 404, "the path is not UTF-8, so it names nothing")(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _is_text(raw_path: bytes) -> bool:
+    try:
+        unquote_to_bytes(raw_path).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class BodyLimit:

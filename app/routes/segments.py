@@ -40,7 +40,7 @@ async def get_segments(snapshot: SnapshotDep) -> SegmentList:
     return SegmentList(index_version=snapshot.version, segments=segments)
 
 
-@router.post("/v1/segments/recommend", summary="A user's segments")
+@router.post("/v1/segments/recommend", summary="A user's segments", responses=responses(400, 413))
 async def post_segments_recommend(
     body: SegmentsRequest, snapshot: SnapshotDep, users: UsersDep, settings: SettingsDep, timings: TimingsDep
 ) -> SegmentsAnswer:
@@ -82,7 +82,7 @@ async def get_segment(segment_id: SegmentId, snapshot: SnapshotDep) -> SegmentDe
     "/v1/segments/{segment_id}/items",
     summary="Items of a segment",
     response_model_exclude_none=True,
-    responses=responses(404),
+    responses=responses(400, 404, 413),
 )
 async def post_segment_items(
     segment_id: SegmentId,

@@ -75,7 +75,7 @@ def _properties(live_index: LiveIndex, interactions: Sequence[Interaction]) -> d
     return dict(zip(rows, snapshot.catalogue.properties(rows.values()), strict=True))
 
 
-@router.delete(PATH, status_code=204, responses=responses(503))
+@router.delete(PATH, status_code=204, responses=responses(404, 503))
 async def delete_user(user_id: UserId, users: UsersDep, timings: TimingsDep) -> Response:
     """Forget the user: everything stored is removed at once."""
     with timings.stage("state"):
