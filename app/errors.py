@@ -32,6 +32,8 @@ MAX_ERRORS = 20
 MAX_NAME = 80
 """Characters of the name of a field that the caller made up."""
 
+NOT_JSON = "the body must be sent with the header Content-Type: application/json"
+
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -72,10 +74,10 @@ class Sort(NamedTuple):
 
 SORTS = {
     400: Sort("bad-request", "Bad request", "the body cannot be read as JSON"),
-    404: Sort("not-found", "Not found", "there is nothing at this path; the API is described at /docs"),
+    404: Sort("not-found", "Not found", "there is nothing at this path; /openapi.json describes the API"),
     405: Sort("method-not-allowed", "Method not allowed", "this path does not take this method; see the Allow header"),
     413: Sort("too-large", "Body too large", "the body is over the limit of this server"),
-    422: Sort("invalid", "Invalid request", "the request does not match the API; it is described at /docs"),
+    422: Sort("invalid", "Invalid request", "the request does not match the API; /openapi.json describes it"),
     500: Sort("internal", "Internal error", "the request failed; its request_id is in the server's log"),
     503: Sort("unavailable", "Unavailable", "try again shortly"),
 }
@@ -147,9 +149,17 @@ async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     if any(one["type"] == "json_invalid" for one in found):
         position = next(one["loc"][-1] for one in found if one["type"] == "json_invalid")
         return problem(request.scope, 400, f"the body is not JSON, it breaks at character {position}")
+    if not _is_json(request) and any(one["loc"] == ("body",) for one in found):
+        return problem(request.scope, 422, NOT_JSON, errors=[FieldError(field="body", message=NOT_JSON)])
     errors = [FieldError(field=_place(one["loc"]), message=one["msg"]) for one in found[:MAX_ERRORS]]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return problem(request.scope, 422, f"{errors[0].field}: {errors[0].message}{more}", errors=errors)
+
+
+def _is_json(request: Request) -> bool:
+    """Whether FastAPI reads the body: application/json, or application/anything+json."""
+    kind, _, name = request.headers.get("content-type", "").partition(";")[0].strip().lower().partition("/")
+    return kind == "application" and (name == "json" or name.endswith("+json"))
 
 
 def _place(location: Sequence[str | int]) -> str:

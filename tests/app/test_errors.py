@@ -32,7 +32,7 @@ def problem_of(answer: httpx.Response, status: int) -> Problem:
 
 
 async def test_a_path_that_is_not_there(client: httpx.AsyncClient) -> None:
-    assert "/docs" in problem_of(await client.get("/v1/nowhere"), 404).detail
+    assert "/openapi.json" in problem_of(await client.get("/v1/nowhere"), 404).detail
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ async def test_a_path_that_is_not_there(client: httpx.AsyncClient) -> None:
     [
         ("PUT", "/v1/users/u", {"GET", "DELETE"}),
         ("GET", "/v1/events", {"POST"}),
-        ("DELETE", "/livez", {"GET"}),
+        ("DELETE", "/livez", {"GET", "HEAD"}),
         ("POST", "/", {"GET", "HEAD"}),
         ("OPTIONS", "/v1/recommend", {"POST"}),
         ("BREW", "/v1/recommend", {"POST"}),
@@ -75,10 +75,23 @@ async def test_what_is_not_a_request(client: httpx.AsyncClient, path: str, body:
     problem_of(await client.post(path, content=body, headers=JSON_BODY), status)
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
-async def test_what_does_not_call_itself_json(client: httpx.AsyncClient, content_type: str) -> None:
-    answer = await client.post("/v1/events", content=b"{}", headers={"content-type": content_type})
-    problem_of(answer, 422)
+@pytest.mark.parametrize(
+    "content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/json"]
+)
+@pytest.mark.parametrize("body", [b"{}", b'{"events": []}', b"\xff"])
+async def test_what_does_not_call_itself_json(client: httpx.AsyncClient, content_type: str | None, body: bytes) -> None:
+    headers = {} if content_type is None else {"content-type": content_type}
+    found = problem_of(await client.post("/v1/events", content=body, headers=headers), 422)
+    assert "Content-Type: application/json" in found.detail
+    assert [one.field for one in found.errors or []] == ["body"]
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "Application/JSON; charset=utf-8", "application/a+json"])
+async def test_what_calls_itself_json_is_read(client: httpx.AsyncClient, content_type: str) -> None:
+    headers = {"content-type": content_type}
+    assert (await client.post("/v1/recommend", content=b"{}", headers=headers)).status_code == 200
+    found = problem_of(await client.post("/v1/recommend", content=b"[]", headers=headers), 422)
+    assert "Content-Type" not in found.detail
 
 
 # In ids, in names of fields, in values of other types: what JSON can say and UTF-8 or a key cannot.
@@ -272,3 +285,20 @@ def test_the_document_declares_every_error_as_a_problem(settings: Settings) -> N
             schema = found["content"]["application/problem+json"]["schema"]
             assert schema == {"$ref": "#/components/schemas/Problem"}, name
             assert found["content"].keys() == {"application/problem+json"}, name
+
+
+def test_what_takes_no_body_declares_no_error_of_one(settings: Settings) -> None:
+    for name, operation in operations(create_app(settings)):
+        assert ("requestBody" in operation) == ({"400", "413"} <= operation["responses"].keys()), name
+        assert ("requestBody" in operation) or not {"400", "413"} & operation["responses"].keys(), name
+
+
+@pytest.mark.parametrize("name", ["%ff", "a%C3", "%ED%A0%80", "%FE/b"])
+@pytest.mark.parametrize(("method", "where"), [("GET", "users"), ("DELETE", "users"), ("GET", "items")])
+async def test_a_path_that_is_not_utf_8_names_nothing(
+    client: httpx.AsyncClient, method: str, where: str, name: str
+) -> None:
+    event = {"user_id": "\ufffd", "item_id": "book-1", "kind": "like"}
+    assert (await client.post("/v1/events", json={"events": [event]})).status_code == 202
+    assert "not UTF-8" in problem_of(await client.request(method, f"/v1/{where}/{name}"), 404).detail
+    assert (await client.get("/v1/users/%EF%BF%BD")).status_code == 200, "the user of that name is untouched"
