@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypeGuard
+from typing import Literal, NamedTuple, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -64,8 +64,7 @@ STOP_WORDS = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(NamedTuple):
     """One thing that can be said of items."""
 
     text: str
@@ -217,7 +216,8 @@ def _words(names: Sequence[str], texts: Sequence[str]) -> Iterator[list[Term]]:
         [] if strange else [*TOKEN.findall(name.casefold()), BREAK, *words]
         for name, words, strange in zip(names, told, foreign, strict=True)
     ]
-    keys = [[fold(word) for word in words] for words in spoken]
+    folded = {word: fold(word) for word in set().union(*spoken)}
+    keys = [[folded[word] for word in words] for words in spoken]
     n_items = Counter(key for words in keys for key in set(words))
     stop = (
         {key for key, count in n_items.items() if count > COMMON * len(names)}
@@ -225,30 +225,32 @@ def _words(names: Sequence[str], texts: Sequence[str]) -> Iterator[list[Term]]:
         | {BREAK}
         | PUNCTUATION
     )
-    phrases = [_phrases(words, stop) for words in keys]
+    # a pair is no commoner than its words: leaving rare words out here spares most pairs
+    dull = stop | {key for key, count in n_items.items() if count < MIN_ITEMS or len(key) < SHORTEST_WORD}
+    phrases = [_phrases(words, dull) for words in keys]
     n_items = Counter(phrase for found in phrases for phrase in found)
     forms: defaultdict[str, Counter[str]] = defaultdict(Counter)
     leading: Counter[str] = Counter()
     for found, surface, words in zip(phrases, spoken, keys, strict=True):
         for phrase, places in found.items():
             if n_items[phrase] >= MIN_ITEMS:
-                forms[phrase].update(" ".join(surface[first:last]) for first, last in places)
-                leading[phrase] += sum(last < len(words) and words[last] not in stop for _, last in places)
+                for first, last in places:
+                    forms[phrase][" ".join(surface[first:last])] += 1
+                    leading[phrase] += last < len(words) and words[last] not in stop
     shown = {
         phrase: Term(_commonest(counts), "word", leading[phrase] / counts.total()) for phrase, counts in forms.items()
     }
     return ([shown[phrase] for phrase in found if phrase in shown] for found in phrases)
 
 
-def _phrases(keys: Sequence[str], stop: AbstractSet[str]) -> dict[str, list[tuple[int, int]]]:
+def _phrases(keys: Sequence[str], dull: AbstractSet[str]) -> dict[str, list[tuple[int, int]]]:
     """Where the words and pairs of words that may say something stand."""
     places: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-    for first, key in enumerate(keys):
-        if key in stop or len(key) < SHORTEST_WORD:
+    for first, (key, after) in enumerate(zip(keys, [*keys[1:], BREAK], strict=False)):
+        if key in dull:
             continue
         places[key].append((first, first + 1))
-        after = keys[first + 1] if first + 1 < len(keys) else BREAK
-        if after not in stop and after != key and len(after) >= SHORTEST_WORD:
+        if after not in dull and after != key:
             places[f"{key} {after}"].append((first, first + 2))
     return places
 
