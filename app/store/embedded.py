@@ -5,15 +5,19 @@ over, one that dies is started again on the same socket, and two never write to 
 """
 
 import logging
+import math
 import os
 import stat
 import tempfile
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
+
+from redis.exceptions import RedisError
 
 from app.store.binary import Binary, find_binary
 from app.store.process import EmbeddedStoreError, RedisProcess, take_lock
@@ -28,6 +32,9 @@ STOP_SECONDS = 30.0
 """Until a stopping server must be gone: it syncs what it holds."""
 
 SUPERVISE_SECONDS = 0.5
+
+REWRITE_SECONDS = 86_400.0
+"""Between rewrites of the append-only file: until then it can hold what was deleted. The first follows the start."""
 
 SOCKET = "redis.sock"
 
@@ -116,14 +123,24 @@ class EmbeddedStore:
                 self._server.socket.parent.rmdir()  # of an empty folder only
 
     def _supervise(self) -> None:
+        rewritten = -math.inf
         while not self._stopping.wait(SUPERVISE_SECONDS):
             if self._server.alive():
+                if time.monotonic() - rewritten >= REWRITE_SECONDS:
+                    self._rewrite()
+                    rewritten = time.monotonic()
                 continue
             log.error("the embedded redis-server died, starting it again; it said: %s", self._server.last_words())
             try:
                 self._server.start(self._binary or find_binary())
             except Exception:
                 log.exception("the embedded redis-server cannot be started again; trying on")
+
+    def _rewrite(self) -> None:
+        try:
+            self._server.rewrite()
+        except (RedisError, OSError) as error:
+            log.warning("the embedded redis-server does not rewrite its file, deleted users stay in it: %s", error)
 
     def _end_by_signal(self) -> None:
         self._server.terminate()

@@ -92,6 +92,11 @@ class RedisProcess:
         with suppress(RedisError, OSError), self._client() as client:
             client.execute_command("SHUTDOWN")
 
+    def rewrite(self) -> None:
+        """Ask it to write its file anew, from what it holds now; RedisError or OSError where it does not begin to."""
+        with self._client() as client:
+            client.execute_command("BGREWRITEAOF")
+
     def terminate(self) -> None:
         """The same by a signal, for a server that cannot be asked, for example because its socket was removed."""
         with suppress(OSError, ValueError):

@@ -92,6 +92,33 @@ def test_it_is_private_durable_and_never_evicts(tmp_path: Path) -> None:
     assert not socket.parent.exists()
 
 
+@pytest.mark.parametrize("path", list(candidates()), ids=str)
+def test_what_was_deleted_leaves_the_files(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kept(name: bytes) -> bool:
+        files = [file for file in (tmp_path / "redis").rglob("*") if "aof" in file.name]
+        found = False
+        for file in files:
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):  # a rewrite replaces them
+                found = found or name in file.read_bytes()
+        return found
+
+    binary = Binary(path, (7, 0))
+    monkeypatch.setattr(embedded, "SUPERVISE_SECONDS", 600)
+    with EmbeddedStore(tmp_path, binary) as store, connect(store) as client:
+        client.mset({"forget me": "1", "keep me": "1"})
+        client.unlink("forget me")
+        assert kept(b"forget me"), "until the file is rewritten"
+    monkeypatch.setattr(embedded, "SUPERVISE_SECONDS", 0.02)
+    monkeypatch.setattr(embedded, "REWRITE_SECONDS", 0.1)
+    with EmbeddedStore(tmp_path, binary) as store, connect(store) as client:
+        client.mset({"me too": "1"})
+        client.unlink("me too")
+        assert eventually(lambda: not kept(b"forget me") and not kept(b"me too"))
+        assert eventually(lambda: kept(b"keep me"))
+    with EmbeddedStore(tmp_path, binary) as store, connect(store) as client:
+        assert client.keys() == ["keep me"]
+
+
 def test_a_second_one_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     with EmbeddedStore(tmp_path) as store:
         with pytest.raises(EmbeddedStoreError, match=r"another sparrow-serve.*--data"), EmbeddedStore(tmp_path):

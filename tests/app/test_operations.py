@@ -180,3 +180,9 @@ def test_the_environment_sets_everything(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_settings_that_make_no_sense_are_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Settings.model_validate(given)
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+async def test_health_can_be_asked_by_head(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.head(path)).status_code == 200
+    assert (await client.get("/openapi.json")).json()["paths"][path].keys() == {"get"}
