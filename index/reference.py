@@ -25,7 +25,7 @@ class Hits(NamedTuple):
 
 def score_rows(rows: SparseRows, query: Float32) -> Float32:
     """Score every row against a dense query of (n_dims,): float32 (n_rows,)."""
-    products = rows.values * query[rows.dims]
+    products = rows.values * query.take(rows.dims)  # query[rows.dims] takes longer where dims are uint16
     lengths = np.diff(rows.row_starts)
     scores = np.zeros(rows.n_rows, dtype=np.float32)
     filled = np.flatnonzero(lengths)
