@@ -8,7 +8,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from training.evaluate import COVERAGE, JUDGES
@@ -73,12 +82,16 @@ def counting(what: str, total: int) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def steps(what: str, total: int) -> Iterator[Callable[[str], None]]:
-    """Show which of `total` steps runs, on stderr if it is a terminal; yields step(name), called as each begins."""
+    """Show which of `total` steps runs, on stderr if it is a terminal; yields step(name), called as each begins.
+
+    A spinner and the time that has passed: steps are too unequal for an ETA.
+    """
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    shown = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), *shown)
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(what, total=total, completed=-1)
-        yield lambda name: progress.update(task, description=f"{what}: {name}", advance=1)
+        task = progress.add_task(what, total=total, completed=-1, visible=False)
+        yield lambda name: progress.update(task, description=f"{what}: {name}", advance=1, visible=True)
 
 
 def print_report(console: Console, loaded: LoadReport, described: ItemsReport | None) -> None:
