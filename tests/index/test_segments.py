@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index import discovery, segments
+from index import blockwise, discovery, segments
 from index.discovery import Cluster, Discovery
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.segments import CarriedIds, FoundSegment, Segments
@@ -47,7 +47,7 @@ def block_rows(block: int, n_items: int, rng: np.random.Generator) -> Float32:
     for row in dense:
         own = rng.choice(BLOCK_DIMS, 5, replace=False)
         row[block * BLOCK_DIMS + own] = signs[own] * rng.uniform(0.5, 1.0, 5)
-    return discovery.unit(dense)
+    return blockwise.unit(dense)
 
 
 def planted(n_blocks: int, seed: int = 0) -> Float32:
@@ -185,14 +185,14 @@ def test_there_are_no_segments_where_dims_are_items() -> None:
 
 
 def test_products_with_sparse_rows_are_those_of_dense_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "NONZEROS", 7)
+    monkeypatch.setattr(blockwise, "NONZEROS", 7)
     rng = np.random.default_rng(5)
     dense = np.where(rng.random((37, 11)) < 0.2, rng.standard_normal((37, 11)), 0).astype(np.float32)
     rows = embeddings_of(dense).decoder
     right, below = (rng.standard_normal((n, 5), dtype=np.float32) for n in (11, 37))
 
-    assert np.allclose(discovery.times(rows, right), dense @ right, atol=1e-5)
-    assert np.allclose(discovery.times(discovery.transposed(rows), below), dense.T @ below, atol=1e-5)
+    assert np.allclose(blockwise.times(rows, right), dense @ right, atol=1e-5)
+    assert np.allclose(blockwise.times(blockwise.transposed(rows), below), dense.T @ below, atol=1e-5)
 
 
 def test_signed_dims_are_the_items_on_each_side_of_a_dimension() -> None:
@@ -206,7 +206,7 @@ def test_signed_dims_are_the_items_on_each_side_of_a_dimension() -> None:
 
 def test_the_greedy_choice_is_that_of_the_plain_algorithm() -> None:
     rng = np.random.default_rng(8)
-    anchors, placed = (discovery.unit(rng.standard_normal((n, 4), dtype=np.float32)) for n in (30, 200))
+    anchors, placed = (blockwise.unit(rng.standard_normal((n, 4), dtype=np.float32)) for n in (30, 200))
     weight = rng.random(200, dtype=np.float32)
     near = np.maximum(anchors @ placed.T - discovery.FAR, 0)
     served, plain = np.zeros(200, dtype=np.float32), list[int]()
@@ -239,7 +239,7 @@ def test_centers_in_one_place_become_one_segment() -> None:
     dense = planted(2)
     rows = embeddings_of(dense).decoder
     middles = np.stack([dense[:BLOCK_ITEMS].sum(axis=0), dense[BLOCK_ITEMS:].sum(axis=0)])
-    twice = discovery.unit(np.concatenate([middles, middles + 0.5 * dense[[0, -1]]]))
+    twice = blockwise.unit(np.concatenate([middles, middles + 0.5 * dense[[0, -1]]]))
 
     found = discovery.gather(rows, dense, twice, many_readers(dense), Discovery())
 
@@ -421,7 +421,7 @@ def test_json_and_arrays_give_the_segments_back() -> None:
 
 def test_rows_are_unit_centroids_of_the_largest_dimensions() -> None:
     rng = np.random.default_rng(1)
-    centroid = discovery.unit(rng.standard_normal((1, 300), dtype=np.float32))[0]
+    centroid = blockwise.unit(rng.standard_normal((1, 300), dtype=np.float32))[0]
     items: Int32 = np.arange(3, dtype=np.int32)
     found = [FoundSegment(((0, 1),), items, np.ones(3, dtype=np.float32), centroid)]
 
