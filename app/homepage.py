@@ -44,6 +44,9 @@ FLOOR_RANK = 100
 """An item in a because-row or a personal segment row scores at least FLOOR times what the user's FLOOR_RANK-th best
 item scores: a segment whose best items the user knows already would otherwise fill its row with what is left of it."""
 
+TYPICAL = 0.6
+"""A member of a segment stands in a personal row of it if it is at least so strong, as a part of the strongest."""
+
 LEANING = 0.05
 """A personal segment row needs this cosine between the query and the segment; below lies what all tastes share."""
 
@@ -148,7 +151,7 @@ def _place(candidates: Iterable[Row], size: Size, taken: set[int]) -> Iterator[R
 def _personal_rows(snapshot: Snapshot, profile: Profile, size: Size) -> Iterator[Row]:
     """Candidates in the order in which a person meets them; lazy, so that only what the page needs is computed."""
     numbers = _pursue(snapshot, profile, size.n_rows + SPARE, LEANING)
-    sets: list[NDArray[np.int32] | None] = [None, *map(snapshot.segments.items_of, numbers)]
+    sets: list[NDArray[np.int32] | None] = [None, *(_typical(snapshot, number) for number in numbers)]
     n = max(POOL, size.depth)
     best, *found = top_n_per_segment(snapshot.embeddings, profile.query, sets, n, exclude=profile.exclude)
     pool = positive(best)
@@ -224,6 +227,12 @@ def _crowd_rows(snapshot: Snapshot, profile: Profile, size: Size, used: Sequence
         hits = popular_in_segment(snapshot, number, profile.exclude, size.depth)
         (reason,) = segment_reasons(snapshot, everybody, [number])
         yield _segment_row(snapshot, number, reason, hits)
+
+
+def _typical(snapshot: Snapshot, number: int) -> NDArray[np.int32]:
+    """The members that the title speaks of; a reader who has used them up gets another row instead of what is left."""
+    strengths = snapshot.segments.strengths_of(number)  # they descend
+    return snapshot.segments.items_of(number)[: np.count_nonzero(strengths >= TYPICAL * strengths[0])]
 
 
 def _segment_row(snapshot: Snapshot, number: int, reason: str, hits: Hits) -> Row:

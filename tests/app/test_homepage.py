@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.homepage import FLOOR, FLOOR_RANK, SAME_TASTE, Row, Size, page
+from app.homepage import FLOOR, FLOOR_RANK, SAME_TASTE, TYPICAL, Row, Size, page
 from app.recommend import Profile, recommend, resolve
 from app.store.users import Interaction, UserState
 from index import reference
@@ -123,10 +123,11 @@ def ranking_of(snapshot: Snapshot, profile: Profile, row: Row) -> dict[int, floa
     number = snapshot.segments.number(row.key)
     assert number is not None
     members = snapshot.segments.items_of(number).tolist()
+    strengths = snapshot.segments.strengths_of(number)
     if row.reason == "Liked by many people":
-        strengths = snapshot.segments.strengths_of(number)
         return {item: float(snapshot.popularity[item] * share) for item, share in zip(members, strengths, strict=True)}
-    return {item: float(own[item]) for item in members if own[item] >= floor}
+    typical = [item for item, strength in zip(members, strengths, strict=True) if strength >= TYPICAL * strengths.max()]
+    return {item: float(own[item]) for item in typical if own[item] >= floor}
 
 
 @settings(deadline=None, max_examples=100)
@@ -146,7 +147,7 @@ def test_rows_are_the_plain_rankings_less_what_is_above(
         above |= set(expected)
 
 
-def test_a_known_user_sees_top_picks_a_because_row_their_segments_and_what_is_popular(planted: Snapshot) -> None:
+def test_a_knstrengthuser_sees_top_picks_a_because_row_their_segments_and_what_is_popular(planted: Snapshot) -> None:
     rows = page(planted, profile_of(planted, "a1", "b1"), Size(n_rows=5, row_size=4, max_overlap=1.0))
     assert kinds(rows) == ["top_picks", "because", "segment", "segment", "popular"]
     top, because, *segments, popular = rows
@@ -191,7 +192,7 @@ def test_without_segments_because_rows_make_the_page(planted: Snapshot) -> None:
     assert [row.key for row in rows if row.kind == "because"] == ["a1", "b1", "c1"]
 
 
-def test_an_item_that_few_know_heads_no_row_while_better_known_ones_are_there(planted: Snapshot) -> None:
+def test_an_item_that_few_know_heads_no_row_while_better_knstrengthones_are_there(planted: Snapshot) -> None:
     rows = page(planted, profile_of(planted, "a18", "b1", "c17", "d2"), Size(n_rows=8, row_size=3, max_overlap=1.0))
     assert {row.key for row in rows if row.kind == "because"} == {"b1", "d2"}
 
