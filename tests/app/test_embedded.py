@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -221,6 +222,13 @@ def script(path: Path, text: str) -> None:
 
 def without_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+
+
+def test_an_active_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wheel's own script is first in PATH then; what kept the users before must still be what runs."""
+    inactive = list(candidates())
+    monkeypatch.setenv("PATH", os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]]))
+    assert list(candidates()) == inactive
 
 
 def test_without_any_redis_the_way_out_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
