@@ -91,6 +91,7 @@ def clusters(rows: SparseRows, popularity: Float32, settings: Discovery, before:
     """
     if rows.n_rows < settings.min_size or not len(rows.values):
         return []
+    before = [items for items in before if len(items) >= settings.min_size]  # what else is left of them is no start
     weight, sample = confidence(popularity, settings), most_read(popularity)
     placed = unit(times(rows, leading_groups(rows, weight, settings.n_groups)))
     anchors = unit(times(signed_dims(rows), placed * weight[:, None]))

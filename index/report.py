@@ -70,9 +70,9 @@ def print_versions(console: Console, versions: Sequence[Mapping[str, JSON]]) -> 
 
 
 def found_items(opened: Snapshot, hits: Hits) -> list[dict[str, JSON]]:
-    """Hits as items: id, score and title (None where the catalogue has none)."""
+    """Hits as items: id, score and title or name (None where the catalogue has neither)."""
     ids = opened.items.item_ids(hits.items)
-    titles = [properties.get("title") for properties in opened.catalogue.properties(hits.items)]
+    titles = [known.get("title") or known.get("name") for known in opened.catalogue.properties(hits.items)]
     scores = hits.scores.tolist()
     return [
         {"item_id": item_id, "score": score, "title": title}

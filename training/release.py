@@ -1,14 +1,17 @@
 """From a complete run to a published snapshot: find segments, title them, keep their ids, build, publish."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from index import builder, publication, segments, snapshot
 from index.errors import SnapshotError
 from index.snapshot import Snapshot
+from index.types import JSON
 from training import run
 from training.labels import titles
 
@@ -45,7 +48,7 @@ def publish(directory: Path, root: Path, step: Callable[[str], None]) -> Release
     step("finding segments")
     found = segments.find(embeddings, material.popularity, previous)
     step("titling segments")
-    labels = titles(found, material.properties, material.popularity)
+    labels = titles(found, _named(material), material.popularity)
     carried = segments.carry_over(found, embeddings, previous)
     chosen = segments.assemble(
         found, carried, [each.title for each in labels], [each.terms for each in labels], embeddings.n_dims
@@ -63,6 +66,12 @@ def publish(directory: Path, root: Path, step: Callable[[str], None]) -> Release
     known = {each.segment_id for each in previous.segments.segments} if previous else set()
     n_carried = sum(each.segment_id in known for each in chosen.segments)
     return Released(version, current, embeddings.n_items, len(chosen), n_carried)
+
+
+def _named(material: run.Run) -> list[Mapping[str, JSON]]:
+    """What is known about the items; one of which nothing is known is called by its id."""
+    ids = material.embeddings.items.item_ids(np.arange(material.embeddings.n_items))
+    return [known or {"name": item_id} for known, item_id in zip(material.properties, ids, strict=True)]
 
 
 def _current(root: Path) -> Snapshot | None:

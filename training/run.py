@@ -98,7 +98,7 @@ def fit(
 def load(directory: Path) -> Run:
     """Read a complete run with embeddings. Raises RunError naming what is missing."""
     if not (directory / METRICS).is_file():
-        raise RunError(f"{directory} is not a complete run (it has no {METRICS}); run sparrow-train fit first")
+        raise RunError(f"{directory} is no complete run (it has no {METRICS}); sparrow-train fit --resume goes on")
     if (kind := _read_json(directory / METRICS)["recipe"]["model_name"]) != PUBLISHED:
         raise RunError(f"{directory} is a run of {kind}, which has nothing to publish; fit {PUBLISHED}")
     embeddings = _read(directory / "embeddings", SparseItemEmbeddings.load)

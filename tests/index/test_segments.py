@@ -386,6 +386,13 @@ def test_a_known_segment_whose_items_are_gone_ends() -> None:
     assert sets_of(found) == {frozenset(range(BLOCK_ITEMS)), frozenset(range(BLOCK_ITEMS, 2 * BLOCK_ITEMS))}
 
 
+def test_a_snapshot_of_other_items_leaves_no_mark() -> None:
+    dense = planted(4)
+    others = publish(find(dense), embeddings_of(dense, [f"other-{row}" for row in range(len(dense))]))
+
+    assert sets_of(segments.find(embeddings_of(dense), many_readers(dense), others)) == sets_of(find(dense))
+
+
 def test_a_first_snapshot_and_one_without_segments_give_new_ids() -> None:
     empty = publish([], items_of(*ABC))
 

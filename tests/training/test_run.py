@@ -141,9 +141,7 @@ def test_resuming_with_another_recipe_is_refused(complete: Path, material: Mater
 
 
 def test_a_run_that_is_not_complete_cannot_be_published(tmp_path: Path) -> None:
-    with pytest.raises(
-        RunError, match=r"is not a complete run \(it has no metrics.json\); run sparrow-train fit first"
-    ):
+    with pytest.raises(RunError, match=r"is no complete run \(it has no metrics.json\); sparrow-train fit --resume"):
         run.load(tmp_path)
 
 
