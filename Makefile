@@ -6,13 +6,16 @@ PORT   ?= 8000
 
 BIN  := .venv/bin
 DEMO := .demo
-INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+INSTALL_DEV := $(INSTALL) --no-build-isolation -C build-dir=build/kernel -C cmake.define.SPARROW_STRICT=ON -e '.[train,collect,dev]'
+KERNEL := $(wildcard index/kernel/*)
 
-.PHONY: help demo test lint types clean
+.PHONY: help demo kernel test lint types clean compiler
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo          train on the bundled books, publish, serve the page on port $(PORT) (SERVE=0: stop before serving)"
+	@echo "make kernel        compile the C++ kernel again, in place and only what changed (make test does it too)"
 	@echo "make test          lint, types and all tests; needs Chromium"
 	@echo "make clean         remove the environment and everything the demo made"
 
@@ -22,15 +25,27 @@ help:
 	@command -v $(PYTHON) >/dev/null || { echo "make needs Python 3.11 or newer: install python3, or name one by PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv .venv
 
-.venv/.train: pyproject.toml constraints.txt | .venv/bin/python
+compiler:
+	@command -v $${CXX:-c++} >/dev/null || { [ -z "$$CXX" ] && { command -v g++ || command -v clang++; } >/dev/null; } || { \
+	  echo "Sparrow's kernel is C++17 and no C++ compiler was found: install one (Debian: apt install g++) and run this again."; \
+	  exit 1; }
+
+.venv/.train: pyproject.toml constraints.txt $(KERNEL) | compiler .venv/bin/python
 	@echo "Installing Sparrow with the training extra (the first time this downloads its wheels) ..."
-	$(INSTALL) '.[train]'
+	$(INSTALL) -e '.[train]'
 	@touch $@
 
-.venv/.dev: pyproject.toml constraints.txt | .venv/bin/python
+# Not isolated, so that ninja can go on where pip stopped: in build/kernel, with what is in the environment.
+.venv/.dev: pyproject.toml constraints.txt | compiler .venv/bin/python
 	@echo "Installing Sparrow with the training and development extras (the first time this downloads its wheels) ..."
-	$(INSTALL) '.[train,collect,dev]'
+	$(BIN)/python docker/requirements.py build | $(INSTALL) -r /dev/stdin
+	$(INSTALL_DEV)
 	@touch $@ .venv/.train
+
+kernel: .venv/.dev
+	@test -f build/kernel/build.ninja || $(INSTALL_DEV)
+	$(BIN)/cmake --build build/kernel
+	@touch .venv/.train
 
 # --- the demo ---------------------------------------------------------------------------------------------------------
 
@@ -53,7 +68,7 @@ endif
 
 # --- the tests --------------------------------------------------------------------------------------------------------
 
-test: .venv/.dev
+test: kernel
 	@docker/ensure-chromium
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -68,4 +83,4 @@ types: .venv/.dev
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build index/_kernel.*.so $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis
