@@ -1,0 +1,1 @@
+"""How fast retrieval is, beside others, in one process; one question a file."""
