@@ -1,19 +1,108 @@
-"""The public entry to search: score every item once, then keep the best of all, of each segment, or both."""
+"""Exact search, by the compiled kernel: the best of all items, of a set, of each segment, for one query or for many.
+
+Answers are those of `index.reference`, to the last bit, on every CPU.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise, repeat
 
 import numpy as np
 
-from index import reference
+from index import postings, reference
+from index._kernel import Kernel, score_rows
+from index.bitmap import Bitmap
 from index.embeddings import SparseItemEmbeddings
+from index.postings import Postings
 from index.reference import Hits
 from index.segments import Segments
-from index.types import Float32, Int32
+from index.types import Float32, Int32, Int64
 
-__all__ = ["NONE", "Hits", "score_items", "score_segments", "top_n", "top_n_per_segment"]
+__all__ = ["NONE", "Hits", "Searcher", "score_items", "score_segments", "top_n", "top_n_per_segment"]
 
 NONE: Int32 = np.empty(0, dtype=np.int32)
 """No items."""
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """Embeddings with their postings, ready to be searched, from several threads at once.
+
+    A query is float32 of (n_dims,); item rows are int32, may repeat, and must exist. ValueError if a row does not, or if
+    the query is not finite or so large that scores might not be.
+    """
+
+    embeddings: SparseItemEmbeddings
+    """What is searched."""
+    postings: Postings
+    """The same, by dimension."""
+    level: str = ""
+    """The instruction set to use, of `index._kernel.levels()`; by default the best that this CPU has."""
+    kernel: Kernel = field(init=False, repr=False, compare=False)
+    """The compiled code, looking into the arrays of the other two."""
+
+    def __post_init__(self) -> None:
+        rows, by_dim = self.embeddings.decoder, self.postings
+        matrix = (rows.row_starts, rows.dims, rows.values, rows.n_dims, self.embeddings.item_scale)
+        blocks = (by_dim.block_units, by_dim.block_norms, by_dim.block_lengths)
+        object.__setattr__(self, "kernel", Kernel(*matrix, by_dim.lines, by_dim.list_starts, *blocks, self.level))
+
+    @classmethod
+    def of(cls, embeddings: SparseItemEmbeddings, level: str = "") -> "Searcher":
+        """Build the postings in memory; InvalidEmbeddings as of postings.build."""
+        return cls(embeddings, postings.build(embeddings), level)
+
+    def top_n(self, query: Float32, n: int, *, exclude: Int32 = NONE, within: Int32 | Bitmap | None = None) -> Hits:
+        """The n items with the highest scores, without `exclude` and only in `within`.
+
+        Fewer come back where fewer are left; nothing is padded.
+        """
+        if within is None or isinstance(within, Bitmap):
+            return Hits(*self.kernel.top_n(query, _size(n), exclude, *_bits(within)))
+        return Hits(*self.kernel.top_n_within(query, _size(n), exclude, within))
+
+    def top_n_per_segment(
+        self, query: Float32, segments: Sequence[Int32 | None], n: int, *, exclude: Int32 = NONE
+    ) -> list[Hits]:
+        """The n best items of each segment for about the cost of one search; None is all items.
+
+        A segment's items are rows without repeats. [None, *segments] gives the top n and the rows of a whole homepage.
+        """
+        return _split(*self.kernel.top_n_per_set(query, _size(n), exclude, segments))
+
+    def batch(
+        self, queries: Float32, n: int, *, exclude: Sequence[Int32] | None = None, within: Bitmap | None = None
+    ) -> list[Hits]:
+        """What top_n answers to each of queries (n_queries, n_dims), `exclude` having an entry a query.
+
+        From about eight queries up this takes less time than asking one by one, and answers after the last.
+        """
+        excluded = list(repeat(NONE, len(queries)) if exclude is None else exclude)
+        return _split(*self.kernel.batch(queries, _size(n), excluded, *_bits(within)))
+
+    def score_items(self, query: Float32, items: Int32) -> Float32:
+        """The scores of the given items, (len(items),): bit for bit those of top_n."""
+        return self.kernel.score_items(query, items)
+
+
+def score_segments(segments: Segments, query: Float32) -> Float32:
+    """How much a query of (n_dims,) leans towards each segment, (n_segments,)."""
+    rows = segments.rows
+    return score_rows(rows.row_starts, rows.dims, rows.values, rows.n_dims, query)
+
+
+def _size(n: int) -> int:
+    if n < 0:
+        raise ValueError(f"n is {n}; it must not be negative")
+    return n
+
+
+def _bits(within: Bitmap | None) -> tuple[np.ndarray[tuple[int], np.dtype[np.uint64]] | None, int]:
+    return (None, 0) if within is None else (within.words, within.count)
+
+
+def _split(starts: Int64, items: Int32, scores: Float32) -> list[Hits]:
+    return [Hits(items[first:last], scores[first:last]) for first, last in pairwise(starts.tolist())]
 
 
 def top_n(
@@ -44,11 +133,6 @@ def score_items(embeddings: SparseItemEmbeddings, query: Float32, items: Int32) 
     """The scores of the given item rows, (len(items),): bit for bit those of top_n."""
     scores = reference.score_rows(embeddings.decoder.take(items), query)
     return scores if embeddings.item_scale is None else scores * embeddings.item_scale[items]
-
-
-def score_segments(segments: Segments, query: Float32) -> Float32:
-    """How much a query of (n_dims,) leans towards each segment, (n_segments,)."""
-    return reference.score_rows(segments.rows, query)
 
 
 def _score_all(embeddings: SparseItemEmbeddings, query: Float32) -> Float32:

@@ -1,6 +1,288 @@
-// The module index._kernel: what Python sees of the kernel.
+// The module index._kernel: what Python sees of the kernel. Arrays are taken as they are, never converted or copied;
+// the interpreter's lock is released while the kernel works.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "levels.hpp"
+#include "postings.hpp"
+#include "searcher.hpp"
+
+namespace nb = nanobind;
+
+namespace sparrow {
+namespace {
+
+template <typename T>
+using Array = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using AnyArray = nb::ndarray<nb::ro, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Queries = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Items = std::optional<Array<std::int32_t>>;
+
+template <typename T>
+nb::object owned(std::vector<T> values) {
+    auto *kept = new std::vector<T>(std::move(values));
+    nb::capsule owner(kept, [](void *memory) noexcept { delete static_cast<std::vector<T> *>(memory); });
+    return nb::ndarray<nb::numpy, T>(kept->data(), {kept->size()}, owner).cast();
+}
+
+void require(bool holds, const std::string &what) {
+    if (!holds) {
+        throw std::invalid_argument(what);
+    }
+}
+
+Rows view(const Array<std::int64_t> &starts, const AnyArray &dims, const Array<float> &values, std::size_t n_dims,
+          const std::optional<Array<float>> &scale) {
+    const bool wide = dims.dtype() == nb::dtype<std::uint32_t>();
+    require(wide || dims.dtype() == nb::dtype<std::uint16_t>(), "dims must be uint16 or uint32");
+    require(starts.size() > 0 && dims.size() == values.size(), "row_starts, dims and values do not fit together");
+    const std::size_t n_rows = starts.size() - 1;
+    require(!scale || scale->size() == n_rows, "item_scale must have a value a row");
+    require(n_rows <= INT32_MAX, "more rows than item numbers");
+    return {starts.data(), dims.data(), values.data(), scale ? scale->data() : nullptr, n_rows, n_dims, values.size(),
+            wide};
+}
+
+void check_query(std::size_t size, const Rows &rows) {
+    require(size == rows.n_dims,
+            "the query has " + std::to_string(size) + " dims, the items have " + std::to_string(rows.n_dims));
+}
+
+void check_items(const std::int32_t *items, std::size_t n, std::size_t n_items) {
+    if (n == 0) {
+        return;
+    }
+    const auto [least, greatest] = std::minmax_element(items, items + n);
+    require(*least >= 0 && static_cast<std::size_t>(*greatest) < n_items,
+            "item rows " + std::to_string(*least) + ".." + std::to_string(*greatest) + " given, of 0.." +
+                std::to_string(n_items - 1) + ": leave out unknown items");
+}
+
+nb::tuple flat(const std::vector<Hits> &answers) {
+    std::vector<std::int64_t> starts{0};
+    std::vector<std::int32_t> items;
+    std::vector<float> scores;
+    for (const Hits &hits : answers) {
+        for (const Hit &hit : hits) {
+            items.push_back(hit.item);
+            scores.push_back(hit.score);
+        }
+        starts.push_back(static_cast<std::int64_t>(items.size()));
+    }
+    return nb::make_tuple(owned(std::move(starts)), owned(std::move(items)), owned(std::move(scores)));
+}
+
+// A searcher with the arrays that it looks into.
+class Kernel {
+  public:
+    Kernel(Array<std::int64_t> row_starts, AnyArray dims, Array<float> values, std::size_t n_dims,
+           std::optional<Array<float>> item_scale, Array<std::uint16_t> lines, Array<std::uint32_t> list_starts,
+           Array<float> units, Array<float> norms, Array<std::uint32_t> lengths, const std::string &level_name)
+        : row_starts_(row_starts), dims_(dims), values_(values), item_scale_(item_scale), lines_(lines),
+          list_starts_(list_starts), units_(units), norms_(norms), lengths_(lengths),
+          searcher_(view(row_starts_, dims_, values_, n_dims, item_scale_), postings(n_dims), level(level_name)) {}
+
+    std::string level_name() const { return searcher_.loops().name; }
+
+    nb::tuple top_n(const Array<float> &query, std::size_t n, const Array<std::int32_t> &exclude,
+                    const std::optional<Array<std::uint64_t>> &words, std::size_t count, bool prune) const {
+        check_query(query.size(), rows());
+        check_items(exclude.data(), exclude.size(), rows().n_rows);
+        const Allowed allowed = allow(words, count);
+        Hits hits;
+        {
+            const nb::gil_scoped_release release;
+            hits = searcher_.top_n(query.data(), n, {exclude.data(), exclude.size()}, allowed, prune);
+        }
+        return pair(hits);
+    }
+
+    nb::tuple top_n_within(const Array<float> &query, std::size_t n, const Array<std::int32_t> &exclude,
+                       const Array<std::int32_t> &items) const {
+        check_query(query.size(), rows());
+        check_items(exclude.data(), exclude.size(), rows().n_rows);
+        check_items(items.data(), items.size(), rows().n_rows);
+        Hits hits;
+        {
+            const nb::gil_scoped_release release;
+            hits = searcher_.top_n_within(query.data(), n, {exclude.data(), exclude.size()},
+                                          {items.data(), items.data() + items.size()});
+        }
+        return pair(hits);
+    }
+
+    nb::tuple top_n_per_set(const Array<float> &query, std::size_t n, const Array<std::int32_t> &exclude,
+                            const std::vector<Items> &sets) const {
+        check_query(query.size(), rows());
+        check_items(exclude.data(), exclude.size(), rows().n_rows);
+        static constexpr std::int32_t kNone = 0;
+        std::vector<Set> views;
+        for (const Items &set : sets) {
+            if (set) {
+                check_items(set->data(), set->size(), rows().n_rows);
+            }
+            views.push_back(set ? Set{set->size() == 0 ? &kNone : set->data(), set->size()} : Set{});
+        }
+        std::vector<Hits> answers;
+        {
+            const nb::gil_scoped_release release;
+            answers = searcher_.top_n_per_set(query.data(), n, {exclude.data(), exclude.size()}, views);
+        }
+        return flat(answers);
+    }
+
+    nb::tuple batch(const Queries &queries, std::size_t n, const std::vector<Array<std::int32_t>> &exclude,
+                    const std::optional<Array<std::uint64_t>> &words, std::size_t count) const {
+        check_query(queries.shape(1), rows());
+        require(exclude.size() == queries.shape(0), "exclude must have an entry a query");
+        std::vector<Excluded> excluded;
+        for (const Array<std::int32_t> &items : exclude) {
+            check_items(items.data(), items.size(), rows().n_rows);
+            excluded.emplace_back(items.data(), items.size());
+        }
+        const Allowed allowed = allow(words, count);
+        std::vector<Hits> answers;
+        {
+            const nb::gil_scoped_release release;
+            answers = searcher_.batch(queries.data(), n, excluded, allowed);
+        }
+        return flat(answers);
+    }
+
+    nb::object score_items(const Array<float> &query, const Array<std::int32_t> &items) const {
+        check_query(query.size(), rows());
+        check_items(items.data(), items.size(), rows().n_rows);
+        std::vector<float> scores(items.size());
+        {
+            const nb::gil_scoped_release release;
+            for (std::size_t i = 0; i < items.size(); i++) {
+                scores[i] = score(rows(), static_cast<std::size_t>(items.data()[i]), query.data());
+            }
+        }
+        return owned(std::move(scores));
+    }
+
+  private:
+    const Rows &rows() const { return searcher_.rows(); }
+
+    Postings postings(std::size_t n_dims) const {
+        const std::size_t n_blocks = units_.size();
+        require(lines_.size() % (2 * kLine) == 0, "lines must be whole");
+        require(n_blocks == blocks_of(row_starts_.size() - 1) && norms_.size() == n_blocks &&
+                    lengths_.size() == n_blocks && list_starts_.size() == n_blocks * n_dims + 1,
+                "the postings are not those of these rows");
+        const std::uint32_t *starts = list_starts_.data();
+        const std::size_t n_lines = lines_.size() / (2 * kLine);
+        require(std::is_sorted(starts, starts + list_starts_.size()) && starts[n_blocks * n_dims] <= n_lines,
+                "lists of postings lie outside the lines");
+        return {reinterpret_cast<const Line *>(lines_.data()), starts, units_.data(), norms_.data(), lengths_.data(),
+                n_lines, n_blocks};
+    }
+
+    Allowed allow(const std::optional<Array<std::uint64_t>> &words, std::size_t count) const {
+        require(!words || words->size() == (rows().n_rows + 63) / 64, "the bitmap is not one of these items");
+        return words ? Allowed{words->data(), count} : Allowed{};
+    }
+
+    static nb::tuple pair(const Hits &hits) {
+        std::vector<std::int32_t> items(hits.size());
+        std::vector<float> scores(hits.size());
+        for (std::size_t i = 0; i < hits.size(); i++) {
+            items[i] = hits[i].item;
+            scores[i] = hits[i].score;
+        }
+        return nb::make_tuple(owned(std::move(items)), owned(std::move(scores)));
+    }
+
+    Array<std::int64_t> row_starts_;
+    AnyArray dims_;
+    Array<float> values_;
+    std::optional<Array<float>> item_scale_;
+    Array<std::uint16_t> lines_;
+    Array<std::uint32_t> list_starts_;
+    Array<float> units_;
+    Array<float> norms_;
+    Array<std::uint32_t> lengths_;
+    Searcher searcher_;
+};
+
+std::vector<std::string> level_names() {
+    std::vector<std::string> names;
+    for (const Loops *loops : levels()) {
+        names.emplace_back(loops->name);
+    }
+    return names;
+}
+
+nb::tuple build_postings(const Array<std::int64_t> &row_starts, const AnyArray &dims, const Array<float> &values,
+                         std::size_t n_dims, const std::optional<Array<float>> &item_scale) {
+    const Rows rows = view(row_starts, dims, values, n_dims, item_scale);
+    BuiltPostings built;
+    {
+        const nb::gil_scoped_release release;
+        built = build(rows);
+    }
+    const std::size_t n_halves = built.n_lines * 2 * kLine;
+    Line *lines = built.lines.release();
+    const nb::capsule owner(lines, [](void *memory) noexcept { std::free(memory); });
+    nb::object flat_lines =
+        nb::ndarray<nb::numpy, std::uint16_t>(reinterpret_cast<std::uint16_t *>(lines), {n_halves}, owner).cast();
+    return nb::make_tuple(flat_lines, owned(std::move(built.list_starts)), owned(std::move(built.units)),
+                          owned(std::move(built.norms)), owned(std::move(built.lengths)));
+}
+
+nb::object score_rows(const Array<std::int64_t> &row_starts, const AnyArray &dims, const Array<float> &values,
+                      std::size_t n_dims, const Array<float> &query) {
+    const Rows rows = view(row_starts, dims, values, n_dims, std::nullopt);
+    check_query(query.size(), rows);
+    std::vector<float> scores(rows.n_rows);
+    {
+        const nb::gil_scoped_release release;
+        for (std::size_t row = 0; row < rows.n_rows; row++) {
+            scores[row] = score(rows, row, query.data());
+        }
+    }
+    return owned(std::move(scores));
+}
+
+}  // namespace
+}  // namespace sparrow
 
 NB_MODULE(_kernel, module) {
-    module.doc() = "Sparrow's search kernel.";
+    using namespace sparrow;
+    using namespace nb::literals;
+    module.doc() = "Sparrow's search kernel; index.search and index.postings are the ways to use it.";
+    module.def("levels", &level_names);
+    module.def("build_postings", &build_postings, "row_starts"_a.noconvert(), "dims"_a.noconvert(),
+               "values"_a.noconvert(), "n_dims"_a, "item_scale"_a.noconvert().none());
+    module.def("score_rows", &score_rows, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
+               "n_dims"_a, "query"_a.noconvert());
+    nb::class_<Kernel>(module, "Kernel")
+        .def(nb::init<Array<std::int64_t>, AnyArray, Array<float>, std::size_t, std::optional<Array<float>>,
+                      Array<std::uint16_t>, Array<std::uint32_t>, Array<float>, Array<float>, Array<std::uint32_t>,
+                      const std::string &>(),
+             "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(), "n_dims"_a,
+             "item_scale"_a.noconvert().none(), "lines"_a.noconvert(), "list_starts"_a.noconvert(),
+             "block_units"_a.noconvert(), "block_norms"_a.noconvert(), "block_lengths"_a.noconvert(), "level"_a = "")
+        .def_prop_ro("level", &Kernel::level_name)
+        .def("top_n", &Kernel::top_n, "query"_a.noconvert(), "n"_a, "exclude"_a.noconvert(),
+             "words"_a.noconvert().none(), "count"_a, "prune"_a = true)
+        .def("top_n_within", &Kernel::top_n_within, "query"_a.noconvert(), "n"_a, "exclude"_a.noconvert(),
+             "items"_a.noconvert())
+        .def("top_n_per_set", &Kernel::top_n_per_set, "query"_a.noconvert(), "n"_a, "exclude"_a.noconvert(),
+             "sets"_a.noconvert())
+        .def("batch", &Kernel::batch, "queries"_a.noconvert(), "n"_a, "exclude"_a.noconvert(),
+             "words"_a.noconvert().none(), "count"_a)
+        .def("score_items", &Kernel::score_items, "query"_a.noconvert(), "items"_a.noconvert());
 }

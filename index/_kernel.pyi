@@ -1,0 +1,38 @@
+from collections.abc import Sequence
+
+from index.types import Dims, Float32, Int32, Int64, UInt16, UInt32, UInt64
+
+def levels() -> list[str]: ...
+def build_postings(
+    row_starts: Int64, dims: Dims, values: Float32, n_dims: int, item_scale: Float32 | None
+) -> tuple[UInt16, UInt32, Float32, Float32, UInt32]: ...
+def score_rows(row_starts: Int64, dims: Dims, values: Float32, n_dims: int, query: Float32) -> Float32: ...
+
+class Kernel:
+    def __init__(
+        self,
+        row_starts: Int64,
+        dims: Dims,
+        values: Float32,
+        n_dims: int,
+        item_scale: Float32 | None,
+        lines: UInt16,
+        list_starts: UInt32,
+        block_units: Float32,
+        block_norms: Float32,
+        block_lengths: UInt32,
+        level: str = "",
+    ) -> None: ...
+    @property
+    def level(self) -> str: ...
+    def top_n(
+        self, query: Float32, n: int, exclude: Int32, words: UInt64 | None, count: int, prune: bool = True
+    ) -> tuple[Int32, Float32]: ...
+    def top_n_within(self, query: Float32, n: int, exclude: Int32, items: Int32) -> tuple[Int32, Float32]: ...
+    def top_n_per_set(
+        self, query: Float32, n: int, exclude: Int32, sets: Sequence[Int32 | None]
+    ) -> tuple[Int64, Int32, Float32]: ...
+    def batch(
+        self, queries: Float32, n: int, exclude: Sequence[Int32], words: UInt64 | None, count: int
+    ) -> tuple[Int64, Int32, Float32]: ...
+    def score_items(self, query: Float32, items: Int32) -> Float32: ...

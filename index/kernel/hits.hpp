@@ -1,0 +1,66 @@
+// What a search finds, and the order of it: descending score, equal scores by ascending item.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+namespace sparrow {
+
+struct Hit {
+    float score;
+    std::int32_t item;
+};
+
+using Hits = std::vector<Hit>;
+
+inline bool better(const Hit &a, const Hit &b) {
+    return a.score > b.score || (a.score == b.score && a.item < b.item);
+}
+
+// Keeps the n best of what is pushed.
+class Best {
+  public:
+    explicit Best(std::size_t n) : n_(n) {}
+
+    // The n-th best score so far, -infinity while there are fewer. What is below can be left out.
+    float threshold() const { return threshold_; }
+
+    void push(Hit hit) {
+        if (hit.score >= threshold_) {  // never true of NaN
+            hits_.push_back(hit);
+            if (hits_.size() >= 2 * n_ + kRoom) {
+                shrink();
+            }
+        }
+    }
+
+    // Bring the threshold up to date.
+    void shrink() {
+        if (hits_.size() > n_) {
+            std::nth_element(hits_.begin(), hits_.begin() + static_cast<std::ptrdiff_t>(n_), hits_.end(), better);
+            hits_.resize(n_);
+        }
+        if (hits_.size() == n_ && n_ > 0) {
+            threshold_ = std::max_element(hits_.begin(), hits_.end(), better)->score;
+        }
+    }
+
+    // The n best, best first.
+    Hits sorted() {
+        shrink();
+        std::sort(hits_.begin(), hits_.end(), better);
+        return std::move(hits_);
+    }
+
+  private:
+    static constexpr std::size_t kRoom = 1024;
+
+    std::size_t n_;
+    float threshold_ = -std::numeric_limits<float>::infinity();
+    Hits hits_;
+};
+
+}  // namespace sparrow

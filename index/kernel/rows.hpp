@@ -1,0 +1,41 @@
+// The item rows themselves (CSR, float32), and the score that is answered.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sparrow {
+
+// A view; the arrays belong to the caller. Nothing in them is trusted: a row that points outside is taken for empty, a
+// dimension outside adds nothing.
+struct Rows {
+    const std::int64_t *starts;  // (n_rows + 1,)
+    const void *dims;            // (n_nonzeros,): uint16, or uint32 if wide
+    const float *values;         // (n_nonzeros,)
+    const float *scale;          // (n_rows,): factor on each score; may be null
+    std::size_t n_rows;
+    std::size_t n_dims;
+    std::size_t n_nonzeros;
+    bool wide;
+
+    const std::uint16_t *narrow_dims() const { return static_cast<const std::uint16_t *>(dims); }
+    const std::uint32_t *wide_dims() const { return static_cast<const std::uint32_t *>(dims); }
+
+    bool whole(std::size_t row) const {
+        return starts[row] >= 0 && starts[row] <= starts[row + 1] &&
+               static_cast<std::uint64_t>(starts[row + 1]) <= n_nonzeros;
+    }
+    std::size_t begin(std::size_t row) const { return whole(row) ? static_cast<std::size_t>(starts[row]) : 0; }
+    std::size_t end(std::size_t row) const { return whole(row) ? static_cast<std::size_t>(starts[row + 1]) : 0; }
+};
+
+// scale * sum of value * query[dim] in stored order, each product and each sum rounded to float32: bit for bit the score
+// of index/reference.py. This is the only code that computes a score which leaves the kernel; it must be compiled
+// without contraction.
+float score(const Rows &rows, std::size_t row, const float *query);
+
+// Ask the memory for what score() will read: first where the row lies, and when that is there, the row.
+void prefetch_start(const Rows &rows, std::size_t row);
+void prefetch_row(const Rows &rows, std::size_t row);
+
+}  // namespace sparrow

@@ -1,0 +1,81 @@
+// Exact search over item rows and their postings.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "hits.hpp"
+#include "items.hpp"
+#include "loops.hpp"
+#include "postings.hpp"
+#include "query.hpp"
+#include "rows.hpp"
+#include "scratch.hpp"
+
+namespace sparrow {
+
+// Items to be ranked on their own; null items: all of them.
+struct Set {
+    const std::int32_t *items = nullptr;  // (n,): no item twice
+    std::size_t n = 0;
+
+    bool all() const { return items == nullptr; }
+};
+
+// Answers are those of index/reference.py, to the last bit. A searcher may be used by several threads at once; item
+// numbers given to it must exist. Every method refuses a query that is not finite, or so large that scores might not be,
+// with std::invalid_argument.
+class Searcher {
+  public:
+    Searcher(const Rows &rows, const Postings &postings, const Loops &loops);
+
+    const Rows &rows() const { return rows_; }
+    const Loops &loops() const { return loops_; }
+
+    // The n best of the allowed items that are not excluded. Without pruning every posting of the query is read.
+    Hits top_n(const float *query, std::size_t n, const Excluded &excluded, const Allowed &allowed, bool prune) const;
+
+    // The n best of the given items that are not excluded; items may repeat.
+    Hits top_n_within(const float *query, std::size_t n, const Excluded &excluded,
+                      std::vector<std::int32_t> items) const;
+
+    // The n best of each set that are not excluded.
+    std::vector<Hits> top_n_per_set(const float *query, std::size_t n, const Excluded &excluded,
+                                    const std::vector<Set> &sets) const;
+
+    // The n best for each of many queries of (n_dims,), one behind the other; `excluded` has an entry a query.
+    std::vector<Hits> batch(const float *queries, std::size_t n, const std::vector<Excluded> &excluded,
+                            const Allowed &allowed) const;
+
+  private:
+    Query checked(const float *query) const;
+    std::size_t items_in(std::size_t block) const;
+
+    // How far a score from the postings of a block may lie from the one that is answered.
+    double error(std::size_t block, const Query &query) const;
+
+    // Whether scoring n items one by one is cheaper than reading the postings of a query.
+    bool few(const Query &query, std::size_t n) const;
+
+    // Each item of a set scored on its own.
+    Hits best_of(const Query &query, std::size_t n, const Excluded &excluded, const Set &set) const;
+    Hits from_rows(const Query &query, std::size_t n, const Excluded &excluded, const Allowed &allowed) const;
+    Hits from_postings(Query &query, std::size_t n, const Excluded &excluded, const Allowed &allowed, bool prune) const;
+    std::vector<Hits> from_one_pass(const Query &query, std::size_t n, const Excluded &excluded,
+                                    const std::vector<Set> &sets) const;
+
+    bool worth_a_scan(const std::vector<Query> &queries, const Allowed &allowed) const;
+    void scan(const std::vector<Query> &queries, std::size_t n, const Excluded *excluded, const Allowed &allowed,
+              Hits *answers) const;
+
+    Rows rows_;
+    Postings postings_;
+    const Loops &loops_;
+    float greatest_norm_ = 0.0f;
+    std::uint32_t greatest_length_ = 0;
+    bool scannable_ = false;
+    mutable ScratchPool pool_;
+};
+
+}  // namespace sparrow
