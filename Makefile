@@ -9,13 +9,15 @@ DEMO := .demo
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 INSTALL_DEV := $(INSTALL) --no-build-isolation -C build-dir=build/kernel -C cmake.define.SPARROW_STRICT=ON -e '.[train,collect,dev]'
 KERNEL := $(wildcard index/kernel/*)
+CPP := $(wildcard index/kernel/*.cpp index/kernel/*.hpp)
 
-.PHONY: help demo kernel test lint types clean compiler
+.PHONY: help demo kernel sanitize test lint types clean compiler
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo          train on the bundled books, publish, serve the page on port $(PORT) (SERVE=0: stop before serving)"
 	@echo "make kernel        compile the C++ kernel again, in place and only what changed (make test does it too)"
+	@echo "make sanitize      the kernel's tests under the address and undefined-behaviour sanitizers (Linux, GCC)"
 	@echo "make test          lint, types and all tests; needs Chromium"
 	@echo "make clean         remove the environment and everything the demo made"
 
@@ -38,7 +40,7 @@ compiler:
 # Not isolated, so that ninja can go on where pip stopped: in build/kernel, with what is in the environment.
 .venv/.dev: pyproject.toml constraints.txt | compiler .venv/bin/python
 	@echo "Installing Sparrow with the training and development extras (the first time this downloads its wheels) ..."
-	$(BIN)/python docker/requirements.py build | $(INSTALL) -r /dev/stdin
+	$(BIN)/python docker/requirements.py build | $(INSTALL) cmake ninja -r /dev/stdin
 	$(INSTALL_DEV)
 	@touch $@ .venv/.train
 
@@ -72,12 +74,31 @@ test: kernel
 	@docker/ensure-chromium
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	$(BIN)/mypy
 	$(BIN)/pytest
 
 lint: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CPP)
+
+# A tree of its own, where the sanitized extension lies in place of the other and comes first on the path: no test and no
+# module knows of it. The sanitizers must be there before Python; libstdc++ too, or they cannot see its exceptions.
+SANITIZED := build/sanitized
+RUNTIME = $(foreach name,asan ubsan stdc++,$(shell $${CXX:-g++} -print-file-name=lib$(name).so))
+
+sanitize: .venv/.dev
+	$(BIN)/cmake -S index/kernel -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	  -DCMAKE_BUILD_TYPE=Debug -DSPARROW_SANITIZE=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python \
+	  -Dnanobind_ROOT=$$($(BIN)/python -m nanobind --cmake_dir)
+	$(BIN)/cmake --build build/sanitize
+	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED)/tests
+	cp -R index pyproject.toml $(SANITIZED) && cp -R tests/index tests/golden $(SANITIZED)/tests
+	rm -f $(SANITIZED)/index/_kernel.*.so && cp build/sanitize/_kernel.*.so $(SANITIZED)/index
+	cd $(SANITIZED) && env LD_PRELOAD="$(RUNTIME)" ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	  PYTHONPATH=$(CURDIR)/$(SANITIZED) PYTHONMALLOC=malloc $(CURDIR)/$(BIN)/python -X faulthandler -m pytest --capture=sys \
+	  tests/index/test_kernel*.py tests/index/test_search.py
 
 types: .venv/.dev
 	$(BIN)/mypy

@@ -12,12 +12,15 @@ ENV PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK
 WORKDIR /build
 COPY constraints.txt ./
 COPY --from=requirements /build/build.txt /build/run.txt ./
-RUN python -m pip install --quiet -c constraints.txt -r build.txt \
+RUN python -m pip install --quiet -c constraints.txt -r build.txt cmake ninja \
  && python -m venv --without-pip /venv \
  && python -m pip --python /venv/bin/python install --quiet -c constraints.txt -r run.txt
 
-# What changes often: our wheel, unpacked into a folder of its own.
+# What changes often: our wheel, unpacked into a folder of its own. Here alone is a compiler.
 FROM dependencies AS code
+RUN apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends g++ >/dev/null \
+ && rm -rf /var/lib/apt/lists/*
 COPY LICENSE README.md pyproject.toml ./
 COPY app app
 COPY index index

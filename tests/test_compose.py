@@ -118,6 +118,14 @@ def test_images_are_named() -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
+def test_only_the_stage_that_builds_the_wheel_has_a_compiler(name: str) -> None:
+    stages = dockerfile(name).split("\nFROM ")[1:]
+    assert [index for index, stage in enumerate(stages) if re.search(r"apt-get install .*g\+\+", stage)] == [2]
+    assert stages[2].startswith("dependencies AS code\n")
+    assert stages[2].index("g++") < stages[2].index("COPY ")  # a change of code does not install it again
+
+
+@pytest.mark.parametrize("name", OURS)
 def test_images_share_a_base_and_install_pinned_versions_before_code(name: str) -> None:
     bases = [line.split()[0] for line in instructions(name, "FROM")]
     base = "python:3.11-slim-bookworm"
