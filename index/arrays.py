@@ -13,6 +13,7 @@ from index.types import Array, Int64
 SUFFIX = ".npy"
 # Version 1.0 of the .npy format, as numpy writes an array of one dimension. It is matched, not evaluated.
 _MAGIC = b"\x93NUMPY\x01\x00"
+_ALIGNMENT = 64  # where numpy lets the values begin; the kernel reads whole cache lines
 _HEADER = re.compile(rb"\{'descr': '([<|][fiu][1248])', 'fortran_order': False, 'shape': \(([0-9]{1,18}),\), \} *\n")
 
 
@@ -81,6 +82,8 @@ def _open(path: Path) -> Array:
     expected = len(start) + len(header) + length * dtype.itemsize
     if size != expected:
         raise ValueError(f"has {size} bytes; its header promises {expected}")
+    if (len(start) + len(header)) % _ALIGNMENT:
+        raise ValueError(f"its values begin at byte {len(start) + len(header)}, not at a multiple of {_ALIGNMENT}")
     if length == 0:  # an empty range cannot be mapped
         return np.frombuffer(b"", dtype)
     # the plain view keeps the map alive and spares each slice the cost of the memmap subclass

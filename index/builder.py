@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from index import arrays, catalogue, disk, embeddings, files, integrity, manifest, snapshot, sparse, versions
+from index import arrays, catalogue, disk, embeddings, files, integrity, manifest, postings, snapshot, sparse, versions
 from index.embeddings import SparseItemEmbeddings
 from index.errors import InvalidEmbeddings
 from index.manifest import Manifest
@@ -56,7 +56,7 @@ def write(root: Path, content: SnapshotContent, *, now: datetime | None = None) 
         try:
             popular = integrity.by_popularity(content.popularity)
             _write_files(building, content, popular)
-            made = _manifest(building, content, popular, versions.next_time(root, now or datetime.now(UTC)))
+            made = _manifest(building, content, versions.next_time(root, now or datetime.now(UTC)))
             (building / manifest.FILE_NAME).write_bytes(manifest.to_bytes(made))
             disk.publish_directory(building, root / made.version)
         except BaseException:
@@ -70,6 +70,7 @@ def _write_files(directory: Path, content: SnapshotContent, popular: Int32) -> N
     segments = content.segments
     named: dict[str, Array] = {
         **embeddings.to_arrays(content.embeddings),
+        **postings.to_arrays(postings.build(content.embeddings)),
         **sparse.to_arrays("segment_centroids", segments.rows),
         "segment_starts": segments.starts,
         "segment_items": segments.items,
@@ -83,10 +84,9 @@ def _write_files(directory: Path, content: SnapshotContent, popular: Int32) -> N
     catalogue.write(directory, content.properties, popular)
 
 
-def _manifest(directory: Path, content: SnapshotContent, popular: Int32, created: datetime) -> Manifest:
+def _manifest(directory: Path, content: SnapshotContent, created: datetime) -> Manifest:
     described = files.describe(directory)
-    written = catalogue.open_catalogue(directory, popular)
-    content_hash = snapshot.content_hash(content.embeddings, described, written)
+    content_hash = snapshot.content_hash(content.embeddings, described)
     return Manifest(
         format=manifest.FORMAT,
         version=versions.name(created, content_hash),

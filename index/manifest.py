@@ -10,7 +10,7 @@ from index import embeddings
 from index.errors import CorruptSnapshot, UnsupportedFormat
 from index.types import JSON
 
-FORMAT = 0
+FORMAT = 1
 FILE_NAME = "manifest.json"
 
 

@@ -1,8 +1,8 @@
 """Snapshots: immutable directories that hold one built index, and how they are opened and verified.
 
-Equal content gives an equal content hash. What opening checks is independent of the size of the catalogue: names,
-sizes, format, headers of arrays, and that arrays end where others begin. `verify` reads and checks everything,
-`verify_hashes` only that no byte has changed.
+Equal content gives an equal content hash. What opening checks hardly depends on the size of the catalogue: names,
+sizes, format, headers of arrays, and that arrays end where others begin; only where the lists of postings start is read
+(about 1 byte in 500). `verify` reads and checks everything, `verify_hashes` only that no byte has changed.
 """
 
 import json
@@ -14,11 +14,24 @@ from typing import Any
 
 import numpy as np
 
-from index import arrays, catalogue, embeddings, files, integrity, manifest, sparse, versions, vocabulary
+from index import (
+    arrays,
+    catalogue,
+    embeddings,
+    files,
+    integrity,
+    manifest,
+    postings,
+    sparse,
+    texts,
+    versions,
+    vocabulary,
+)
 from index.catalogue import Catalogue
 from index.embeddings import SparseItemEmbeddings
 from index.errors import CorruptSnapshot, InvalidEmbeddings, UnknownVersion
 from index.manifest import FileInfo, Manifest
+from index.search import Searcher
 from index.segments import Segments
 from index.types import Float32, Int32
 from index.vocabulary import Vocabulary
@@ -42,6 +55,8 @@ class Snapshot:
     """Ids <-> rows."""
     embeddings: SparseItemEmbeddings
     """The model."""
+    searcher: Searcher
+    """Search in it."""
     segments: Segments
     """The titled sets of items."""
     catalogue: Catalogue
@@ -53,7 +68,7 @@ class Snapshot:
 
 
 def open_snapshot(root: Path, version: str) -> Snapshot:
-    """Memory-map a snapshot in time independent of its size.
+    """Memory-map a snapshot without reading its arrays, but for where the lists of postings start.
 
     UnknownVersion if it is not stored; UnsupportedFormat or CorruptSnapshot, naming file and reason, if it is no use.
     """
@@ -62,13 +77,14 @@ def open_snapshot(root: Path, version: str) -> Snapshot:
         found = read_manifest(root, version)
         files.check_sizes(directory, found.files)
         model = embeddings.from_arrays(directory, vars(found), found.provenance)
+        searcher = Searcher(model, postings.from_arrays(directory, found.n_items, found.n_dims))
         popularity: Float32 = arrays.load(directory, "popularity", np.float32, length=found.n_items)
         popular: Int32 = arrays.load(directory, "popular", np.int32, length=found.n_items)
         segments = _open_segments(directory, found)
         opened = catalogue.open_catalogue(directory, popular)
         if len(model.decoder.dims) != found.n_nonzeros:
             raise CorruptSnapshot(f"{directory} has {len(model.decoder.dims)} of {found.n_nonzeros} non-zeros")
-    return Snapshot(version, directory, found, model.items, model, segments, opened, popularity, popular)
+    return Snapshot(version, directory, found, model.items, model, searcher, segments, opened, popularity, popular)
 
 
 def read_manifest(root: Path, version: str) -> Manifest:
@@ -99,7 +115,7 @@ def verify(root: Path, version: str, advance: Callable[[int], object] | None = N
     except InvalidEmbeddings as error:
         raise CorruptSnapshot(f"{directory}: {error}") from error
     catalogue.check(opened.catalogue, directory)
-    if content_hash(opened.embeddings, found.files, opened.catalogue) != found.content_hash:
+    if content_hash(opened.embeddings, found.files) != found.content_hash:
         raise CorruptSnapshot(f"{directory / manifest.FILE_NAME}: content_hash is not that of the content")
     return opened
 
@@ -117,9 +133,9 @@ def verify_hashes(root: Path, version: str, advance: Callable[[int], object] | N
     return found
 
 
-def content_hash(model: SparseItemEmbeddings, described: Mapping[str, FileInfo], opened: Catalogue) -> str:
-    """One hash of what is stored; the catalogue counts by its content, since its bytes depend on SQLite's version."""
-    hashes = {name: info.sha256 for name, info in described.items()} | {catalogue.FILE_NAME: opened.digest()}
+def content_hash(model: SparseItemEmbeddings, described: Mapping[str, FileInfo]) -> str:
+    """One hash of what is stored, without the text index: that is derived, and its bytes depend on SQLite's version."""
+    hashes = {name: info.sha256 for name, info in described.items() if name != texts.FILE_NAME}
     return manifest.content_hash(embeddings.header(model), hashes)
 
 
@@ -139,6 +155,7 @@ def _reading(directory: Path) -> Iterator[None]:
 def _check_invariants(opened: Snapshot) -> None:
     integrity.check(opened.embeddings, opened.popularity, opened.segments)
     vocabulary.check(opened.items)
+    postings.check(opened.searcher.postings, opened.embeddings)
     if not np.array_equal(opened.popular, integrity.by_popularity(opened.popularity)):
         raise InvalidEmbeddings("popular is not the order of popularity")
 

@@ -1,4 +1,7 @@
-"""The golden snapshot: what this version of the format looks like on disk, and what it must answer, bit for bit."""
+"""The golden snapshot: what this version of the format looks like on disk, and what it must answer, bit for bit.
+
+Of format 0, which no Sparrow reads any more, only a manifest is kept: it must be refused with the way out.
+"""
 
 import json
 import runpy
@@ -8,6 +11,7 @@ import numpy as np
 import pytest
 
 from index import builder, manifest, publication, snapshot
+from index.errors import UnsupportedFormat
 
 HERE = Path(__file__).parent
 ROOT = HERE / f"format-{manifest.FORMAT}"
@@ -41,7 +45,7 @@ def test_the_same_content_has_the_same_hash_and_the_same_arrays(golden: snapshot
     assert built.content_hash == golden.manifest.content_hash
     # the bytes of the SQLite file depend on the version of SQLite, all others on nothing
     for name, info in golden.manifest.files.items():
-        assert name == "catalogue.sqlite" or built.files[name] == info
+        assert name == "texts.sqlite" or built.files[name] == info
 
 
 def test_it_holds_what_went_in(golden: snapshot.Snapshot) -> None:
@@ -54,3 +58,15 @@ def test_it_holds_what_went_in(golden: snapshot.Snapshot) -> None:
     np.testing.assert_array_equal(golden.embeddings.decoder.values, content.embeddings.decoder.values)
     with pytest.raises(ValueError, match="read-only"):
         golden.embeddings.decoder.values[0] = 1
+
+
+def test_format_0_is_refused_with_the_way_out() -> None:
+    root = HERE / "format-0"
+    (version,) = publication.versions(root)
+    for use in (snapshot.open_snapshot, snapshot.verify, snapshot.verify_hashes):
+        with pytest.raises(UnsupportedFormat) as refused:
+            use(root, version)
+        assert str(refused.value) == (
+            f"{root / version / 'manifest.json'}: format 0; this Sparrow reads 1: "
+            "rebuild with 'sparrow-train publish RUN', or open it with the version of Sparrow that wrote it"
+        )

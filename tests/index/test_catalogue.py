@@ -1,5 +1,6 @@
 """Properties and text search."""
 
+import shutil
 import sqlite3
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from index import catalogue
-from index.catalogue import FILE_NAME, Catalogue
+from index import arrays, catalogue, texts
+from index.catalogue import Catalogue
 from index.errors import CorruptSnapshot, InvalidEmbeddings
 from index.types import JSON
 
@@ -128,8 +129,9 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         catalogue.write(tmp_path / name, [dict(sorted(book.items(), reverse=name == "one")) for book in BOOKS], POPULAR)
-        files.append((tmp_path / name / FILE_NAME).read_bytes())
+        files.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
     assert files[0] == files[1]
+    assert len(files[0]) == 4
 
 
 def test_it_can_be_shared_by_threads_and_not_written(books: Catalogue) -> None:
@@ -137,7 +139,7 @@ def test_it_can_be_shared_by_threads_and_not_written(books: Catalogue) -> None:
         answers = list(threads.map(lambda _: (books.search("plain", 9).tolist(), books.properties([2])), range(200)))
     assert answers == [([3, 2], [BOOKS[2]])] * 200
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        books.connection.execute("DELETE FROM items")
+        books.connection.execute("DROP TABLE texts")
 
 
 @pytest.mark.parametrize("value", [float("nan"), {1, 2}, b"bytes"])
@@ -146,30 +148,107 @@ def test_what_is_not_json_is_refused(tmp_path: Path, value: Any) -> None:
         catalogue.write(tmp_path, [{}, {"x": value}], np.array([0, 1], dtype=np.int32))
 
 
+def test_circles_are_refused(tmp_path: Path) -> None:
+    circle: dict[str, Any] = {}
+    circle["self"] = circle
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for own in (circle, {"deep": deep}):
+        with pytest.raises(InvalidEmbeddings, match="properties of item row 0 cannot be stored as JSON"):
+            catalogue.write(tmp_path, [own], np.array([0], dtype=np.int32))
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=3), st.text() | st.lists(st.text() | st.integers())), max_size=9))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+def test_any_properties_come_back(tmp_path: Path, properties: list[dict[str, JSON]]) -> None:
+    shutil.rmtree(tmp_path)
+    tmp_path.mkdir()
+    found = opened(tmp_path, properties)
+    assert found.properties(range(len(properties))) == properties
+    assert list(found.all_properties()) == properties
+    assert found.keys == tuple(sorted({key for own in properties for key in own}))
+
+
+def test_all_texts_are_found_however_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "_CHUNK_CHARACTERS", 50)
+    properties: list[dict[str, JSON]] = [{"title": f"book number{row}"} if row % 3 else {} for row in range(100)]
+    order = np.random.default_rng(0).permutation(100).astype(np.int32)
+    found = opened(tmp_path, properties, order)
+    assert found.search("book", 100).tolist() == [row for row in order.tolist() if row % 3]
+    for row in range(100):
+        assert found.search(f"number{row} book", 9).tolist() == ([row] if row % 3 else [])
+
+
+def test_nul_and_zero_are_not_mixed_up(tmp_path: Path) -> None:
+    found = opened(tmp_path, [{"title": "one\0two 0"}, {"title": "0"}])
+    assert found.search("two", 5).tolist() == [0]
+    assert found.search("0", 5).tolist() == [0, 1]
+
+
 @pytest.mark.parametrize("raw", [b"", b"no database", b"SQLite format 3\0" + bytes(5000)])
-def test_what_is_not_a_catalogue_is_refused(tmp_path: Path, raw: bytes) -> None:
-    (tmp_path / FILE_NAME).write_bytes(raw)
-    with pytest.raises(CorruptSnapshot, match=r"catalogue\.sqlite cannot be read"):
+def test_what_is_not_a_text_index_is_refused(tmp_path: Path, raw: bytes) -> None:
+    catalogue.write(tmp_path, BOOKS, POPULAR)
+    (tmp_path / texts.FILE_NAME).write_bytes(raw)
+    with pytest.raises(CorruptSnapshot, match=r"texts\.sqlite cannot be read"):
+        catalogue.open_catalogue(tmp_path, POPULAR)
+
+
+def test_a_text_index_with_a_damaged_page_or_without_its_table_is_refused(tmp_path: Path) -> None:
+    catalogue.write(tmp_path, BOOKS, POPULAR)
+    path = tmp_path / texts.FILE_NAME
+    raw = path.read_bytes()
+    for first in range(0, len(raw), 4096):
+        path.write_bytes(raw[:first] + bytes(4096) + raw[first + 4096 :])
+        with pytest.raises(CorruptSnapshot, match=r"texts\.sqlite"):
+            catalogue.check(catalogue.open_catalogue(tmp_path, POPULAR), tmp_path)
+    path.write_bytes(raw)
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE texts")
+    connection.close()
+    with pytest.raises(CorruptSnapshot, match="no such table: texts"):
         catalogue.open_catalogue(tmp_path, POPULAR)
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    "document", ["", "[]", "{}", '{"keys": 3}', '{"keys": [3]}', '{"keys": ["b", "a"]}', '{"keys": ["a", "a"]}']
+)
+def test_keys_that_cannot_be_read_are_refused(tmp_path: Path, document: str) -> None:
+    catalogue.write(tmp_path, BOOKS, POPULAR)
+    (tmp_path / catalogue.KEYS).write_text(document)
+    with pytest.raises(CorruptSnapshot, match=r"properties\.json cannot be read"):
+        catalogue.open_catalogue(tmp_path, POPULAR)
+
+
+@pytest.mark.parametrize(
+    ("stored", "message"),
     [
-        ("DELETE FROM items WHERE row = 4", "ends with row 3; expected 4"),
-        ("DELETE FROM items WHERE row = 1", "item row 1 is not in"),
-        ("INSERT INTO items VALUES (-1, '{}')", "ok, 6 items"),
-        ("UPDATE items SET properties = '{' WHERE row = 1", "Expecting property name"),
-        ("""UPDATE items SET properties = '{"more": 1}' WHERE row = 1""", "'more'"),
-        ("UPDATE facts SET value = 'null'", "not iterable"),
-        ("DROP TABLE texts", "no such table: texts"),
+        ([b"{}", b"{", b"{}"], "property_bytes.*Expecting property name"),
+        ([b"{}", b"[]", b"{}"], r"item row 1 holds '\[\]', which is not one JSON object"),
+        ([b"{}", b"", b"{}{}"], "item row 1 holds '', which is not one JSON object"),
+        ([b"{}", b"{} ", b"{}"], "item row 1 holds '{} ', which is not one JSON object"),
+        ([b"{}", b'{"a":', b"1}"], "item row 1 holds"),
+        ([b"{}", b'{"\xc3\xa4":1}', b"{}"], "'ascii' codec"),
+        ([b"{}", b'{"more":1}', b"{}"], r"properties\.json lists \[\]; the items have \['more'\]"),
+        ([b"{}", b'{"a":' + b"[" * 100_000, b"{}"], "recursion"),
     ],
 )
-def test_a_catalogue_that_is_not_whole_is_refused(tmp_path: Path, change: str, message: str) -> None:
-    catalogue.write(tmp_path, BOOKS, POPULAR)
-    connection = sqlite3.connect(tmp_path / FILE_NAME)
-    with connection:
-        connection.execute(change)
-    connection.close()
+def test_properties_that_are_not_whole_are_refused(tmp_path: Path, stored: list[bytes], message: str) -> None:
+    rows = np.arange(3, dtype=np.int32)
+    catalogue.write(tmp_path, [{}, {}, {}], rows)
+    starts = np.concatenate([[0], np.cumsum([len(raw) for raw in stored])])
+    text = np.frombuffer(b"".join(stored), dtype=np.uint8)
+    arrays.save(tmp_path, {"property_bytes": text, "property_starts": starts})
     with pytest.raises(CorruptSnapshot, match=message):
-        catalogue.check(catalogue.open_catalogue(tmp_path, POPULAR), tmp_path)
+        catalogue.check(catalogue.open_catalogue(tmp_path, rows), tmp_path)
+
+
+def test_starts_that_step_back_or_do_not_fit_are_refused(tmp_path: Path) -> None:
+    rows = np.arange(3, dtype=np.int32)
+    catalogue.write(tmp_path, [{}, {}, {}], rows)
+    arrays.save(tmp_path, {"property_starts": np.array([0, 4, 2, 6])})
+    with pytest.raises(CorruptSnapshot, match="property_starts steps back from 4 to 2"):
+        catalogue.check(catalogue.open_catalogue(tmp_path, rows), tmp_path)
+    arrays.save(tmp_path, {"property_starts": np.array([0, 2, 4, 5])})
+    with pytest.raises(CorruptSnapshot, match=r"property_bytes\.npy holds 6 values; expected 5"):
+        catalogue.open_catalogue(tmp_path, rows)

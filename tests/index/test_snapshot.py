@@ -27,7 +27,7 @@ def test_what_goes_in_comes_out(tmp_path: Path, content: SnapshotContent) -> Non
     about = opened.manifest
     assert version == opened.version == about.version == f"20261121T120000Z-{about.content_hash[:8]}"
     assert about.created_at == "2026-11-21T12:00:00Z"
-    assert (about.format, about.n_items, about.n_dims, about.n_segments) == (0, 36, 12, 3)
+    assert (about.format, about.n_items, about.n_dims, about.n_segments) == (1, 36, 12, 3)
     assert about.n_nonzeros == len(content.embeddings.decoder.values)
     assert about.provenance == content.embeddings.provenance
     stored, original = embeddings.to_arrays(opened.embeddings), embeddings.to_arrays(content.embeddings)
@@ -344,13 +344,13 @@ def test_segments_that_cannot_be_read_are_refused(stored: Path, tmp_path: Path, 
         ('{"format": NaN}', CorruptSnapshot, "NaN is not a JSON value"),
         ("[" * 100_000, CorruptSnapshot, "is not JSON"),
         ('{"format": ' + "9" * 5000 + "}", CorruptSnapshot, "is not JSON"),
-        ("{}", UnsupportedFormat, "format None; this Sparrow reads 0: rebuild with 'sparrow-train publish RUN'"),
+        ("{}", UnsupportedFormat, "format None; this Sparrow reads 1: rebuild with 'sparrow-train publish RUN'"),
         (
             '{"format": 3}',
             UnsupportedFormat,
-            "format 3; this Sparrow reads 0: rebuild with 'sparrow-train publish RUN'",
+            "format 3; this Sparrow reads 1: rebuild with 'sparrow-train publish RUN'",
         ),
-        ('{"format": 0}', CorruptSnapshot, "does not match its checksum"),
+        ('{"format": 1}', CorruptSnapshot, "does not match its checksum"),
     ],
 )
 def test_what_is_not_a_manifest_is_refused(
@@ -367,7 +367,7 @@ def test_another_format_names_the_way_out_even_when_all_else_fits(stored: Path, 
     directory = tmp_path / stored.name
     shutil.copytree(stored, directory)
     resign(directory, format=3)
-    with pytest.raises(UnsupportedFormat, match="format 3; this Sparrow reads 0: rebuild"):
+    with pytest.raises(UnsupportedFormat, match="format 3; this Sparrow reads 1: rebuild"):
         open_snapshot(tmp_path, stored.name)
 
 
