@@ -83,10 +83,14 @@ lint: .venv/.dev
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CPP)
 
-# A tree of its own, where the sanitized extension lies in place of the other and comes first on the path: no test and no
-# module knows of it. The sanitizers must be there before Python; libstdc++ too, or they cannot see its exceptions.
-SANITIZED := build/sanitized
+# In a tree of its own, where the sanitized extension lies in place of the other: no module and no test knows of it. The
+# sanitizers must be loaded before Python, and libstdc++ too, or they cannot see its exceptions. Loads and stores of
+# vectors are checked as any other; gathers, scatters and masked ones are not.
+SANITIZED := $(CURDIR)/build/sanitized
 RUNTIME = $(foreach name,asan ubsan stdc++,$(shell $${CXX:-g++} -print-file-name=lib$(name).so))
+SANITIZED_PYTHON = cd $(SANITIZED) && env LD_PRELOAD="$(RUNTIME)" PYTHONPATH=$(SANITIZED) PYTHONMALLOC=malloc \
+  ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1 \
+  $(CURDIR)/$(BIN)/python -X faulthandler
 
 sanitize: .venv/.dev
 	$(BIN)/cmake -S index/kernel -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
@@ -96,9 +100,8 @@ sanitize: .venv/.dev
 	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED)/tests
 	cp -R index pyproject.toml $(SANITIZED) && cp -R tests/index tests/golden $(SANITIZED)/tests
 	rm -f $(SANITIZED)/index/_kernel.*.so && cp build/sanitize/_kernel.*.so $(SANITIZED)/index
-	cd $(SANITIZED) && env LD_PRELOAD="$(RUNTIME)" ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 \
-	  PYTHONPATH=$(CURDIR)/$(SANITIZED) PYTHONMALLOC=malloc $(CURDIR)/$(BIN)/python -X faulthandler -m pytest --capture=sys \
-	  tests/index/test_kernel*.py tests/index/test_search.py
+	$(SANITIZED_PYTHON) -c 'from index import _kernel as k; assert k.__file__.startswith("$(SANITIZED)"), k.__file__'
+	$(SANITIZED_PYTHON) -m pytest --capture=sys tests/index/test_kernel*.py tests/index/test_search.py
 
 types: .venv/.dev
 	$(BIN)/mypy
