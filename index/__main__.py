@@ -8,7 +8,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from index import publication, query, report, search, snapshot
+from index import publication, query, report, snapshot
 from index.cli import fail, main_for, print_json, progress
 from index.errors import SnapshotError
 from index.types import JSON
@@ -111,7 +111,7 @@ def search_items(
     if np.any(history < 0):
         fail(f"no item {item[int(np.argmin(history))]!r} in {opened.version}; ids are those of the training data")
     user = query.encode(opened.embeddings, history, np.ones(len(history), dtype=np.float32))
-    hits = search.top_n(opened.embeddings, user, count, exclude=history)
+    hits = opened.searcher.top_n(user, count, exclude=history)
     items = report.found_items(opened, hits)
     if as_json:
         print_json({"version": opened.version, "history": item, "items": items})

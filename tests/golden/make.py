@@ -88,7 +88,7 @@ def answers(opened: Snapshot) -> dict[str, Any]:
         items: Int32 = opened.items.rows(list(history))
         weights = np.array(list(history.values()), dtype=np.float32)
         user = query.encode(opened.embeddings, items, weights)
-        hits = search.top_n(opened.embeddings, user, 10, exclude=items)
+        hits = opened.searcher.top_n(user, 10, exclude=items)
         leaning = search.score_segments(opened.segments, user)
         found["histories"][name] = {
             "items": dict(zip(opened.items.item_ids(hits.items), map(float.hex, hits.scores.tolist()), strict=True)),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 
-from index import builder, cli, publication, query, search, snapshot
+from index import builder, cli, publication, query, snapshot
 from index.__main__ import main
 from index.builder import SnapshotContent
 
@@ -175,7 +175,7 @@ def test_search_is_the_search_that_serves(run: Run, root: Path, version: str) ->
     opened = snapshot.open_snapshot(root, version)
     rows = opened.items.rows(["7", "11"])
     user = query.encode(opened.embeddings, rows, (rows >= 0).astype("float32"))
-    hits = search.top_n(opened.embeddings, user, 4, exclude=rows)
+    hits = opened.searcher.top_n(user, 4, exclude=rows)
     assert [item["item_id"] for item in document["items"]] == opened.items.item_ids(hits.items)
     assert [item["score"] for item in document["items"]] == hits.scores.tolist()
     titles = [properties.get("title") for properties in opened.catalogue.properties(hits.items)]
