@@ -2,11 +2,25 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from index import arrays, catalogue, disk, embeddings, files, integrity, manifest, postings, snapshot, sparse, versions
+from index import (
+    arrays,
+    catalogue,
+    disk,
+    embeddings,
+    files,
+    integrity,
+    manifest,
+    postings,
+    snapshot,
+    sparse,
+    texts,
+    versions,
+)
 from index.embeddings import SparseItemEmbeddings
 from index.errors import InvalidEmbeddings
 from index.manifest import Manifest
@@ -67,10 +81,27 @@ def write(root: Path, content: SnapshotContent, *, now: datetime | None = None) 
 
 
 def _write_files(directory: Path, content: SnapshotContent, popular: Int32) -> None:
+    with ThreadPoolExecutor() as beside:  # the kernel, SQLite and the disk work without holding up Python
+        under_way = [
+            beside.submit(_write_postings, directory, content.embeddings),
+            beside.submit(texts.write, directory, content.properties, popular),
+        ]
+        _write_arrays(directory, content, popular)
+        document = json.dumps(content.segments.to_json(), indent=1, sort_keys=True, allow_nan=False)
+        (directory / snapshot.SEGMENTS).write_text(document + "\n")
+        catalogue.write(directory, content.properties)
+        for part in under_way:
+            part.result()
+
+
+def _write_postings(directory: Path, model: SparseItemEmbeddings) -> None:
+    arrays.save(directory, postings.to_arrays(postings.build(model)))
+
+
+def _write_arrays(directory: Path, content: SnapshotContent, popular: Int32) -> None:
     segments = content.segments
     named: dict[str, Array] = {
         **embeddings.to_arrays(content.embeddings),
-        **postings.to_arrays(postings.build(content.embeddings)),
         **sparse.to_arrays("segment_centroids", segments.rows),
         "segment_starts": segments.starts,
         "segment_items": segments.items,
@@ -79,9 +110,6 @@ def _write_files(directory: Path, content: SnapshotContent, popular: Int32) -> N
         "popular": popular,
     }
     arrays.save(directory, named)
-    document = json.dumps(segments.to_json(), indent=1, sort_keys=True, allow_nan=False)
-    (directory / snapshot.SEGMENTS).write_text(document + "\n")
-    catalogue.write(directory, content.properties, popular)
 
 
 def _manifest(directory: Path, content: SnapshotContent, created: datetime) -> Manifest:

@@ -73,8 +73,8 @@ class Catalogue:
         return self.property_bytes[self.property_starts[row] : self.property_starts[row + 1]].tobytes()
 
 
-def write(directory: Path, properties: Sequence[Mapping[str, JSON]], popular: Int32) -> None:
-    """Write the catalogue of all items; InvalidEmbeddings for properties that JSON cannot hold."""
+def write(directory: Path, properties: Sequence[Mapping[str, JSON]]) -> None:
+    """Write all but the text index; InvalidEmbeddings for properties that JSON cannot hold."""
     encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
     stored = []
     for row, own in enumerate(properties):
@@ -88,11 +88,10 @@ def write(directory: Path, properties: Sequence[Mapping[str, JSON]], popular: In
     arrays.save(directory, {"property_bytes": np.frombuffer(text, dtype=np.uint8), "property_starts": starts})
     keys = sorted(set(chain.from_iterable(properties)))
     (directory / KEYS).write_text(json.dumps({"keys": keys}, indent=1) + "\n")
-    texts.write(directory, properties, popular)
 
 
 def open_catalogue(directory: Path, popular: Int32) -> Catalogue:
-    """Open what write wrote, read-only and memory-mapped; CorruptSnapshot if it is not that."""
+    """Open what write and texts.write wrote, read-only and memory-mapped; CorruptSnapshot if it is not that."""
     starts = arrays.load_starts(directory, "property_starts", len(popular))
     stored: Bytes = arrays.load(directory, "property_bytes", np.uint8, length=int(starts[-1]))
     keys = _read_keys(directory / KEYS)

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+
 from index.errors import CorruptSnapshot
 from index.types import JSON, Int32
 
@@ -89,9 +91,10 @@ def _chunks(properties: Sequence[Mapping[str, JSON]], popular: Int32) -> Iterato
     """The texts to index, by number, from 1; what lies in memory at a time is bounded."""
     chunk: dict[int, str] = {}
     size = 0
-    for number, row in enumerate(popular.tolist(), start=1):
-        own = properties[row]
-        text = _text(own) if own else ""
+    described = np.fromiter(map(bool, properties), np.bool_, len(properties))[popular]
+    numbers = np.flatnonzero(described)
+    for number, row in zip((numbers + 1).tolist(), popular[numbers].tolist(), strict=True):
+        text = _text(properties[row])
         if text:
             chunk[number] = text
             size += len(text)

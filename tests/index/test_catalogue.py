@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from index import arrays, catalogue, texts
 from index.catalogue import Catalogue
 from index.errors import CorruptSnapshot, InvalidEmbeddings
-from index.types import JSON
+from index.types import JSON, Int32
 
 BOOKS: list[dict[str, JSON]] = [
     {"title": "The \u00c9migr\u00e9", "authors": ["Ann O'Brien", "Bob"], "year": 1999, "link": "https://books/plain"},
@@ -29,10 +29,15 @@ POPULAR = np.array([3, 0, 4, 2, 1], dtype=np.int32)
 
 def opened(directory: Path, properties: Sequence[Mapping[str, JSON]], popular: Any = None) -> Catalogue:
     order = np.arange(len(properties), dtype=np.int32) if popular is None else popular
-    catalogue.write(directory, properties, order)
+    write(directory, properties, order)
     found = catalogue.open_catalogue(directory, order)
     catalogue.check(found, directory)
     return found
+
+
+def write(directory: Path, properties: Sequence[Mapping[str, JSON]], popular: Int32) -> None:
+    catalogue.write(directory, properties)
+    texts.write(directory, properties, popular)
 
 
 @pytest.fixture
@@ -128,7 +133,7 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     files = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        catalogue.write(tmp_path / name, [dict(sorted(book.items(), reverse=name == "one")) for book in BOOKS], POPULAR)
+        write(tmp_path / name, [dict(sorted(book.items(), reverse=name == "one")) for book in BOOKS], POPULAR)
         files.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
     assert files[0] == files[1]
     assert len(files[0]) == 4
@@ -145,7 +150,7 @@ def test_it_can_be_shared_by_threads_and_not_written(books: Catalogue) -> None:
 @pytest.mark.parametrize("value", [float("nan"), {1, 2}, b"bytes"])
 def test_what_is_not_json_is_refused(tmp_path: Path, value: Any) -> None:
     with pytest.raises(InvalidEmbeddings, match="properties of item row 1 cannot be stored as JSON"):
-        catalogue.write(tmp_path, [{}, {"x": value}], np.array([0, 1], dtype=np.int32))
+        write(tmp_path, [{}, {"x": value}], np.array([0, 1], dtype=np.int32))
 
 
 def test_circles_are_refused(tmp_path: Path) -> None:
@@ -156,7 +161,7 @@ def test_circles_are_refused(tmp_path: Path) -> None:
         deep = [deep]
     for own in (circle, {"deep": deep}):
         with pytest.raises(InvalidEmbeddings, match="properties of item row 0 cannot be stored as JSON"):
-            catalogue.write(tmp_path, [own], np.array([0], dtype=np.int32))
+            write(tmp_path, [own], np.array([0], dtype=np.int32))
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=3), st.text() | st.lists(st.text() | st.integers())), max_size=9))
@@ -188,14 +193,14 @@ def test_nul_and_zero_are_not_mixed_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"no database", b"SQLite format 3\0" + bytes(5000)])
 def test_what_is_not_a_text_index_is_refused(tmp_path: Path, raw: bytes) -> None:
-    catalogue.write(tmp_path, BOOKS, POPULAR)
+    write(tmp_path, BOOKS, POPULAR)
     (tmp_path / texts.FILE_NAME).write_bytes(raw)
     with pytest.raises(CorruptSnapshot, match=r"texts\.sqlite cannot be read"):
         catalogue.open_catalogue(tmp_path, POPULAR)
 
 
 def test_a_text_index_with_a_damaged_page_or_without_its_table_is_refused(tmp_path: Path) -> None:
-    catalogue.write(tmp_path, BOOKS, POPULAR)
+    write(tmp_path, BOOKS, POPULAR)
     path = tmp_path / texts.FILE_NAME
     raw = path.read_bytes()
     for first in range(0, len(raw), 4096):
@@ -214,7 +219,7 @@ def test_a_text_index_with_a_damaged_page_or_without_its_table_is_refused(tmp_pa
     "document", ["", "[]", "{}", '{"keys": 3}', '{"keys": [3]}', '{"keys": ["b", "a"]}', '{"keys": ["a", "a"]}']
 )
 def test_keys_that_cannot_be_read_are_refused(tmp_path: Path, document: str) -> None:
-    catalogue.write(tmp_path, BOOKS, POPULAR)
+    write(tmp_path, BOOKS, POPULAR)
     (tmp_path / catalogue.KEYS).write_text(document)
     with pytest.raises(CorruptSnapshot, match=r"properties\.json cannot be read"):
         catalogue.open_catalogue(tmp_path, POPULAR)
@@ -235,7 +240,7 @@ def test_keys_that_cannot_be_read_are_refused(tmp_path: Path, document: str) -> 
 )
 def test_properties_that_are_not_whole_are_refused(tmp_path: Path, stored: list[bytes], message: str) -> None:
     rows = np.arange(3, dtype=np.int32)
-    catalogue.write(tmp_path, [{}, {}, {}], rows)
+    write(tmp_path, [{}, {}, {}], rows)
     starts = np.concatenate([[0], np.cumsum([len(raw) for raw in stored])])
     text = np.frombuffer(b"".join(stored), dtype=np.uint8)
     arrays.save(tmp_path, {"property_bytes": text, "property_starts": starts})
@@ -245,7 +250,7 @@ def test_properties_that_are_not_whole_are_refused(tmp_path: Path, stored: list[
 
 def test_starts_that_step_back_or_do_not_fit_are_refused(tmp_path: Path) -> None:
     rows = np.arange(3, dtype=np.int32)
-    catalogue.write(tmp_path, [{}, {}, {}], rows)
+    write(tmp_path, [{}, {}, {}], rows)
     arrays.save(tmp_path, {"property_starts": np.array([0, 4, 2, 6])})
     with pytest.raises(CorruptSnapshot, match="property_starts steps back from 4 to 2"):
         catalogue.check(catalogue.open_catalogue(tmp_path, rows), tmp_path)
