@@ -1,13 +1,13 @@
 """What is measured: anything that prepares a query once, untimed, and then answers it, timed."""
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from benchmarks.queries import Query
+from benchmarks.timing import Task
+from index.search import Searcher
 from index.types import Int32
 
 N = 100
@@ -31,21 +31,46 @@ class Engine(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Built:
-    """An engine with the catalogue in it."""
+class Sparrow:
+    """The search that serves."""
 
-    engine: Engine
-    """Ready to answer."""
-    seconds: float
-    """What building took; of opening, where it had been built before and is kept on disk."""
+    name = "sparrow"
+
+    def __init__(self, searcher: Searcher) -> None:
+        self._searcher = searcher
+        self.settings = f"Searcher.top_n, exact, level {searcher.kernel.level}, all in memory"
+
+    def prepare(self, query: Query) -> Query:
+        """Nothing to do."""
+        return query
+
+    def answer(self, prepared: Query) -> Int32:
+        """Ask."""
+        return self._searcher.top_n(prepared.vector, N, exclude=prepared.exclude).items
 
 
-def build(make: Callable[[], Engine]) -> Built:
-    """Make an engine and time it."""
-    started = time.perf_counter()
-    engine = make()
-    return Built(engine, time.perf_counter() - started)
+class Unpruned:
+    """The same search made to accumulate every posting of the query."""
+
+    name = "unpruned"
+
+    def __init__(self, searcher: Searcher) -> None:
+        self._kernel = searcher.kernel
+        self.settings = f"the same kernel with prune=False, exact, level {searcher.kernel.level}"
+
+    def prepare(self, query: Query) -> Query:
+        """Nothing to do."""
+        return query
+
+    def answer(self, prepared: Query) -> Int32:
+        """Ask the kernel itself; no caller of Sparrow can."""
+        return self._kernel.top_n(prepared.vector, N, prepared.exclude, None, 0, prune=False)[0]
+
+
+def task(engine: Engine, queries: Sequence[Query]) -> Task:
+    """What is timed: an engine answering one of the prepared queries."""
+    prepared = [engine.prepare(query) for query in queries]
+    return lambda number: engine.answer(prepared[number])
 
 
 def best(scores: np.ndarray[Any, np.dtype[np.float32]], n: int) -> Int32:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks import timing
 from benchmarks.queries import Query
+from index.postings import Postings
 from index.types import Array, Int32
 
 SOURCE = Path(__file__).with_name("limits.cpp")
@@ -26,6 +27,7 @@ FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC")
 LINE_BYTES = 64
 STREAM_BYTES = 1 << 28
 """Read to measure bandwidth: eight times the largest cache of the machines we know."""
+READINGS = 15
 
 
 class Touch:
@@ -34,9 +36,10 @@ class Touch:
     name = "touch"
     settings = "reads the same posting lines in the same order, nothing else"
 
-    def __init__(self, built: Path, lines: NDArray[np.uint16], list_starts: NDArray[np.uint32], n_dims: int) -> None:
+    def __init__(self, built: Path, postings: Postings) -> None:
         self._library = _open(built)
-        self._lines, self._list_starts, self._n_dims = lines, list_starts, n_dims
+        self._postings = postings
+        self._n_blocks = len(postings.block_units)
 
     def prepare(self, query: Query) -> Int32:
         """The active dims."""
@@ -44,38 +47,43 @@ class Touch:
 
     def answer(self, prepared: Int32) -> Int32:
         """Read; finds nothing."""
-        n_blocks = (len(self._list_starts) - 1) // self._n_dims
-        where = _pointer(self._lines), _pointer(self._list_starts), n_blocks, self._n_dims
+        lists = self._postings
+        where = _pointer(lists.lines), _pointer(lists.list_starts), self._n_blocks, n_dims(lists)
         self._library.touch(*where, _pointer(prepared), len(prepared))
         return prepared[:0]
 
-    def n_bytes(self, prepared: Int32) -> int:
-        """Bytes of the lines that are read."""
-        starts = self._list_starts[:-1].reshape(-1, self._n_dims)[:, prepared].astype(np.int64)
-        ends = self._list_starts[1:].reshape(-1, self._n_dims)[:, prepared].astype(np.int64)
-        return LINE_BYTES * int((ends - starts).sum())
-
 
 class Stream:
-    """Reads a large buffer from beginning to end, whatever the query."""
+    """Reads a buffer far larger than the caches from beginning to end.
 
-    name = "stream"
-    settings = f"reads {STREAM_BYTES >> 20} MiB from beginning to end"
+    Not interleaved with the engines: it would leave them no cache, which no other engine does to a small catalogue.
+    """
 
     def __init__(self, built: Path) -> None:
         self._library = _open(built)
-        self._memory = np.ones(STREAM_BYTES // 8 + 8, np.uint64)
-        shift = -self._memory.ctypes.data % LINE_BYTES // 8
-        self._memory = self._memory[shift : shift + STREAM_BYTES // 8]
+        memory = np.ones(STREAM_BYTES // 8 + 8, np.uint64)
+        shift = -memory.ctypes.data % LINE_BYTES // 8
+        self._memory = memory[shift : shift + STREAM_BYTES // 8]
 
-    def prepare(self, query: Query) -> Int32:
-        """Nothing to do."""
-        return query.exclude[:0]
+    def bytes_per_second(self) -> float:
+        """The median of some readings."""
+        seconds = [timing.once(self._read) for _ in range(READINGS)]
+        return STREAM_BYTES / float(np.median(seconds))
 
-    def answer(self, prepared: Int32) -> Int32:
-        """Read; finds nothing."""
+    def _read(self) -> None:
         self._library.stream(_pointer(self._memory), STREAM_BYTES // LINE_BYTES)
-        return prepared
+
+
+def n_dims(postings: Postings) -> int:
+    """How many lists each block has."""
+    return (len(postings.list_starts) - 1) // len(postings.block_units)
+
+
+def bytes_read(postings: Postings, dims: Int32) -> int:
+    """Bytes of the lines that touch reads for these dims."""
+    ends = postings.list_starts[1:].reshape(-1, n_dims(postings))[:, dims].astype(np.int64)
+    starts = postings.list_starts[:-1].reshape(-1, n_dims(postings))[:, dims]
+    return LINE_BYTES * int((ends - starts).sum())
 
 
 def build(root: Path) -> Path:

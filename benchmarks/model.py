@@ -1,5 +1,6 @@
 """The real model behind every benchmark: our own recipe on the bundled books, and readers that it has not seen."""
 
+import hashlib
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import cache
+from index import arrays, segments
 from index.embeddings import SparseItemEmbeddings
 from index.types import Int32
 from training import datasets, evaluate, interactions, recipe, run, split
@@ -23,10 +26,15 @@ class Model:
     """Of the 9,882 books."""
     histories: tuple[Int32, ...]
     """Item rows of each validation reader, ascending."""
+    segments: tuple[Int32, ...]
+    """Item rows of each segment that the model gives."""
 
 
-def open_model(directory: Path) -> Model:
-    """Load a run directory; one that is not complete is trained first, in a process of its own."""
+def open_model(directory: Path, root: Path) -> Model:
+    """Load a run directory; one that is not complete is trained first, in a process of its own.
+
+    Its segments are found once and kept under `root`.
+    """
     if not (directory / run.METRICS).is_file():
         _train(directory)
     trained = run.load(directory)
@@ -36,7 +44,21 @@ def open_model(directory: Path) -> Model:
     share = recipe.load(recipe.DEFAULT, []).evaluation.validation_share
     held_out = split.holdout(len(data.users), split.VALIDATION_SEED, share=share).validation
     matrix = data.matrix()
-    return Model(trained.embeddings, tuple(evaluate.row(matrix, user) for user in held_out.tolist()))
+    histories = tuple(evaluate.row(matrix, user) for user in held_out.tolist())
+    return Model(trained.embeddings, histories, _segments(trained, root))
+
+
+def _segments(trained: run.Run, root: Path) -> tuple[Int32, ...]:
+    def make(directory: Path) -> None:
+        found = [each.items for each in segments.find(trained.embeddings, trained.popularity)]
+        starts = np.cumsum([0, *map(len, found)], dtype=np.int64)
+        arrays.save(directory, {"starts": starts, "items": np.concatenate(found)})
+
+    digest = hashlib.blake2b(trained.embeddings.decoder.values.tobytes(), digest_size=6).hexdigest()
+    directory = cache.directory(root, f"segments-{digest}", make)
+    starts = arrays.load(directory, "starts", np.int64)
+    items = arrays.load(directory, "items", np.int32, length=int(starts[-1]))
+    return tuple(np.split(items, starts[1:-1]))
 
 
 def _train(directory: Path) -> None:

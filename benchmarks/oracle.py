@@ -55,6 +55,12 @@ def exact_scores(embeddings: SparseItemEmbeddings, query: Query, items: Int32) -
     return scores if embeddings.item_scale is None else scores * embeddings.item_scale[items]
 
 
+def identical(found: Hits, true: Hits) -> bool:
+    """Whether items, order and scores are the same, to the last bit."""
+    same = np.array_equal(found.items, true.items)
+    return same and np.array_equal(found.scores.view(np.uint32), true.scores.view(np.uint32))
+
+
 def recall(embeddings: SparseItemEmbeddings, query: Query, items: Int32, true: Hits) -> float:
     """The share of the true items that are found; a wrong item that ties with the last true one counts as found."""
     if not len(true.items):

@@ -3,6 +3,7 @@
 A peer that is not installed is reported as absent with how to install it; nothing is compared with it then.
 """
 
+import hashlib
 import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -54,13 +55,15 @@ class Qdrant:
         "max_search_threads 1, history by must_not HasId, request built beforehand"
     )
 
-    def __init__(self, rows: SparseRows, root: Path, name: str) -> None:
+    def __init__(self, rows: SparseRows, root: Path) -> None:
         from qdrant_edge import EdgeShard
 
-        directory = cache.directory(root, name, lambda directory: _fill_qdrant(directory, rows))
+        digest = hashlib.blake2b(rows.dims.tobytes() + rows.values.tobytes(), digest_size=6).hexdigest()
+        directory = cache.directory(root, f"qdrant-{digest}", lambda directory: _fill_qdrant(directory, rows))
         self._shard = EdgeShard.load(str(directory), _qdrant_config())
-        if (indexed := self._shard.info().indexed_vectors_count) != rows.n_rows:
-            raise ValueError(f"{directory} has {indexed} of {rows.n_rows} vectors in its index; remove it")
+        indexed, filled = self._shard.info().indexed_vectors_count, np.count_nonzero(np.diff(rows.row_starts))
+        if indexed != filled:
+            raise ValueError(f"{directory} has {indexed} of {filled} vectors in its index; remove it")
 
     def prepare(self, query: Query) -> Any:  # noqa: ANN401 - a class of an optional package
         """Build the request."""
@@ -127,14 +130,14 @@ class Peer:
     """What pip calls it."""
     module: str
     """What Python calls it."""
-    make: Callable[[SparseRows, Path, str], Engine]
-    """From (rows with the item scale in them, a directory for what is worth keeping, a name for that)."""
+    make: Callable[[SparseRows, Path], Engine]
+    """From rows with the item scale in them, and a directory for what is worth keeping."""
 
 
 PEERS: Mapping[str, Peer] = {
-    "scipy": Peer("scipy", "scipy", lambda rows, _root, _name: Scipy(rows)),
+    "scipy": Peer("scipy", "scipy", lambda rows, _root: Scipy(rows)),
     "qdrant-edge": Peer("qdrant-edge-py", "qdrant_edge", Qdrant),
-    "faiss": Peer("faiss-cpu", "faiss", lambda rows, _root, _name: Faiss(rows)),
+    "faiss": Peer("faiss-cpu", "faiss", lambda rows, _root: Faiss(rows)),
 }
 
 
@@ -145,9 +148,9 @@ def absent(name: str) -> str | None:
     return f"{name} is not installed, so nothing is compared with it; to change that: {INSTALL}"
 
 
-def make(name: str, embeddings: SparseItemEmbeddings, root: Path, key: str) -> Engine:
+def make(name: str, embeddings: SparseItemEmbeddings, root: Path) -> Engine:
     """Put a catalogue into a peer."""
-    return PEERS[name].make(oracle.scaled(embeddings.decoder, embeddings.item_scale), root, key)
+    return PEERS[name].make(oracle.scaled(embeddings.decoder, embeddings.item_scale), root)
 
 
 def versions() -> dict[str, str]:
