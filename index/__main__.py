@@ -26,9 +26,17 @@ SNAPSHOTS = Path("snapshots")
 
 
 @cli.command()
-def inspect(version: SomeVersion = None, snapshots: Root = SNAPSHOTS, as_json: AsJson = False) -> None:
+def inspect(
+    version: SomeVersion = None,
+    items: Annotated[int | None, typer.Option(min=1, help="Also say what so many items like these would need.")] = None,
+    snapshots: Root = SNAPSHOTS,
+    as_json: AsJson = False,
+) -> None:
     """Show what a snapshot is: counts, bytes per item and per non-zero, files, segments, provenance."""
-    document = report.inspection(snapshot.open_snapshot(snapshots, version or _current(snapshots)))
+    opened = snapshot.open_snapshot(snapshots, version or _current(snapshots))
+    if items is not None and opened.manifest.dims_are == "items":
+        fail(f"the dimensions of {opened.version} are its items: what {items} items need cannot be told from it")
+    document = report.inspection(opened, items)
     if as_json:
         print_json(document)
     else:

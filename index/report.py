@@ -9,25 +9,23 @@ from rich.pretty import Pretty
 from rich.table import Table
 from rich.text import Text
 
+from index import sizes
 from index.manifest import Manifest
 from index.reference import Hits
+from index.sizes import Sizes
 from index.snapshot import Snapshot
 from index.types import JSON
 
 SHOWN_SEGMENTS = 20
 
 
-def inspection(opened: Snapshot) -> dict[str, Any]:
-    """The manifest, with sizes put in proportion, and the segments."""
-    manifest = opened.manifest
-    total = sum(info.bytes for info in manifest.files.values())
-    decoder = sum(info.bytes for name, info in manifest.files.items() if name.startswith("decoder_"))
+def inspection(opened: Snapshot, n_items: int | None = None) -> dict[str, Any]:
+    """The manifest, with sizes put in proportion, the segments, and what n_items would take."""
+    expected = None if n_items is None else _in_proportion(sizes.expected(opened, n_items))
     return {
-        **asdict(manifest),
-        "total_bytes": total,
-        "bytes_per_item": total / manifest.n_items,
-        "decoder_bytes_per_item": decoder / manifest.n_items,
-        "decoder_bytes_per_nonzero": decoder / max(manifest.n_nonzeros, 1),
+        **asdict(opened.manifest),
+        "sizes": _in_proportion(sizes.measured(opened.manifest)),
+        "expected_sizes": expected,
         "properties": list(opened.catalogue.keys),
         "segments": opened.segments.to_json()["segments"],
     }
@@ -37,12 +35,13 @@ def print_inspection(console: Console, document: Mapping[str, Any]) -> None:
     """Show what `inspection` found."""
     facts = Table("what", "value", title=str(document["version"]), title_justify="left")
     names = ("created_at", "format", "content_hash", "n_items", "n_dims", "n_nonzeros", "n_segments", "encoder")
-    for name in (*names, "item_scale", "dims_are", "query_dims", "total_bytes"):
+    for name in (*names, "item_scale", "dims_are", "query_dims"):
         _add(facts, name, str(document[name]))
-    for name in ("bytes_per_item", "decoder_bytes_per_item", "decoder_bytes_per_nonzero"):
-        _add(facts, name, f"{document[name]:.1f}")
     _add(facts, "properties", ", ".join(document["properties"]))
     console.print(facts)
+    _print_sizes(console, document["sizes"], "sizes")
+    if document["expected_sizes"]:
+        _print_sizes(console, document["expected_sizes"], "expected sizes")
     _print_files(console, document)
     _print_segments(console, document["segments"])
     console.print("provenance:", Pretty(document["provenance"]))
@@ -91,6 +90,39 @@ def print_items(console: Console, items: Sequence[Mapping[str, JSON]]) -> None:
 def _add(table: Table, *cells: str) -> None:
     # as text, since a title may hold what rich takes for markup; folded, since half a hash is of no use
     table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+
+
+def _in_proportion(found: Sizes) -> dict[str, Any]:
+    """Parts in whole bytes; those that a search reads also by non-zero."""
+    per_nonzero = {part: found.parts[part] / max(found.n_nonzeros, 1) for part in sizes.SEARCHED}
+    return {
+        "n_items": found.n_items,
+        "n_nonzeros": round(found.n_nonzeros),
+        "disk_bytes": round(found.disk_bytes),
+        "memory_bytes": round(found.memory_bytes),
+        "searched_bytes_per_nonzero": found.searched_bytes_per_nonzero,
+        "parts": {
+            part: {
+                "bytes": round(size),
+                "per_item": size / found.n_items,
+                **({"per_nonzero": per_nonzero[part]} if part in per_nonzero else {}),
+            }
+            for part, size in found.parts.items()
+        },
+    }
+
+
+def _print_sizes(console: Console, found: Mapping[str, Any], what: str) -> None:
+    title = f"{what} of {found['n_items']:,} items with {found['n_nonzeros']:,} non-zeros"
+    table = Table("part", "bytes", "per item", "per non-zero", title=title, title_justify="left")
+    for part, size in found["parts"].items():
+        per_nonzero = f"{size['per_nonzero']:.3f}" if "per_nonzero" in size else ""
+        _add(table, part, f"{size['bytes']:,}", f"{size['per_item']:.2f}", per_nonzero)
+    total = found["disk_bytes"] / found["n_items"]
+    _add(table, "all, on disk", f"{found['disk_bytes']:,}", f"{total:.2f}", "")
+    _add(table, "in memory", f"{found['memory_bytes']:,}", f"{found['memory_bytes'] / found['n_items']:.2f}", "")
+    _add(table, "what a search reads", "", "", f"{found['searched_bytes_per_nonzero']:.3f}")
+    console.print(table)
 
 
 def _print_files(console: Console, document: Mapping[str, Any]) -> None:

@@ -5,14 +5,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import pytest
 
 from index import builder, cli, publication, query, snapshot
 from index.__main__ import main
 from index.builder import SnapshotContent
+from index.vocabulary import Vocabulary
 
 
 class Done(NamedTuple):
@@ -68,9 +71,14 @@ def test_inspect(run: Run, root: Path, version: str) -> None:
     assert document["version"] == version
     assert (document["n_items"], document["n_nonzeros"]) == (36, about.n_nonzeros)
     assert document["files"]["popular.npy"]["bytes"] == 128 + 36 * 4
-    assert document["bytes_per_item"] == sum(info.bytes for info in about.files.values()) / 36
-    decoder = sum(about.files[f"decoder_{name}.npy"].bytes for name in ("dims", "row_starts", "values"))
-    assert document["decoder_bytes_per_nonzero"] == decoder / about.n_nonzeros
+    sizes, parts = document["sizes"], document["sizes"]["parts"]
+    assert sizes["disk_bytes"] == sum(info.bytes for info in about.files.values())
+    assert sizes["disk_bytes"] == sum(part["bytes"] for part in parts.values())
+    values = about.files["decoder_values.npy"].bytes
+    assert parts["row values"] == {"bytes": values, "per_item": values / 36, "per_nonzero": values / about.n_nonzeros}
+    searched = sum(part["bytes"] for part in parts.values() if "per_nonzero" in part)
+    assert sizes["searched_bytes_per_nonzero"] == pytest.approx(searched / about.n_nonzeros)
+    assert document["expected_sizes"] is None
     assert document["provenance"]["model"] == "golden"
     assert [segment["title"] for segment in document["segments"]] == ["Segment 0", "Segment 1", "Segment 2"]
     text = run("inspect", version)
@@ -78,12 +86,37 @@ def test_inspect(run: Run, root: Path, version: str) -> None:
     for part in (
         about.content_hash,
         "decoder_values.npy",
-        "bytes_per_item",
+        "what a search reads",
         "Segment 2",
         "golden",
         "authors, title, year",
     ):
         assert part in text.out
+
+
+def test_inspect_says_what_more_items_would_need(run: Run, root: Path, version: str, content: SnapshotContent) -> None:
+    document = run("inspect", "--items", "1000000", "--json").document
+    expected = document["expected_sizes"]
+    assert expected["n_items"] == 1_000_000
+    assert expected["n_nonzeros"] == round(document["n_nonzeros"] * 1_000_000 / 36)
+    assert expected["disk_bytes"] > expected["memory_bytes"] > 1_000_000 * document["n_nonzeros"] / 36 * 10
+    text = run("inspect", version, "--items", "1000000")
+    assert "expected sizes of 1,000,000 items" in text.out
+    square = content.embeddings.decoder.take(np.arange(12, dtype=np.int32))
+    few = replace(content.embeddings, items=Vocabulary.build([*"abcdefghijkl"]), decoder=square, dims_are="items")
+    segments = replace(content.segments, starts=np.zeros(4, dtype=np.int64), items=content.segments.items[:0])
+    segments = replace(segments, strengths=content.segments.strengths[:0])
+    none = [replace(segment, size=0) for segment in segments.segments]
+    made = builder.build(
+        root,
+        embeddings=replace(few, item_scale=None, encoder="tied"),
+        properties=[{}] * 12,
+        popularity=content.popularity[:12],
+        segments=replace(segments, segments=tuple(none)),
+    )
+    refused = run("inspect", made, "--items", "100")
+    assert (refused.code, refused.out) == (1, "")
+    assert f"the dimensions of {made} are its items" in refused.err
 
 
 def test_verify(run: Run, root: Path, version: str) -> None:
