@@ -31,7 +31,7 @@ from app.recommend import (
     titles,
 )
 from index.query import encode
-from index.search import Hits, score_items, top_n_per_segment
+from index.search import Hits
 from index.snapshot import Snapshot
 
 RowKind = Literal["top_picks", "because", "segment", "popular"]
@@ -153,7 +153,7 @@ def _personal_rows(snapshot: Snapshot, profile: Profile, size: Size) -> Iterator
     numbers = _pursue(snapshot, profile, size.n_rows + SPARE, LEANING)
     sets: list[NDArray[np.int32] | None] = [None, *(_typical(snapshot, number) for number in numbers)]
     n = max(POOL, size.depth)
-    best, *found = top_n_per_segment(snapshot.embeddings, profile.query, sets, n, exclude=profile.exclude)
+    best, *found = snapshot.searcher.top_n_per_segment(profile.query, sets, n, exclude=profile.exclude)
     pool = positive(best)
     yield Row("top_picks", "", "Top picks for you", "Picked from your whole history", _first(pool, size.depth))
     floor = FLOOR * float(pool.scores[:FLOOR_RANK][-1]) if len(pool.scores) else 0.0
@@ -180,7 +180,7 @@ def _because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) 
     rows = []
     for opinion, title in _anchors(snapshot, profile):
         anchor = encode(snapshot.embeddings, np.array([opinion.item], np.int32), np.ones(1, np.float32))
-        likeness = score_items(snapshot.embeddings, anchor, pool.items)
+        likeness = snapshot.searcher.score_items(anchor, pool.items)
         scores = np.sqrt(np.maximum(likeness, 0) * taste).astype(np.float32)
         scores[pool.items == opinion.item] = 0  # where seen items are allowed
         hits = _first(_above(_ranked(pool.items, scores), 0.0), size.depth)

@@ -17,7 +17,7 @@ from app.metrics import Metrics
 from app.verification import verify_once
 from index.publication import current
 from index.query import encode
-from index.search import score_segments, top_n
+from index.search import score_segments
 from index.snapshot import Snapshot, open_snapshot
 
 log = logging.getLogger(__name__)
@@ -106,6 +106,6 @@ def warm(snapshot: Snapshot) -> None:
     """One search of each sort, which pages in what every request touches."""
     items = snapshot.popular[:10]
     query = encode(snapshot.embeddings, items, np.ones(len(items), dtype=np.float32))
-    top_n(snapshot.embeddings, query, 10)
+    snapshot.searcher.top_n(query, 10)
     score_segments(snapshot.segments, query)
     snapshot.catalogue.properties(items)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.store.users import HIDING_KINDS, UNSEEN_KINDS, Interaction, UserState
 from index.query import contributions, encode
-from index.search import NONE, Hits, score_segments, top_n
+from index.search import NONE, Hits, score_segments
 from index.snapshot import Snapshot
 
 CROWD = 1000
@@ -161,7 +161,7 @@ def recommend(snapshot: Snapshot, profile: Profile, count: int) -> Hits:
     """The best `count` items for the user, or the most popular ones where nothing is known about them."""
     if not profile.personal:
         return popular(snapshot, profile.exclude, count)
-    return positive(top_n(snapshot.embeddings, profile.query, count, exclude=profile.exclude))
+    return positive(snapshot.searcher.top_n(profile.query, count, exclude=profile.exclude))
 
 
 def popular(snapshot: Snapshot, exclude: NDArray[np.int32], count: int) -> Hits:
@@ -184,14 +184,14 @@ def similar(
     if taste is not None and taste.personal and query.any():
         share = PERSONAL_SHARE * np.linalg.norm(query) / np.linalg.norm(taste.query)
         query = query + (share * taste.query).astype(np.float32)
-    return positive(top_n(snapshot.embeddings, query, count, exclude=np.concatenate([items, exclude])))
+    return positive(snapshot.searcher.top_n(query, count, exclude=np.concatenate([items, exclude])))
 
 
 def segment_items(snapshot: Snapshot, profile: Profile, number: int, count: int) -> Hits:
     """Items of one segment as the user would rank them; for nobody in particular, the popular and typical first."""
     items = snapshot.segments.items_of(number)
     if profile.personal:
-        return top_n(snapshot.embeddings, profile.query, count, exclude=profile.exclude, within=items)
+        return snapshot.searcher.top_n(profile.query, count, exclude=profile.exclude, within=items)
     return popular_in_segment(snapshot, number, profile.exclude, count)
 
 

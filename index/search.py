@@ -9,16 +9,16 @@ from itertools import pairwise, repeat
 
 import numpy as np
 
-from index import postings, reference
+from index import postings
 from index._kernel import Kernel, score_rows
 from index.bitmap import Bitmap
 from index.embeddings import SparseItemEmbeddings
 from index.postings import Postings
 from index.reference import Hits
 from index.segments import Segments
-from index.types import Float32, Int32, Int64
+from index.types import Float32, Int32, Int64, UInt64
 
-__all__ = ["NONE", "Hits", "Searcher", "score_items", "score_segments", "top_n", "top_n_per_segment"]
+__all__ = ["NONE", "Hits", "Searcher", "score_segments"]
 
 NONE: Int32 = np.empty(0, dtype=np.int32)
 """No items."""
@@ -28,8 +28,8 @@ NONE: Int32 = np.empty(0, dtype=np.int32)
 class Searcher:
     """Embeddings with their postings, ready to be searched, from several threads at once.
 
-    A query is float32 of (n_dims,); item rows are int32, may repeat, and must exist. ValueError if a row does not, or if
-    the query is not finite or so large that scores might not be.
+    A query is float32 of (n_dims,); item rows are int32, may repeat, and must exist. ValueError if a row does not, or
+    if the query is not finite or so large that scores might not be.
     """
 
     embeddings: SparseItemEmbeddings
@@ -97,44 +97,9 @@ def _size(n: int) -> int:
     return n
 
 
-def _bits(within: Bitmap | None) -> tuple[np.ndarray[tuple[int], np.dtype[np.uint64]] | None, int]:
+def _bits(within: Bitmap | None) -> tuple[UInt64 | None, int]:
     return (None, 0) if within is None else (within.words, within.count)
 
 
 def _split(starts: Int64, items: Int32, scores: Float32) -> list[Hits]:
     return [Hits(items[first:last], scores[first:last]) for first, last in pairwise(starts.tolist())]
-
-
-def top_n(
-    embeddings: SparseItemEmbeddings, query: Float32, n: int, *, exclude: Int32 = NONE, within: Int32 | None = None
-) -> Hits:
-    """The n items with the highest scores for a query of (n_dims,), without `exclude` and only in `within`.
-
-    Fewer come back where fewer are left; nothing is padded. Rows may repeat in `exclude` and `within`.
-    """
-    return reference.select(_score_all(embeddings, query), n, exclude, within)
-
-
-def top_n_per_segment(
-    embeddings: SparseItemEmbeddings, query: Float32, segments: Sequence[Int32 | None], n: int, *, exclude: Int32 = NONE
-) -> list[Hits]:
-    """The n best items of each segment, from one scoring pass; a segment is item rows without repeats, None all items.
-
-    So [None, *segments] gives the top n and the rows of a whole homepage.
-    """
-    scores = _score_all(embeddings, query)
-    left = reference.candidates(len(scores), exclude, None)
-    allowed = np.zeros(len(scores), dtype=bool)
-    allowed[left] = True
-    return [reference.best(scores, left if items is None else items[allowed[items]], n) for items in segments]
-
-
-def score_items(embeddings: SparseItemEmbeddings, query: Float32, items: Int32) -> Float32:
-    """The scores of the given item rows, (len(items),): bit for bit those of top_n."""
-    scores = reference.score_rows(embeddings.decoder.take(items), query)
-    return scores if embeddings.item_scale is None else scores * embeddings.item_scale[items]
-
-
-def _score_all(embeddings: SparseItemEmbeddings, query: Float32) -> Float32:
-    scores = reference.score_rows(embeddings.decoder, query)
-    return scores if embeddings.item_scale is None else scores * embeddings.item_scale

@@ -12,10 +12,10 @@ from typing import Protocol
 import numpy as np
 from scipy.sparse import csr_array
 
-from index import search
 from index.embeddings import SparseItemEmbeddings
 from index.query import encode
 from index.reference import Hits, select
+from index.search import Searcher
 from index.types import Array, Float32, Int32
 from training import metrics
 from training.errors import DataError
@@ -53,9 +53,11 @@ class SparseRetriever:
 
     def retrieve(self, histories: Sequence[Int32], n: int) -> Iterator[Hits]:
         """Yield the n best items for each history."""
-        for history in histories:
-            query = encode(self.embeddings, history, np.ones(len(history), np.float32))
-            yield search.top_n(self.embeddings, query, n, exclude=history)
+        searcher = Searcher.of(self.embeddings)
+        for start in range(0, len(histories), _BATCH):
+            batch = histories[start : start + _BATCH]
+            queries = [encode(self.embeddings, history, np.ones(len(history), np.float32)) for history in batch]
+            yield from searcher.batch(np.stack(queries), n, exclude=batch)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,20 @@ class Best {
         }
     }
 
+    // Let nothing below a score in: one that n items are known to reach.
+    void require(float score) { threshold_ = score; }
+
+    // The rank-th best score so far, -infinity while there are fewer; rank is at least 1 and at most n.
+    float score_of(std::size_t rank) {
+        shrink();
+        if (hits_.size() < rank) {
+            return -std::numeric_limits<float>::infinity();
+        }
+        const auto place = hits_.begin() + static_cast<std::ptrdiff_t>(rank - 1);
+        std::nth_element(hits_.begin(), place, hits_.end(), better);
+        return place->score;
+    }
+
     // Bring the threshold up to date.
     void shrink() {
         if (hits_.size() > n_) {
@@ -44,7 +58,7 @@ class Best {
             hits_.resize(n_);
         }
         if (hits_.size() == n_ && n_ > 0) {
-            threshold_ = std::max_element(hits_.begin(), hits_.end(), better)->score;
+            threshold_ = std::max(threshold_, std::max_element(hits_.begin(), hits_.end(), better)->score);
         }
     }
 

@@ -47,8 +47,9 @@ struct Loops {
     // (g + 1) * height. `n_vectors` counts vectors of 16. Returns how many maxima were written.
     std::size_t (*maxima)(const float *scores, std::size_t n_vectors, std::size_t height, float *maxima);
 
-    // The numbers of the scores above a bound, ascending; every score read becomes 0. `n_scores` is a multiple of 64.
-    std::size_t (*collect)(float *scores, std::size_t n_scores, float bound, std::uint16_t *found);
+    // The numbers of the scores above a bound, ascending; every score becomes 0 if they are to be cleared. `n_scores` is
+    // a multiple of 64.
+    std::size_t (*collect)(float *scores, std::size_t n_scores, float bound, bool clear, std::uint16_t *found);
 
     // Score the items first..last-1 for a batch; `table` has n_dims + 1 entries, the last one 0. Items of which no score
     // is above its bound are left out. Returns how many were written to `found`.

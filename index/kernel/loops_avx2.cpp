@@ -59,7 +59,7 @@ std::size_t maxima(const float *scores, std::size_t n_vectors, std::size_t heigh
     return written;
 }
 
-std::size_t collect(float *scores, std::size_t n_scores, float bound, std::uint16_t *found) {
+std::size_t collect(float *scores, std::size_t n_scores, float bound, bool clear, std::uint16_t *found) {
     const __m256 bounds = _mm256_set1_ps(bound), zero = _mm256_setzero_ps();
     std::size_t n_found = 0;
     for (std::size_t i = 0; i < n_scores; i += 4 * kLanes) {
@@ -68,7 +68,9 @@ std::size_t collect(float *scores, std::size_t n_scores, float bound, std::uint1
             float *place = scores + i + part * kLanes;
             const int mask = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(place), bounds, _CMP_GT_OQ));
             above |= static_cast<std::uint32_t>(mask) << (part * kLanes);
-            _mm256_storeu_ps(place, zero);
+            if (clear) {
+                _mm256_storeu_ps(place, zero);
+            }
         }
         for (; above != 0; above &= above - 1) {
             found[n_found++] = static_cast<std::uint16_t>(i + static_cast<std::size_t>(__builtin_ctz(above)));

@@ -65,14 +65,16 @@ inline std::size_t write_numbers(std::size_t first, __mmask16 above, std::uint16
     return n_found;
 }
 
-std::size_t collect(float *scores, std::size_t n_scores, float bound, std::uint16_t *found) {
+std::size_t collect(float *scores, std::size_t n_scores, float bound, bool clear, std::uint16_t *found) {
     const __m512 bounds = _mm512_set1_ps(bound), zero = _mm512_setzero_ps();
     std::size_t n_found = 0;
     for (std::size_t i = 0; i < n_scores; i += 4 * kLanes) {
         __mmask16 above[4];
         for (std::size_t part = 0; part < 4; part++) {
             above[part] = _mm512_cmp_ps_mask(_mm512_loadu_ps(scores + i + part * kLanes), bounds, _CMP_GT_OQ);
-            _mm512_storeu_ps(scores + i + part * kLanes, zero);
+            if (clear) {
+                _mm512_storeu_ps(scores + i + part * kLanes, zero);
+            }
         }
         if ((above[0] | above[1] | above[2] | above[3]) != 0) {
             for (std::size_t part = 0; part < 4; part++) {

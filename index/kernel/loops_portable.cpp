@@ -36,13 +36,13 @@ std::size_t maxima(const float *scores, std::size_t n_vectors, std::size_t heigh
     return written;
 }
 
-std::size_t collect(float *scores, std::size_t n_scores, float bound, std::uint16_t *found) {
+std::size_t collect(float *scores, std::size_t n_scores, float bound, bool clear, std::uint16_t *found) {
     std::size_t n_found = 0;
     for (std::size_t i = 0; i < n_scores; i++) {
         if (scores[i] > bound) {
             found[n_found++] = static_cast<std::uint16_t>(i);
         }
-        scores[i] = 0.0f;
+        scores[i] = clear ? 0.0f : scores[i];
     }
     return n_found;
 }

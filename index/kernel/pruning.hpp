@@ -18,28 +18,32 @@ namespace sparrow {
 class Pruning {
   public:
     // For an ordered query, with the lists of the first block as a sample of all.
-    Pruning(const Postings &postings, const Query &query, std::size_t n_dims);
+    // `kept` is the share of all items that are allowed: the others are never completed.
+    Pruning(const Postings &postings, const Query &query, std::size_t n_dims, double kept);
 
-    // Learn how complete scores are spread, from those of a block.
-    void observe(const float *scores, std::size_t n);
+    // How many dimensions to sum to see which items look promising.
+    std::size_t first_look() const { return (query_.active().size() + 3) / 4; }
 
-    // How many dimensions to read of a block of n items, given the threshold less what rounding may hide. `kept` is the
-    // share of items that are allowed.
-    std::size_t plan(std::size_t block, std::size_t n, double threshold, double kept) const;
+    // Learn how the sums of the first m dimensions are spread, from those of a block.
+    void observe(const float *scores, std::size_t n, std::size_t m);
+
+    // How many dimensions to read of a block of n items, given the threshold less what rounding may hide.
+    std::size_t plan(std::size_t block, std::size_t n, double threshold) const;
 
   private:
     static constexpr std::size_t kBins = 512;
     static constexpr std::size_t kSamples = 4096;
     static constexpr std::size_t kPlans = 48;
 
-    // The share of items whose partial sum is above `bound`, if it holds `energy` of the query's square.
-    double share_above(double bound, double energy) const;
+    // The share of items whose sum of the first m dimensions is above `bound`.
+    double share_above(double bound, std::size_t m) const;
 
     const Postings &postings_;
     const Query &query_;
+    double kept_;
     std::vector<double> postings_before_;  // postings_before_[m]: in the lists of the first m dimensions, a block
     std::array<float, kBins + 1> share_{};  // share_[b]: of scores above b * step_
-    double step_ = 0.0;
+    double step_ = 0.0;                     // for the whole query
 };
 
 }  // namespace sparrow

@@ -55,4 +55,6 @@ double Query::tail(std::size_t first, std::size_t count) const {
     return std::sqrt(square + kSlack * squares_before_.back());
 }
 
+double Query::head(std::size_t count) const { return std::sqrt(squares_before_[count]); }
+
 }  // namespace sparrow

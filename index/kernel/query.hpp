@@ -23,6 +23,9 @@ class Query {
     // By Cauchy and Schwarz no row of norm 1 and `count` non-zeros owes more to the dimensions from `first` on.
     double tail(std::size_t first, std::size_t count) const;
 
+    // The L2 norm of the first `count` values in that order.
+    double head(std::size_t count) const;
+
     // The L2 and L1 norms of the whole query; rounded up.
     double norm() const { return norm_; }
     double sum() const { return sum_; }

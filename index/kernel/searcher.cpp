@@ -7,8 +7,7 @@
 #include "cost.hpp"
 #include "pruning.hpp"
 #include "scoring.hpp"
-#include "tolerance.hpp"
-#include "window.hpp"
+#include "walk.hpp"
 
 namespace sparrow {
 namespace {
@@ -16,23 +15,8 @@ namespace {
 // Scores stay finite below this, with room for what they are summed from.
 constexpr double kGreatestScore = 1e37;
 
-// With fewer blocks the first, of which everything must be read to know how scores are spread, is too much of the whole.
-constexpr std::size_t kPrunedBlocks = 4;
-
-// Needed where there is no bound yet; afterwards the few that are found are looked up.
-void hide_others(const Allowed &allowed, std::size_t first, std::size_t n, float *scores) {
-    for (std::size_t i = 0; i < n && !allowed.all(); i++) {
-        scores[i] = allowed.contains(first + i) ? scores[i] : kHidden;
-    }
-}
-
-std::size_t keep_allowed(const Allowed &allowed, std::size_t first, std::uint16_t *found, std::size_t n_found) {
-    if (allowed.all()) {
-        return n_found;
-    }
-    const auto forbidden = [&](std::uint16_t number) { return !allowed.contains(first + number); };
-    return static_cast<std::size_t>(std::remove_if(found, found + n_found, forbidden) - found);
-}
+// With fewer blocks, planning costs more than it saves.
+constexpr std::size_t kPrunedBlocks = 2;
 
 }  // namespace
 
@@ -56,15 +40,6 @@ Query Searcher::checked(const float *dense) const {
     return query;
 }
 
-std::size_t Searcher::items_in(std::size_t block) const { return std::min(kBlock, rows_.n_rows - block * kBlock); }
-
-double Searcher::error(std::size_t block, const Query &query) const {
-    const std::size_t length = postings_.lengths[block];
-    const double share = kHalfError + summing_error(length);
-    return static_cast<double>(postings_.norms[block]) * query.norm() * share +
-           static_cast<double>(postings_.units[block]) * query.sum() * kHalfStep + underflow_error(length);
-}
-
 bool Searcher::few(const Query &query, std::size_t n) const {
     const double share = static_cast<double>(query.active().size()) / static_cast<double>(rows_.n_dims);
     const double n_postings = static_cast<double>(rows_.n_nonzeros) * share;
@@ -81,7 +56,7 @@ Hits Searcher::top_n(const float *dense, std::size_t n, const Excluded &excluded
     if (!allowed.all() && few(query, allowed.count)) {
         return from_rows(query, n, excluded, allowed);
     }
-    return from_postings(query, n, excluded, allowed, prune && postings_.n_blocks >= kPrunedBlocks);
+    return from_postings(query, {n, excluded, allowed}, prune && postings_.n_blocks >= kPrunedBlocks);
 }
 
 Hits Searcher::top_n_within(const float *dense, std::size_t n, const Excluded &excluded,
@@ -125,47 +100,18 @@ Hits Searcher::from_rows(const Query &query, std::size_t n, const Excluded &excl
     return best_of(query, n, excluded, {items.data(), items.size()});
 }
 
-Hits Searcher::from_postings(Query &query, std::size_t n, const Excluded &excluded, const Allowed &allowed,
-                             bool prune) const {
-    const double kept = allowed.all() ? 1.0 : static_cast<double>(allowed.count) / static_cast<double>(rows_.n_rows);
+Hits Searcher::from_postings(Query &query, const Wanted &wanted, bool prune) const {
+    Borrowed scratch(pool_);
     std::unique_ptr<Pruning> pruning;
     if (prune) {
         query.order_by_size();
-        pruning = std::make_unique<Pruning>(postings_, query, rows_.n_dims);
+        const auto n_allowed = static_cast<double>(wanted.allowed.all() ? rows_.n_rows : wanted.allowed.count);
+        pruning = std::make_unique<Pruning>(postings_, query, rows_.n_dims, n_allowed / static_cast<double>(rows_.n_rows));
     }
-    const std::vector<Active> &active = query.active();
-    Best best(n);
-    Borrowed scratch(pool_);
-    float *scores = scratch->scores;
-    for (std::size_t block = 0; block < postings_.n_blocks; block++) {
-        const std::size_t first = block * kBlock, n_items = items_in(block);
-        const double rounding = error(block, query), threshold = static_cast<double>(best.threshold());
-        const bool opening = best.threshold() == kHidden;
-        const std::size_t m = opening || !prune ? active.size()
-                                                : pruning->plan(block, n_items, threshold - rounding, kept);
-        loops_.accumulate(postings_.lines, postings_.lists(block, rows_.n_dims), active.data(), m,
-                          postings_.units[block], scores);
-        if (opening && prune) {
-            pruning->observe(scores, n_items);
-        }
-        hide(excluded, first, n_items, scores);
-        double bound = threshold - rounding;
-        if (opening) {
-            hide_others(allowed, first, n_items, scores);
-            const float reached = reached_by(loops_, scores, whole_vectors(n_items), n, scratch->maxima);
-            bound = static_cast<double>(reached) - 2.0 * rounding;
-        } else if (m < active.size()) {
-            bound -= static_cast<double>(postings_.norms[block]) * query.tail(m, postings_.lengths[block]);
-        }
-        std::size_t n_found = loops_.collect(scores, whole_vectors(n_items), below(bound), scratch->found);
-        n_found = keep_allowed(allowed, first, scratch->found, n_found);
-        score_each(
-            rows_, query.dense(), n_found, [&](std::size_t i) { return first + scratch->found[i]; },
-            [&](Hit hit) { best.push(hit); });
-        best.shrink();
-    }
+    const Place place{rows_, postings_, loops_};
+    Hits hits = Walk(place, wanted, query, *scratch, pruning.get()).run();
     scratch.done();
-    return best.sorted();
+    return hits;
 }
 
 }  // namespace sparrow

@@ -12,6 +12,7 @@
 #include "query.hpp"
 #include "rows.hpp"
 #include "scratch.hpp"
+#include "walk.hpp"
 
 namespace sparrow {
 
@@ -50,10 +51,6 @@ class Searcher {
 
   private:
     Query checked(const float *query) const;
-    std::size_t items_in(std::size_t block) const;
-
-    // How far a score from the postings of a block may lie from the one that is answered.
-    double error(std::size_t block, const Query &query) const;
 
     // Whether scoring n items one by one is cheaper than reading the postings of a query.
     bool few(const Query &query, std::size_t n) const;
@@ -61,7 +58,7 @@ class Searcher {
     // Each item of a set scored on its own.
     Hits best_of(const Query &query, std::size_t n, const Excluded &excluded, const Set &set) const;
     Hits from_rows(const Query &query, std::size_t n, const Excluded &excluded, const Allowed &allowed) const;
-    Hits from_postings(Query &query, std::size_t n, const Excluded &excluded, const Allowed &allowed, bool prune) const;
+    Hits from_postings(Query &query, const Wanted &wanted, bool prune) const;
     std::vector<Hits> from_one_pass(const Query &query, std::size_t n, const Excluded &excluded,
                                     const std::vector<Set> &sets) const;
 

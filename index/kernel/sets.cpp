@@ -68,7 +68,7 @@ std::vector<Hits> Searcher::from_one_pass(const Query &query, std::size_t n, con
     for (std::size_t block = 0; block < postings_.n_blocks; block++) {
         loops_.accumulate(postings_.lines, postings_.lists(block, rows_.n_dims), query.active().data(),
                           query.active().size(), postings_.units[block], scores + block * kBlock);
-        fast.rounding = std::max(fast.rounding, error(block, query));
+        fast.rounding = std::max(fast.rounding, rounding_error(postings_, block, query));
     }
     hide(excluded, 0, rows_.n_rows, scores);
     std::vector<Hits> answers;

@@ -10,6 +10,9 @@
 #include <cstddef>
 #include <limits>
 
+#include "postings.hpp"
+#include "query.hpp"
+
 namespace sparrow {
 
 // Rounding errors of a stored value or of a query: relative, or absolute where the value is subnormal.
@@ -25,6 +28,14 @@ inline double summing_error(std::size_t length) {
 
 // Products below the normal range of float32 may vanish.
 inline double underflow_error(std::size_t length) { return 4.0 * (static_cast<double>(length) + 1.0) * FLT_MIN; }
+
+// Of any score that is summed from the lines of a block.
+inline double rounding_error(const Postings &postings, std::size_t block, const Query &query) {
+    const std::size_t length = postings.lengths[block];
+    const double share = kHalfError + summing_error(length);
+    return static_cast<double>(postings.norms[block]) * query.norm() * share +
+           static_cast<double>(postings.units[block]) * query.sum() * kHalfStep + underflow_error(length);
+}
 
 // A float below x.
 inline float below(double x) {

@@ -1,18 +1,16 @@
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from app.homepage import FLOOR, FLOOR_RANK, SAME_TASTE, TYPICAL, Row, Size, page
 from app.recommend import Profile, recommend, resolve
 from app.store.users import Interaction, UserState
-from index import reference
-from index.embeddings import SparseRows
-from index.search import score_items
+from index.search import Searcher
 from index.segments import Segments
 from index.snapshot import Snapshot
 
@@ -105,7 +103,7 @@ def test_what_holds_for_every_page(
 def ranking_of(snapshot: Snapshot, profile: Profile, row: Row) -> dict[int, float]:
     """The oracle: item -> score of everything that might be in a row, by the definition of its kind."""
     everything = np.arange(len(snapshot.items), dtype=np.int32)
-    own = score_items(snapshot.embeddings, profile.query, everything)
+    own = snapshot.searcher.score_items(profile.query, everything)
     best = sorted(
         (float(own[item]) for item in everything if item not in profile.exclude and own[item] > 0), reverse=True
     )
@@ -117,7 +115,7 @@ def ranking_of(snapshot: Snapshot, profile: Profile, row: Row) -> dict[int, floa
     if row.kind == "because":
         anchor = snapshot.items.row(row.key)
         assert anchor is not None
-        likeness = score_items(snapshot.embeddings, snapshot.embeddings.decoder.dense_row(anchor), everything)
+        likeness = snapshot.searcher.score_items(snapshot.embeddings.decoder.dense_row(anchor), everything)
         mean = np.sqrt(np.maximum(likeness, 0) * (np.maximum(own, 0) / np.linalg.norm(profile.query)))
         return {item: float(mean[item]) for item in everything.tolist() if own[item] >= floor and item != anchor}
     number = snapshot.segments.number(row.key)
@@ -253,13 +251,18 @@ def test_one_scoring_pass_of_the_users_query_makes_the_page(
 ) -> None:
     snapshot = make_snapshot(0)
     profile = profile_of(snapshot, "i3", "i9", "i20")
-    passes = []
-    scored = reference.score_rows
+    asked: list[str] = []
 
-    def counted(rows: SparseRows, query: NDArray[np.float32]) -> NDArray[np.float32]:
-        passes.append(rows is snapshot.embeddings.decoder)
-        return scored(rows, query)
+    def counted(verb: str) -> Callable[..., Any]:
+        search = getattr(Searcher, verb)
 
-    monkeypatch.setattr(reference, "score_rows", counted)
+        def ask(*given: Any, **named: Any) -> Any:
+            asked.append(verb)
+            return search(*given, **named)
+
+        return ask
+
+    for verb in ("top_n", "top_n_per_segment", "batch"):
+        monkeypatch.setattr(Searcher, verb, counted(verb))
     assert {"top_picks", "segment"} <= set(kinds(page(snapshot, profile, DESKTOP)))
-    assert passes.count(True) == 1
+    assert asked == ["top_n_per_segment"]

@@ -19,7 +19,6 @@ from app.recommend import (
     titles,
 )
 from app.store.users import Interaction, UserState
-from index.search import score_items
 from index.snapshot import Snapshot
 from index.vocabulary import hash_id
 
@@ -244,7 +243,7 @@ def test_recommendations_are_those_of_brute_force(
     profile = resolve(snapshot, state, history)
     hits = recommend(snapshot, profile, count)
     everything = np.arange(len(snapshot.items), dtype=np.int32)
-    scores = score_items(snapshot.embeddings, profile.query, everything) if profile.personal else snapshot.popularity
+    scores = snapshot.searcher.score_items(profile.query, everything) if profile.personal else snapshot.popularity
     out = {snapshot.items.row(one.item_id) for one in history} | {snapshot.items.row(f"i{number}") for number in hidden}
     left = [row for row in everything.tolist() if row not in out and (scores[row] > 0 or not profile.personal)]
     expected = sorted(left, key=lambda row: (-scores[row], row))[:count]

@@ -1,4 +1,4 @@
-"""Search, against brute force: a sort of every allowed item by (descending score, row)."""
+"""Search on every level, against brute force: a sort of every allowed item by (descending score, row)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,13 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from index import reference, search
+from index import reference
+from index._kernel import levels
+from index.bitmap import Bitmap
 from index.embeddings import SparseItemEmbeddings, SparseRows
+from index.search import NONE, Searcher, score_segments
 from index.segments import Segment, Segments
 
 Make = Callable[..., SparseItemEmbeddings]
 N_ITEMS = 20
 ROWS = st.lists(st.integers(0, N_ITEMS - 1), max_size=30)
+LEVELS = st.sampled_from(levels())
 
 
 def int32(rows: list[int]) -> NDArray[np.int32]:
@@ -68,14 +72,50 @@ def all_scores(embeddings: SparseItemEmbeddings, query: NDArray[np.float32]) -> 
     return [float(slow_score(embeddings.decoder, query, i) * scale[i]) for i in range(embeddings.n_items)]
 
 
-@given(worlds(), st.integers(0, 25), ROWS, st.none() | ROWS)
+@pytest.mark.parametrize("level", ["avx512", "avx2", "portable"])
+def test_every_level_that_the_cpu_has_is_used(make: Make, level: str) -> None:
+    if level not in levels():
+        pytest.skip(f"this CPU has no {level}, only {', '.join(levels())}")
+    assert Searcher.of(make(), level).kernel.level == level
+
+
+def test_a_level_that_is_not_there_is_refused(make: Make) -> None:
+    with pytest.raises(ValueError, match=rf"no level 'sse9'; it has {', '.join(levels())}"):
+        Searcher.of(make(), "sse9")
+
+
+def test_the_best_level_is_used_by_default(make: Make) -> None:
+    assert Searcher.of(make()).kernel.level == levels()[0]
+
+
+@given(worlds(), LEVELS, st.integers(0, 25), ROWS, st.none() | ROWS)
 def test_top_n_is_brute_force_to_the_last_bit(
-    make: Make, world: dict[str, Any], n: int, exclude: list[int], within: list[int] | None
+    make: Make, world: dict[str, Any], level: str, n: int, exclude: list[int], within: list[int] | None
 ) -> None:
     embeddings = make(**world)
     query = query_for(embeddings, world["seed"], world["steps"])
-    hits = search.top_n(embeddings, query, n, exclude=int32(exclude), within=None if within is None else int32(within))
-    assert pairs(hits) == brute_force(all_scores(embeddings, query), n, exclude, within)
+    searcher = Searcher.of(embeddings, level)
+    expected = brute_force(all_scores(embeddings, query), n, exclude, within)
+    allowed = None if within is None else int32(within)
+    assert pairs(searcher.top_n(query, n, exclude=int32(exclude), within=allowed)) == expected
+    if allowed is not None:
+        bits = Bitmap.from_rows(allowed, N_ITEMS)
+        assert pairs(searcher.top_n(query, n, exclude=int32(exclude), within=bits)) == expected
+
+
+@given(worlds(), LEVELS, st.integers(0, 70), st.integers(0, 25), ROWS, st.none() | ROWS)
+def test_a_batch_answers_what_each_query_alone_does(
+    make: Make, world: dict[str, Any], level: str, n_queries: int, n: int, exclude: list[int], within: list[int] | None
+) -> None:
+    embeddings = make(**world)
+    queries = np.array([query_for(embeddings, seed, world["steps"]) for seed in range(n_queries)], dtype=np.float32)
+    excluded = [int32(exclude[: number % 5]) for number in range(n_queries)]
+    allowed = None if within is None else Bitmap.from_rows(int32(within), N_ITEMS)
+    found = Searcher.of(embeddings, level).batch(
+        queries.reshape(n_queries, embeddings.n_dims), n, exclude=excluded, within=allowed
+    )
+    for query, own, hits in zip(queries, excluded, found, strict=True):
+        assert pairs(hits) == brute_force(all_scores(embeddings, query), n, own.tolist(), within)
 
 
 @given(worlds())
@@ -99,39 +139,42 @@ def test_rows_of_one_length_of_many_and_empty_ones_sum_in_stored_order(lengths: 
     assert scores.tolist() == [float(slow_score(rows, query, i)) for i in range(len(lengths))]
 
 
-@given(worlds(), ROWS)
-def test_chosen_items_score_as_they_do_among_all(make: Make, world: dict[str, Any], items: list[int]) -> None:
+@given(worlds(), LEVELS, ROWS)
+def test_chosen_items_score_as_they_do_among_all(
+    make: Make, world: dict[str, Any], level: str, items: list[int]
+) -> None:
     embeddings = make(**world)
     query = query_for(embeddings, world["seed"], world["steps"])
     scores = all_scores(embeddings, query)
-    found = search.score_items(embeddings, query, int32(items))
+    found = Searcher.of(embeddings, level).score_items(query, int32(items))
     assert found.dtype == np.float32
     assert found.tolist() == [scores[item] for item in items]
 
 
-@given(worlds(), st.lists(st.sets(st.integers(0, N_ITEMS - 1)), max_size=5), st.integers(0, 8), ROWS)
+@given(worlds(), LEVELS, st.lists(st.sets(st.integers(0, N_ITEMS - 1)), max_size=5), st.integers(0, 8), ROWS)
 def test_segments_are_searched_as_if_each_alone(
-    make: Make, world: dict[str, Any], segments: list[set[int]], n: int, exclude: list[int]
+    make: Make, world: dict[str, Any], level: str, segments: list[set[int]], n: int, exclude: list[int]
 ) -> None:
     embeddings = make(**world)
     query = query_for(embeddings, world["seed"], world["steps"])
     arrays = [None, *(int32(sorted(items, reverse=True)) for items in segments)]
-    found = search.top_n_per_segment(embeddings, query, arrays, n, exclude=int32(exclude))
-    alone = [search.top_n(embeddings, query, n, exclude=int32(exclude), within=items) for items in arrays]
-    assert [pairs(hits) for hits in found] == [pairs(hits) for hits in alone]
+    found = Searcher.of(embeddings, level).top_n_per_segment(query, arrays, n, exclude=int32(exclude))
+    scores = all_scores(embeddings, query)
+    alone = [brute_force(scores, n, exclude, None if items is None else items.tolist()) for items in arrays]
+    assert [pairs(hits) for hits in found] == alone
 
 
 def test_everything_excluded_leaves_nothing(make: Make) -> None:
-    embeddings = make()
-    query = np.ones(embeddings.n_dims, dtype=np.float32)
-    assert pairs(search.top_n(embeddings, query, 5, exclude=int32(list(range(20))))) == []
-    assert pairs(search.top_n(embeddings, query, 5, within=search.NONE)) == []
-    assert len(search.top_n(embeddings, query, 10**6).items) == 20
+    searcher = Searcher.of(make())
+    query = np.ones(searcher.embeddings.n_dims, dtype=np.float32)
+    assert pairs(searcher.top_n(query, 5, exclude=int32(list(range(20))))) == []
+    assert pairs(searcher.top_n(query, 5, within=NONE)) == []
+    assert len(searcher.top_n(query, 10**6).items) == 20
 
 
 def test_equal_scores_come_in_row_order(make: Make) -> None:
     embeddings = make(density=0.0)
-    hits = search.top_n(embeddings, np.ones(embeddings.n_dims, dtype=np.float32), 3, exclude=int32([1]))
+    hits = Searcher.of(embeddings).top_n(np.ones(embeddings.n_dims, dtype=np.float32), 3, exclude=int32([1]))
     assert hits.items.tolist() == [0, 2, 3]
 
 
@@ -140,23 +183,72 @@ def test_the_highest_dim_is_found(make: Make, n_dims: int) -> None:
     rows = SparseRows.from_csr(np.arange(4), np.array([0, n_dims - 2, n_dims - 1]), np.ones(3), n_dims)
     query = np.zeros(n_dims, dtype=np.float32)
     query[-1] = 1
-    assert search.top_n(make(n_items=3, decoder=rows), query, 1).items.tolist() == [2]
+    assert Searcher.of(make(n_items=3, decoder=rows)).top_n(query, 1).items.tolist() == [2]
 
 
 @pytest.mark.parametrize("rows", [[-1], [20], [3, -1]])
 def test_rows_that_do_not_exist_are_refused(make: Make, rows: list[int]) -> None:
-    embeddings = make()
-    query = np.ones(embeddings.n_dims, dtype=np.float32)
-    with pytest.raises(ValueError, match=r"of 0\.\.19: leave out unknown items"):
-        search.top_n(embeddings, query, 3, exclude=int32(rows))
-    with pytest.raises(ValueError, match="leave out unknown items"):
-        search.top_n(embeddings, query, 3, within=int32(rows))
+    searcher = Searcher.of(make())
+    query = np.ones(searcher.embeddings.n_dims, dtype=np.float32)
+    for ask in (
+        lambda: searcher.top_n(query, 3, exclude=int32(rows)),
+        lambda: searcher.top_n(query, 3, within=int32(rows)),
+        lambda: searcher.top_n_per_segment(query, [int32(rows)], 3),
+        lambda: searcher.top_n_per_segment(query, [None], 3, exclude=int32(rows)),
+        lambda: searcher.batch(query[None], 3, exclude=[int32(rows)]),
+        lambda: searcher.score_items(query, int32(rows)),
+    ):
+        with pytest.raises(ValueError, match=r"of 0\.\.19: leave out unknown items"):
+            ask()
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_query_that_is_not_finite_is_refused(make: Make, wrong: float) -> None:
+    searcher = Searcher.of(make())
+    query = np.ones(searcher.embeddings.n_dims, dtype=np.float32)
+    query[3] = wrong
+    for ask in (
+        lambda: searcher.top_n(query, 3),
+        lambda: searcher.top_n(query, 3, within=int32([1, 2])),
+        lambda: searcher.top_n_per_segment(query, [None], 3),
+        lambda: searcher.batch(query[None], 3),
+    ):
+        with pytest.raises(ValueError, match=r"the query holds -?(nan|inf).* at dim 3; it must be finite"):
+            ask()
+
+
+def test_a_query_whose_scores_might_not_be_finite_is_refused(make: Make) -> None:
+    searcher = Searcher.of(make())
+    query = np.full(searcher.embeddings.n_dims, 3e38, dtype=np.float32)
+    with pytest.raises(ValueError, match="so large that scores may pass the range of float32"):
+        searcher.top_n(query, 3)
+    assert len(searcher.top_n(query / np.float32(1e3), 3).items) == 3
+
+
+def test_a_query_of_other_dims_is_refused(make: Make) -> None:
+    searcher = Searcher.of(make())
+    with pytest.raises(ValueError, match="the query has 7 dims, the items have 8"):
+        searcher.top_n(np.ones(7, dtype=np.float32), 3)
+
+
+def test_arrays_of_other_types_are_refused_rather_than_converted(make: Make) -> None:
+    searcher = Searcher.of(make())
+    with pytest.raises(TypeError, match="incompatible function arguments"):
+        searcher.top_n(np.ones(8, dtype=np.float64), 3)
+    with pytest.raises(TypeError, match="incompatible function arguments"):
+        searcher.top_n(np.ones(8, dtype=np.float32), 3, exclude=np.array([1]))
 
 
 def test_a_negative_count_is_refused(make: Make) -> None:
-    embeddings = make()
-    with pytest.raises(ValueError, match="n is -1"):
-        search.top_n(embeddings, np.ones(embeddings.n_dims, dtype=np.float32), -1)
+    searcher = Searcher.of(make())
+    query = np.ones(searcher.embeddings.n_dims, dtype=np.float32)
+    for ask in (
+        lambda: searcher.top_n(query, -1),
+        lambda: searcher.top_n_per_segment(query, [None], -1),
+        lambda: searcher.batch(query[None], -1),
+    ):
+        with pytest.raises(ValueError, match="n is -1"):
+            ask()
 
 
 def test_segments_are_scored_by_their_centroids() -> None:
@@ -165,4 +257,4 @@ def test_segments_are_scored_by_their_centroids() -> None:
     empty = np.empty(0, dtype=np.int32)
     segments = Segments(named, np.zeros(4, dtype=np.int64), empty, empty.astype(np.float32), rows, frozenset())
     query = np.array([4, 3, 1], dtype=np.float32)
-    assert search.score_segments(segments, query).tolist() == [1.0, 0.0, 6.0]
+    assert score_segments(segments, query).tolist() == [1.0, 0.0, 6.0]

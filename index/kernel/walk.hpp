@@ -1,0 +1,67 @@
+// One query's way through the blocks: sum postings, see what is left to score, keep the best.
+//
+// The sooner a high threshold is known the less is read, so a pruned walk guesses one: of n items to be found in all
+// blocks, a part f of them should hold about n f. What is the n f-th best score there, with a margin, is taken for a
+// score that n items reach. In the end that is known: should fewer than n be above the guess, a second walk with what
+// the first one found makes up for it. The answer is exact either way.
+#pragma once
+
+#include <cstddef>
+
+#include "hits.hpp"
+#include "items.hpp"
+#include "loops.hpp"
+#include "postings.hpp"
+#include "pruning.hpp"
+#include "query.hpp"
+#include "rows.hpp"
+#include "scratch.hpp"
+#include "window.hpp"
+
+namespace sparrow {
+
+// Where to search.
+struct Place {
+    const Rows &rows;
+    const Postings &postings;
+    const Loops &loops;
+};
+
+// What to find, and what not.
+struct Wanted {
+    std::size_t n;
+    const Excluded &excluded;
+    const Allowed &allowed;
+};
+
+class Walk {
+  public:
+    // Everything must outlive the walk. With `pruning` the query must be ordered by size.
+    Walk(const Place &place, const Wanted &wanted, const Query &query, Scratch &scratch, Pruning *pruning);
+
+    Hits run();
+
+  private:
+    void pass();
+    void visit(std::size_t block);
+    void look_first();
+    void sum(std::size_t block, std::size_t first, std::size_t last);
+    std::size_t found_above(std::size_t block, double bound);
+    double opening_bound(std::size_t block);
+    double rounding(std::size_t block) const;
+    float guess_after(std::size_t n_blocks, Best &best) const;
+
+    std::size_t first_of(std::size_t block) const { return block * kBlock; }
+    std::size_t items_in(std::size_t block) const;
+
+    const Place &place_;
+    const Wanted &wanted_;
+    const Query &query_;
+    Scratch &scratch_;
+    Pruning *pruning_;
+    bool guessing_;
+    Best best_;
+    float guess_ = kHidden;
+};
+
+}  // namespace sparrow
