@@ -2,6 +2,8 @@ from collections.abc import Sequence
 
 from index.types import Dims, Float32, Int32, Int64, UInt16, UInt32, UInt64
 
+BLOCK: int
+
 def levels() -> list[str]: ...
 def build_postings(
     row_starts: Int64, dims: Dims, values: Float32, n_dims: int, item_scale: Float32 | None

@@ -263,6 +263,7 @@ NB_MODULE(_kernel, module) {
     using namespace sparrow;
     using namespace nb::literals;
     module.doc() = "Sparrow's search kernel; index.search and index.postings are the ways to use it.";
+    module.attr("BLOCK") = kBlock;
     module.def("levels", &level_names);
     module.def("build_postings", &build_postings, "row_starts"_a.noconvert(), "dims"_a.noconvert(),
                "values"_a.noconvert(), "n_dims"_a, "item_scale"_a.noconvert().none());

@@ -7,10 +7,16 @@
 namespace sparrow {
 
 // Items of a block. Their numbers fit 16 bits and leave kBlock itself free for padding; their scores (256 KiB) fit the L2.
-constexpr std::size_t kBlock = 65472;
+// The format has this number; `make fuzz` sets a small one, so that small catalogues have many blocks.
+#ifndef SPARROW_BLOCK
+#define SPARROW_BLOCK 65472
+#endif
+constexpr std::size_t kBlock = SPARROW_BLOCK;
 
 // Scores of a block have room for every 16-bit number, so that no number found in a file can reach outside.
 constexpr std::size_t kBlockScores = 65536;
+
+static_assert(kBlock % 64 == 0 && kBlock < kBlockScores, "a block is whole words of a bitmap and whole vectors");
 
 constexpr std::size_t kLine = 16;
 
