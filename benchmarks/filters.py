@@ -85,9 +85,8 @@ def _distance(subject: Subject, rng: np.random.Generator) -> Int32:
 
 
 def _identical(subject: Subject, filters: dict[str, Bitmap]) -> bool:
-    everything = np.arange(subject.embeddings.n_items, dtype=np.int32)
     for query in subject.queries[:CHECKED]:
-        scores = oracle.exact_scores(subject.embeddings, query, everything)
+        scores = oracle.all_scores(subject.embeddings, query)
         for within in filters.values():
             true = reference.select(scores, N, query.exclude, within.rows())
             hits = subject.searcher.top_n(query.vector, N, exclude=query.exclude, within=within)

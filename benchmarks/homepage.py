@@ -59,7 +59,7 @@ def _segments(subject: Subject) -> list[Int32]:
     order = np.argsort(subject.bases, kind="stable").astype(np.int32)
     ordered = subject.bases[order]
     made = []
-    for items in subject.segments:
+    for items in subject.model.segments:
         first, stop = np.searchsorted(ordered, items), np.searchsorted(ordered, items, side="right")
         made.append(np.concatenate([order[slice(*each)] for each in zip(first, stop, strict=True)]))
     return made
@@ -67,7 +67,7 @@ def _segments(subject: Subject) -> list[Int32]:
 
 def _page(subject: Subject, segments: list[Int32], query: Query) -> list[Int32]:
     read = subject.bases[query.exclude]
-    counts = np.array([np.isin(read, items).sum() for items in subject.segments])
+    counts = np.array([np.isin(read, items).sum() for items in subject.model.segments])
     return [segments[number] for number in np.argsort(-counts, kind="stable")[:N_ROWS]]
 
 
@@ -76,9 +76,8 @@ def _answer(subject: Subject, query: Query, page: Sequence[Int32 | None]) -> lis
 
 
 def _identical(subject: Subject, pages: list[list[Int32]]) -> bool:
-    everything = np.arange(subject.embeddings.n_items, dtype=np.int32)
     for query, page in list(zip(subject.queries, pages, strict=True))[:CHECKED]:
-        scores = oracle.exact_scores(subject.embeddings, query, everything)
+        scores = oracle.all_scores(subject.embeddings, query)
         true = [reference.select(scores, ROW_SIZE, query.exclude, items) for items in page]
         if not all(map(oracle.identical, _answer(subject, query, page), true)):
             return False

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import numpy as np
 from benchmarks import cache
 from index import arrays, segments
 from index.embeddings import SparseItemEmbeddings
-from index.types import Int32
+from index.types import Float32, Int32
 from training import datasets, evaluate, interactions, recipe, run, split
+from training.items import Properties
 
 N_DIMS, K = 2048, 16
 """Of the item codes: what the study used. The recipe's own n_dims follows the number of users, and would be 4096."""
@@ -24,6 +26,10 @@ class Model:
 
     embeddings: SparseItemEmbeddings
     """Of the 9,882 books."""
+    properties: Sequence[Properties]
+    """Of each item."""
+    popularity: Float32
+    """Readers of each item, (n_items,)."""
     histories: tuple[Int32, ...]
     """Item rows of each validation reader, ascending."""
     segments: tuple[Int32, ...]
@@ -45,7 +51,7 @@ def open_model(directory: Path, root: Path) -> Model:
     held_out = split.holdout(len(data.users), split.VALIDATION_SEED, share=share).validation
     matrix = data.matrix()
     histories = tuple(evaluate.row(matrix, user) for user in held_out.tolist())
-    return Model(trained.embeddings, histories, _segments(trained, root))
+    return Model(trained.embeddings, trained.properties, trained.popularity, histories, _segments(trained, root))
 
 
 def _segments(trained: run.Run, root: Path) -> tuple[Int32, ...]:

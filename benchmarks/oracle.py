@@ -55,6 +55,13 @@ def exact_scores(embeddings: SparseItemEmbeddings, query: Query, items: Int32) -
     return scores if embeddings.item_scale is None else scores * embeddings.item_scale[items]
 
 
+def all_scores(embeddings: SparseItemEmbeddings, query: Query) -> Float32:
+    """The scores of all items, block by block."""
+    items = np.arange(embeddings.n_items, dtype=np.int32)
+    blocks = np.split(items, range(BLOCK, len(items), BLOCK))
+    return np.concatenate([exact_scores(embeddings, query, block) for block in blocks])
+
+
 def identical(found: Hits, true: Hits) -> bool:
     """Whether items, order and scores are the same, to the last bit."""
     same = np.array_equal(found.items, true.items)

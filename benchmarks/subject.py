@@ -1,7 +1,7 @@
 """One catalogue with its queries, their true answers and the engines that hold it."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from benchmarks.queries import Query
 from index.embeddings import SparseItemEmbeddings
 from index.reference import Hits
 from index.search import Searcher
-from index.types import JSON, Int32
+from index.types import JSON, Int32, Int64
 
+REAL = "real"
 FEW = 64
 """Active dims of the queries that have few."""
 LARGEST_OF_PEERS = 1_000_000
@@ -33,13 +34,15 @@ class Place:
     """What is measured."""
 
     n_items: int
-    """Size of the catalogue; of the real one, whatever it has."""
+    """Size of the catalogue; it does not matter for the real one."""
     variant: str
-    """Of the generator, or "real"."""
+    """Of the generator, or REAL."""
 
     @property
     def name(self) -> str:
         """As in tables: 1M clustered, 10k real."""
+        if self.variant == REAL:
+            return "10k real"
         for unit, suffix in ((1_000_000, "M"), (1_000, "k")):
             if self.n_items >= unit:
                 return f"{round(self.n_items / unit)}{suffix} {self.variant}"
@@ -52,16 +55,18 @@ class Subject:
 
     place: Place
     """Which catalogue."""
+    model: Model
+    """The real one, of which this one is made."""
     embeddings: SparseItemEmbeddings
     """Its codes."""
     bases: Int32
     """(n_items,): row of the real item that each one was made from."""
-    segments: tuple[Int32, ...]
-    """Rows of the real items of each segment."""
     searcher: Searcher
     """Ours."""
     engines: Mapping[str, Engine]
     """By name: sparrow, unpruned, touch and those of the peers that take part."""
+    root: Path
+    """Where there is room for files."""
     stream: Stream
     """Measures the bandwidth."""
     build_seconds: Mapping[str, float]
@@ -76,9 +81,9 @@ def real(model: Model, n_queries: int, peer_names: Iterable[str], root: Path) ->
     """The real catalogue, asked with whole histories."""
     embeddings = model.embeddings
     asked = queries.of_items(embeddings, model.histories, n_queries)
-    place = Place(embeddings.n_items, "real")
+    place = Place(embeddings.n_items, REAL)
     made = Catalogue(embeddings, np.arange(embeddings.n_items, dtype=np.int32))
-    return _subject(place, made, model.segments, asked, peer_names, root)
+    return _subject(place, model, made, asked, peer_names, root)
 
 
 def scaled(
@@ -93,12 +98,17 @@ def scaled(
     """A generated catalogue; calls done(items made) while it is made."""
     made = catalogue.stored(root, codes, catalogue.VARIANTS[place.variant], place.n_items, done)
     asked = queries.of_clones(made, model.histories, n_queries)
-    return _subject(place, made, model.segments, asked, peer_names, root)
+    return _subject(place, model, made, asked, peer_names, root)
+
+
+def touched(subject: Subject, asked: Sequence[Query]) -> Int64:
+    """How many postings the dims of each query have, (n_queries,)."""
+    lists = np.bincount(subject.embeddings.decoder.dims, minlength=subject.embeddings.n_dims)
+    return np.array([lists[query.dims].sum() for query in asked], np.int64)
 
 
 def describe(subject: Subject) -> dict[str, JSON]:
-    """What the queries are like, medians; and whether ratios on this catalogue count."""
-    lists = np.bincount(subject.embeddings.decoder.dims, minlength=subject.embeddings.n_dims)
+    """What the queries are like, medians; and why ratios on this catalogue do not count, if they do not."""
     kth = [hits.scores[-1] / query.length for hits, query in zip(subject.truth, subject.queries, strict=True)]
     few = [queries.cut(query, FEW) for query in subject.queries]
     found: dict[str, JSON] = {
@@ -108,8 +118,8 @@ def describe(subject: Subject) -> dict[str, JSON]:
         "queries": len(subject.queries),
         "kth_over_length": float(np.median(kth)),
         "query_nonzeros": float(np.median([len(query.dims) for query in subject.queries])),
-        "postings_touched": float(np.median([lists[query.dims].sum() for query in subject.queries])),
-        "postings_touched_64": float(np.median([lists[query.dims].sum() for query in few])),
+        "postings_touched": float(np.median(touched(subject, subject.queries))),
+        "postings_touched_64": float(np.median(touched(subject, few))),
     }
     return found | {"outside": _outside(subject.place, found)}
 
@@ -127,8 +137,8 @@ def _outside(place: Place, found: Mapping[str, JSON]) -> str | None:
 
 def _subject(
     place: Place,
+    model: Model,
     made: Catalogue,
-    segments: tuple[Int32, ...],
     asked: list[Query],
     peer_names: Iterable[str],
     root: Path,
@@ -147,15 +157,6 @@ def _subject(
         engines[name] = peers.make(name, embeddings, root)
         seconds[name] = time.perf_counter() - started
     truth = oracle.truth(embeddings, asked, N)
-    return Subject(
-        place,
-        embeddings,
-        made.bases,
-        segments,
-        searcher,
-        engines,
-        limits.Stream(built),
-        seconds,
-        tuple(asked),
-        tuple(truth),
-    )
+    stream = limits.Stream(built)
+    fixed = (place, model, embeddings, made.bases, searcher, engines, root, stream, seconds)
+    return Subject(*fixed, tuple(asked), tuple(truth))

@@ -1,0 +1,80 @@
+"""The report: why to doubt it, what ran it, the tables, the plots."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks import tables
+
+DOUBTS = """\
+* **Made-up catalogues.** There is no real catalogue of a million items here. The larger ones are made of the codes of
+  9,882 books (`benchmarks/catalogue.py`), and how much pruning saves depends on how clustered a catalogue is: measure
+  kth/|q| on yours. What is called 10k is the real model.
+* **One machine**, of whatever kind it says below; nothing is known of others.
+* **The peers are embedded.** Qdrant's engine runs in this process, without a server, network or other clients, at one
+  thread; a server answers concurrently. It also filters payloads, updates in place and is distributed, for which it
+  pays and we do not. faiss searches other vectors, a dense projection of ours: only the time compares.
+* **We wrote both** our kernel and this benchmark, and tuned only the one.
+* **Caches.** All engines take turns in one process, so each finds the caches as the others leave them. In memory and
+  warm: nothing here is about a disk.
+"""
+
+
+def show(console: Console, document: Mapping[str, Any]) -> None:
+    """All tables."""
+    for table in tables.of(document):
+        tables.show(console, table)
+
+
+def write(directory: Path, document: Mapping[str, Any], plots: Sequence[tuple[str, Path]]) -> Path:
+    """Write DATE-search.md; `plots` are titles and files beside it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{document['date']}-search.md"
+    parts = [
+        f"# Search, {document['date']}",
+        "## Why to doubt this",
+        DOUBTS + _noise(document),
+        "## What ran it",
+        "\n".join(f"* {key}: {_plain(value)}" for key, value in document["machine"].items()),
+        f"* rounds: {document['rounds']}",
+        _settings(document),
+        "## What came out",
+        *(tables.markdown(table) for table in tables.of(document)),
+        "## Plots",
+        *(f"![{title}]({file.name})" for title, file in plots),
+    ]
+    path.write_text("\n\n".join(part.strip("\n") for part in parts if part) + "\n")
+    return path
+
+
+def _noise(document: Mapping[str, Any]) -> str:
+    noisy = [
+        f"{name}: {question} ({asked['disturbance']['others']:.1f} cores)"
+        for name, place in document["places"].items()
+        for question, asked in place.items()
+        if question != "about" and asked["disturbance"]["noisy"]
+    ]
+    if not noisy:
+        return "* **Noise.** No other process took a tenth of a core or more while anything was measured."
+    taken = "; ".join(noisy)
+    return (
+        "* **Noise.** Other processes, or other guests of the host, took a tenth of a core or more during the "
+        "following. The targets are judged by CPU time there, which still suffers from shared caches and memory. "
+        f"{taken}."
+    )
+
+
+def _settings(document: Mapping[str, Any]) -> str:
+    """Of the engines, from the last catalogue that has them all."""
+    settings: dict[str, str] = {}
+    for place in document["places"].values():
+        settings |= place.get("latency", {}).get("settings", {})
+    return "\n".join(f"* {name}: {text}" for name, text in settings.items())
+
+
+def _plain(value: Any) -> str:  # noqa: ANN401 - JSON
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {each}" for key, each in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
