@@ -21,3 +21,11 @@ class UnknownVersion(SnapshotError):
 
 class InvalidEmbeddings(ValueError):
     """Embeddings, or what comes with them, break a rule of the format; the message names array, row and value."""
+
+
+class FilterError(ValueError):
+    """A filter cannot be understood or is too large; the message names the place in it, the value and the way out."""
+
+
+class InvalidUsers(ValueError):
+    """A file of users holds what is no user; the message names file, line and reason."""
