@@ -1,6 +1,7 @@
 """sparrow-index: look into snapshots, and say which one is served."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -8,13 +9,14 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from index import publication, query, report, snapshot
+from index import exports, publication, query, report, snapshot
 from index.cli import fail, main_for, print_json, progress
-from index.errors import SnapshotError
+from index.errors import InvalidUsers, SnapshotError
+from index.exports import Wish
 from index.types import JSON
 
 cli = typer.Typer(name="sparrow-index", help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
-main = main_for(cli, SnapshotError)
+main = main_for(cli, SnapshotError, InvalidUsers)
 
 Root = Annotated[
     Path, typer.Option("--snapshots", envvar="SPARROW_SNAPSHOTS", help="The directory of snapshots.", show_default=True)
@@ -125,6 +127,29 @@ def search_items(
         print_json({"version": opened.version, "history": item, "items": items})
     else:
         report.print_items(Console(), items)
+
+
+@cli.command()
+def recommend(
+    users: Annotated[Path, typer.Option(help="JSON Lines: user_id, history of item ids or {item_id, weight}.")],
+    out: Annotated[Path, typer.Option(help="Where to write {user_id, items: [{item_id, score}]}, a line a user.")],
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="How many items a user gets.")] = 100,
+    include_history: Annotated[bool, typer.Option("--include-history", help="Also answer what was had.")] = False,
+    version: Annotated[str | None, typer.Option(help="Name of the version; by default the current one.")] = None,
+    snapshots: Root = SNAPSHOTS,
+    as_json: AsJson = False,
+) -> None:
+    """Find the best items for every user of a file; nothing is written unless every line of it is good."""
+    opened = snapshot.open_snapshot(snapshots, version or _current(snapshots))
+    if out.resolve() == users.resolve():
+        fail(f"{out} holds the users; name another file to write to")
+    total = sum(1 for _ in exports.read_users(users))
+    with progress("recommending", total) as advance:
+        done = exports.export(opened, users, out, Wish(count, include_history, None), advance)
+    text = f"{out}: lists for {done.n_users:,} users, {done.n_empty:,} of them empty"
+    unknown = f"; {done.n_unknown_items:,} items of histories are not in {opened.version}"
+    document = {"version": opened.version, "out": str(out), **asdict(done)}
+    _say(as_json, text + (unknown if done.n_unknown_items else ""), **document)
 
 
 def _current(root: Path) -> str:

@@ -219,6 +219,37 @@ def test_search_is_the_search_that_serves(run: Run, root: Path, version: str) ->
     assert str(titles[0]) in text.out
 
 
+def test_recommend_writes_a_line_for_each_user(run: Run, version: str, tmp_path: Path) -> None:
+    users, out = tmp_path / "users.jsonl", tmp_path / "out.jsonl"
+    users.write_text('{"user_id": "u1", "history": ["7", "11", "x"]}\n{"user_id": "u2", "history": ["y"]}\n')
+    asked = ("recommend", "--users", str(users), "--out", str(out), "--count", "4")
+    assert run(*asked, "--json").document == {
+        "version": version,
+        "out": str(out),
+        "n_users": 2,
+        "n_unknown_items": 2,
+        "n_empty": 1,
+    }
+    first, second = (json.loads(line) for line in out.read_text().splitlines())
+    found = run("search", "--item", "7", "--item", "11", "--count", "4", "--json").document["items"]
+    assert first["items"] == [{"item_id": item["item_id"], "score": item["score"]} for item in found]
+    assert second == {"user_id": "u2", "items": []}
+    text = run(*asked, "--include-history", "--version", version)
+    assert f"{out}: lists for 2 users, 1 of them empty; 2 items of histories are not in {version}" in text.out
+    assert "7" in {item["item_id"] for item in json.loads(out.read_text().splitlines()[0])["items"]}
+
+
+def test_recommend_refuses_bad_lines_before_it_writes(run: Run, tmp_path: Path) -> None:
+    users, out = tmp_path / "users.jsonl", tmp_path / "out.jsonl"
+    users.write_text('{"user_id": "u1", "history": ["7"]}\n{"user_id": "u2"}\n')
+    done = run("recommend", "--users", str(users), "--out", str(out), "--json")
+    assert (done.code, done.out, done.err) == (1, "", f"Error: {users}:2: a user has no history\n")
+    assert not out.exists()
+    same = run("recommend", "--users", str(users), "--out", f"{tmp_path}/../{tmp_path.name}/users.jsonl")
+    assert (same.code, "holds the users; name another file" in same.err) == (1, True)
+    assert run("recommend", "--users", str(tmp_path / "none"), "--out", str(out)).code == 1
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -249,6 +280,9 @@ def test_failure_is_one_sentence_and_exit_1(run: Run, words: tuple[str, ...], me
         ("prune", "--keep", "0"),
         ("search", "--item", "7", "--count", "0"),
         ("list", "--x"),
+        ("recommend", "--users", "x"),
+        ("recommend", "--users", "x", "--out", "y", "--count", "0"),
+        ("inspect", "--items", "0"),
     ],
 )
 def test_wrong_usage_is_exit_2(run: Run, words: tuple[str, ...]) -> None:
@@ -258,7 +292,7 @@ def test_wrong_usage_is_exit_2(run: Run, words: tuple[str, ...]) -> None:
 
 
 def test_every_command_explains_itself(run: Run) -> None:
-    for command in ("inspect", "verify", "list", "publish", "rollback", "unpin", "prune", "search"):
+    for command in ("inspect", "verify", "list", "publish", "rollback", "unpin", "prune", "search", "recommend"):
         done = run(command, "--help")
         assert done.code == 0
         assert "--snapshots" in done.out
