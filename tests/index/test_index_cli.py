@@ -236,7 +236,10 @@ def test_recommend_writes_a_line_for_each_user(run: Run, version: str, tmp_path:
     assert second == {"user_id": "u2", "items": []}
     text = run(*asked, "--include-history", "--version", version)
     assert f"{out}: lists for 2 users, 1 of them empty; 2 items of histories are not in {version}" in text.out
-    assert "7" in {item["item_id"] for item in json.loads(out.read_text().splitlines()[0])["items"]}
+    users.write_text('{"user_id": "u1", "history": [{"item_id": "27", "weight": -1}]}\n')
+    for words, expected in (((), False), (("--include-history",), True)):
+        assert run("recommend", "--users", str(users), "--out", str(out), *words).code == 0
+        assert ("27" in {item["item_id"] for item in json.loads(out.read_text())["items"]}) == expected
 
 
 def test_recommend_refuses_bad_lines_before_it_writes(run: Run, tmp_path: Path) -> None:
