@@ -101,7 +101,7 @@ sanitize: .venv/.dev
 	cp -R index pyproject.toml $(SANITIZED) && cp -R tests/index tests/golden $(SANITIZED)/tests
 	rm -f $(SANITIZED)/index/_kernel.*.so && cp build/sanitize/_kernel.*.so $(SANITIZED)/index
 	$(SANITIZED_PYTHON) -c 'from index import _kernel as k; assert k.__file__.startswith("$(SANITIZED)"), k.__file__'
-	$(SANITIZED_PYTHON) -m pytest --capture=sys tests/index/test_kernel*.py tests/index/test_search.py
+	$(SANITIZED_PYTHON) -m pytest --capture=sys tests/index/test_kernel*.py tests/index/test_postings.py tests/index/test_search.py
 
 types: .venv/.dev
 	$(BIN)/mypy
