@@ -75,5 +75,6 @@ def task(engine: Engine, queries: Sequence[Query]) -> Task:
 
 def best(scores: np.ndarray[Any, np.dtype[np.float32]], n: int) -> Int32:
     """The places of the n largest scores, best first."""
-    places = np.argpartition(-scores, n)[:n] if n < len(scores) else np.arange(len(scores))
+    last = max(0, len(scores) - n)
+    places = np.argpartition(scores, last)[last:]
     return places[np.argsort(-scores[places])].astype(np.int32)

@@ -22,8 +22,9 @@ BLOCK = 1 << 16
 
 
 def csr(rows: SparseRows) -> csr_array:
-    """The same matrix for scipy, sharing the values."""
-    return csr_array((rows.values, rows.dims.astype(np.int32), rows.row_starts), shape=(rows.n_rows, rows.n_dims))
+    """The same matrix for scipy, sharing the values; with 32-bit indices, which it is faster with."""
+    starts, dims = rows.row_starts.astype(np.int32), rows.dims.astype(np.int32)
+    return csr_array((rows.values, dims, starts), shape=(rows.n_rows, rows.n_dims))
 
 
 def scaled(rows: SparseRows, scale: Float32 | None) -> SparseRows:

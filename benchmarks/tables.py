@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from benchmarks import filters
+from benchmarks import filters, storage
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,10 @@ def of(document: Mapping[str, Any]) -> list[Table]:
 
 def show(console: Console, table: Table) -> None:
     """On a terminal."""
-    shown = RichTable(*table.columns, title=table.title, title_justify="left")
+    shown = RichTable(*table.columns)
     for row in table.rows:
         shown.add_row(*row)
+    console.print(table.title, style="bold", highlight=False)
     console.print(shown)
 
 
@@ -166,10 +167,13 @@ def _throughput(places: Mapping[str, Any]) -> Table:
 def _storage(places: Mapping[str, Any]) -> Iterator[Table]:
     rows = []
     for name, found in _asked(places, "storage"):
-        seconds = [f"{found['seconds'][f'{key}_seconds']:.3g}" for key in ("build", "write", "hash", "open", "read")]
-        ratios = [f"{found[key]:.2f}" for key in ("build_times_write", "open_times_read")]
         mapped = f"{found['mapped_times_memory']['wall']:.2f}"
-        rows.append((name + _noise(found), f"{found['bytes_per_nonzero']:.2f}", *seconds, *ratios, mapped))
+        for kind in storage.KINDS:
+            seconds = [f"{found[kind]['seconds'][key]:.3g}" for key in ("build", "write", "hash", "open", "read")]
+            ratios = [f"{found[kind][key]:.2f}" for key in ("build_times_write", "open_times_read")]
+            rows.append(
+                (f"{name} {kind}{_noise(found)}", f"{found['bytes_per_nonzero']:.2f}", *seconds, *ratios, mapped)
+            )
         parts = [(part, f"{size:,.1f}") for part, size in found["bytes_per_item"].items() if size]
         yield Table(f"{name}: bytes an item", ("part", "bytes"), parts)
     columns = ("catalogue", "bytes a non-zero", "build s", "write s", "hash s", "open s", "read s", "build / write")
