@@ -57,7 +57,7 @@ class Contenders {
         if (hits_.size() <= n_) {
             return;
         }
-        std::nth_element(hits_.begin(), hits_.begin() + static_cast<std::ptrdiff_t>(n_ - 1), hits_.end(), better);
+        std::nth_element(hits_.begin(), hits_.begin() + static_cast<std::ptrdiff_t>(n_ - 1), hits_.end(), Better());
         bound_ = below(static_cast<double>(hits_[n_ - 1].score) - slack_);
         const auto out = [&](const Hit &hit) { return !(hit.score > bound_); };
         hits_.erase(std::remove_if(hits_.begin(), hits_.end(), out), hits_.end());

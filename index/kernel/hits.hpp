@@ -16,9 +16,11 @@ struct Hit {
 
 using Hits = std::vector<Hit>;
 
-inline bool better(const Hit &a, const Hit &b) {
-    return a.score > b.score || (a.score == b.score && a.item < b.item);
-}
+struct Better {
+    bool operator()(const Hit &a, const Hit &b) const {
+        return a.score > b.score || (a.score == b.score && a.item < b.item);
+    }
+};
 
 // Keeps the n best of what is pushed.
 class Best {
@@ -47,25 +49,25 @@ class Best {
             return -std::numeric_limits<float>::infinity();
         }
         const auto place = hits_.begin() + static_cast<std::ptrdiff_t>(rank - 1);
-        std::nth_element(hits_.begin(), place, hits_.end(), better);
+        std::nth_element(hits_.begin(), place, hits_.end(), Better());
         return place->score;
     }
 
     // Bring the threshold up to date.
     void shrink() {
         if (hits_.size() > n_) {
-            std::nth_element(hits_.begin(), hits_.begin() + static_cast<std::ptrdiff_t>(n_), hits_.end(), better);
+            std::nth_element(hits_.begin(), hits_.begin() + static_cast<std::ptrdiff_t>(n_), hits_.end(), Better());
             hits_.resize(n_);
         }
         if (hits_.size() == n_ && n_ > 0) {
-            threshold_ = std::max(threshold_, std::max_element(hits_.begin(), hits_.end(), better)->score);
+            threshold_ = std::max(threshold_, std::max_element(hits_.begin(), hits_.end(), Better())->score);
         }
     }
 
     // The n best, best first.
     Hits sorted() {
         shrink();
-        std::sort(hits_.begin(), hits_.end(), better);
+        std::sort(hits_.begin(), hits_.end(), Better());
         return std::move(hits_);
     }
 

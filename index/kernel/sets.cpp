@@ -9,33 +9,46 @@
 namespace sparrow {
 namespace {
 
-// Fast scores of all items, and how far they may be off.
-struct FastScores {
-    const float *scores;
-    std::size_t n_items;
-    double rounding;
+// The fast scores of some items, and what to read them from.
+struct Members {
+    const Set &set;
+    std::size_t n_items;  // of the catalogue
+    const float *scores;  // of the catalogue, hidden from n_items on
+
+    std::size_t size() const { return set.all() ? n_items : set.n; }
+    std::int32_t item(std::size_t member) const {
+        return set.all() ? static_cast<std::int32_t>(member) : set.items[member];
+    }
 };
 
-// The items of a set that fast scores do not rule out from its n best.
-std::vector<std::int32_t> contenders(const Loops &loops, const FastScores &fast, const Set &set, std::size_t n) {
-    const std::size_t n_members = set.all() ? whole_vectors(fast.n_items) : set.n;
-    std::vector<float> own(n_members);
-    float reached;
-    if (set.all()) {
-        reached = reached_by(loops, fast.scores, n_members, n, own.data());
-    } else {
-        std::transform(set.items, set.items + set.n, own.begin(), [&](std::int32_t item) { return fast.scores[item]; });
-        reached = nth_greatest(own.data(), own.size(), n);
-    }
-    const float bound = below(static_cast<double>(reached) - 2.0 * fast.rounding);
+// Memory that sets share.
+struct Room {
+    std::vector<float> own;
+    std::vector<float> maxima;
     std::vector<std::int32_t> left;
-    for (std::size_t member = 0; member < (set.all() ? fast.n_items : set.n); member++) {
-        const std::int32_t item = set.all() ? static_cast<std::int32_t>(member) : set.items[member];
-        if (fast.scores[item] > bound) {
-            left.push_back(item);
+};
+
+// Put the members into `room.left` that fast scores, `rounding` off at most, do not rule out from the n best.
+void contend(const Loops &loops, const Members &members, std::size_t n, double rounding, Room &room) {
+    const std::size_t n_members = members.size(), n_own = whole_vectors(n_members);
+    const float *own = members.scores;
+    if (!members.set.all()) {
+        room.own.resize(n_own);
+        for (std::size_t member = 0; member < n_members; member++) {
+            room.own[member] = members.scores[members.set.items[member]];
+        }
+        std::fill(room.own.begin() + static_cast<std::ptrdiff_t>(n_members), room.own.end(), kHidden);
+        own = room.own.data();
+    }
+    room.maxima.resize(n_own);
+    const float reached = reached_by(loops, own, n_own, n, room.maxima.data());
+    const float bound = below(static_cast<double>(reached) - 2.0 * rounding);
+    room.left.clear();
+    for (std::size_t member = 0; member < n_members; member++) {
+        if (own[member] > bound) {
+            room.left.push_back(members.item(member));
         }
     }
-    return left;
 }
 
 }  // namespace
@@ -64,17 +77,18 @@ std::vector<Hits> Searcher::from_one_pass(const Query &query, std::size_t n, con
                                           const std::vector<Set> &sets) const {
     Borrowed scratch(pool_);
     float *scores = scratch->scores_of_all(postings_.n_blocks);
-    FastScores fast{scores, rows_.n_rows, 0.0};
+    double rounding = 0.0;
     for (std::size_t block = 0; block < postings_.n_blocks; block++) {
         loops_.accumulate(postings_.lines, postings_.lists(block, rows_.n_dims), query.active().data(),
                           query.active().size(), postings_.units[block], scores + block * kBlock);
-        fast.rounding = std::max(fast.rounding, rounding_error(postings_, block, query));
+        rounding = std::max(rounding, rounding_error(postings_, block, query));
     }
     hide(excluded, 0, rows_.n_rows, scores);
+    Room room;
     std::vector<Hits> answers;
     for (const Set &set : sets) {
-        const std::vector<std::int32_t> left = contenders(loops_, fast, set, n);
-        answers.push_back(best_of(query, n, excluded, {left.data(), left.size()}));
+        contend(loops_, {set, rows_.n_rows, scores}, n, rounding, room);
+        answers.push_back(best_of(query, n, excluded, {room.left.data(), room.left.size()}));
     }
     std::fill(scores, scores + whole_vectors(rows_.n_rows), 0.0f);
     scratch.done();

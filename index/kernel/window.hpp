@@ -38,7 +38,7 @@ inline float nth_greatest(float *values, std::size_t n_values, std::size_t n) {
 // items, one a group. With several times n groups, few other items are above it. `n_scores` is a multiple of 16, and
 // `maxima` has room for as many.
 inline float reached_by(const Loops &loops, const float *scores, std::size_t n_scores, std::size_t n, float *maxima) {
-    constexpr std::size_t kGroups = 6;  // for each of the n
+    constexpr std::size_t kGroups = 4;  // for each of the n
     const std::size_t height = std::max<std::size_t>(1, n_scores / (kGroups * n));
     return nth_greatest(maxima, loops.maxima(scores, n_scores / kLine, height, maxima), n);
 }
