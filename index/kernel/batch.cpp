@@ -120,8 +120,17 @@ bool Searcher::worth_a_scan(const std::vector<Query> &queries, const Allowed &al
         n_postings += static_cast<double>(rows_.n_nonzeros) * share;
     }
     const bool all_few = !allowed.all() && few(queries.front(), allowed.count);
-    return !rows_.wide && !all_few && scannable_ &&
-           static_cast<double>(rows_.n_nonzeros) * kScanCost < n_postings * kPostingCost;
+    return !rows_.wide && !all_few && static_cast<double>(rows_.n_nonzeros) * kScanCost < n_postings * kPostingCost &&
+           scannable();
+}
+
+bool Searcher::scannable() const {
+    std::call_once(rows_checked_, [&] {
+        for (std::size_t row = 0; row < rows_.n_rows; row++) {
+            rows_whole_ = rows_whole_ && rows_.whole(row);
+        }
+    });
+    return rows_whole_;
 }
 
 void Searcher::scan(const std::vector<Query> &queries, std::size_t n, const Excluded *excluded, const Allowed &allowed,
@@ -133,8 +142,8 @@ void Searcher::scan(const std::vector<Query> &queries, std::size_t n, const Excl
     const double share = kBfloatError + summing_error(greatest_length_);
     for (std::size_t number = 0; number < queries.size() && n != 0; number++) {
         table.add(number, queries[number]);
-        const double error = static_cast<double>(greatest_norm_) * queries[number].norm() * share +
-                             underflow_error(greatest_length_);
+        const double error =
+            static_cast<double>(greatest_norm_) * queries[number].norm() * share + underflow_error(greatest_length_);
         contenders.emplace_back(n, 2.0 * error);
         bounds[number] = contenders.back().bound();
     }

@@ -50,8 +50,8 @@ Rows view(const Array<std::int64_t> &starts, const AnyArray &dims, const Array<f
     const std::size_t n_rows = starts.size() - 1;
     require(!scale || scale->size() == n_rows, "item_scale must have a value a row");
     require(n_rows <= INT32_MAX, "more rows than item numbers");
-    return {starts.data(), dims.data(), values.data(), scale ? scale->data() : nullptr, n_rows, n_dims, values.size(),
-            wide};
+    return {starts.data(), dims.data(), values.data(), scale ? scale->data() : nullptr,
+            n_rows,        n_dims,      values.size(), wide};
 }
 
 void check_query(std::size_t size, const Rows &rows) {
@@ -89,8 +89,15 @@ class Kernel {
     Kernel(Array<std::int64_t> row_starts, AnyArray dims, Array<float> values, std::size_t n_dims,
            std::optional<Array<float>> item_scale, Array<std::uint16_t> lines, Array<std::uint32_t> list_starts,
            Array<float> units, Array<float> norms, Array<std::uint32_t> lengths, const std::string &level_name)
-        : row_starts_(row_starts), dims_(dims), values_(values), item_scale_(item_scale), lines_(lines),
-          list_starts_(list_starts), units_(units), norms_(norms), lengths_(lengths),
+        : row_starts_(row_starts),
+          dims_(dims),
+          values_(values),
+          item_scale_(item_scale),
+          lines_(lines),
+          list_starts_(list_starts),
+          units_(units),
+          norms_(norms),
+          lengths_(lengths),
           searcher_(view(row_starts_, dims_, values_, n_dims, item_scale_), postings(n_dims), level(level_name)) {}
 
     std::string level_name() const { return searcher_.loops().name; }
@@ -109,7 +116,7 @@ class Kernel {
     }
 
     nb::tuple top_n_within(const Array<float> &query, std::size_t n, const Array<std::int32_t> &exclude,
-                       const Array<std::int32_t> &items) const {
+                           const Array<std::int32_t> &items) const {
         check_query(query.size(), rows());
         check_items(exclude.data(), exclude.size(), rows().n_rows);
         check_items(items.data(), items.size(), rows().n_rows);
@@ -186,8 +193,13 @@ class Kernel {
         const std::size_t n_lines = lines_.size() / (2 * kLine);
         require(std::is_sorted(starts, starts + list_starts_.size()) && starts[n_blocks * n_dims] <= n_lines,
                 "lists of postings lie outside the lines");
-        return {reinterpret_cast<const Line *>(lines_.data()), starts, units_.data(), norms_.data(), lengths_.data(),
-                n_lines, n_blocks};
+        return {reinterpret_cast<const Line *>(lines_.data()),
+                starts,
+                units_.data(),
+                norms_.data(),
+                lengths_.data(),
+                n_lines,
+                n_blocks};
     }
 
     Allowed allow(const std::optional<Array<std::uint64_t>> &words, std::size_t count) const {

@@ -38,6 +38,19 @@ struct Allowed {
 
     bool all() const { return words == nullptr; }
     bool contains(std::size_t item) const { return all() || (words[item / 64] >> (item % 64) & 1u) != 0; }
+
+    // Call `visit` with each allowed one of first..last-1, ascending; `first` is a multiple of 64. Not for all().
+    template <typename Visit>
+    void visit(std::size_t first, std::size_t last, Visit visit) const {
+        for (std::size_t word = first / 64; word * 64 < last; word++) {
+            for (std::uint64_t left = words[word]; left != 0; left &= left - 1) {
+                const std::size_t item = word * 64 + static_cast<std::size_t>(__builtin_ctzll(left));
+                if (item < last) {
+                    visit(item);
+                }
+            }
+        }
+    }
 };
 
 }  // namespace sparrow

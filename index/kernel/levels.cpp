@@ -2,6 +2,10 @@
 
 #include <stdexcept>
 
+#if SPARROW_X86
+#include <cpuid.h>
+#endif
+
 namespace sparrow {
 
 extern const Loops kPortableLoops;
@@ -15,9 +19,13 @@ namespace {
 bool always() { return true; }
 
 #if SPARROW_X86
-bool has_avx2() {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+// Not every compiler's __builtin_cpu_supports knows this one. That the system keeps its registers follows from AVX2.
+bool has_f16c() {
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
 }
+
+bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c(); }
 
 bool has_avx512() {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

@@ -6,8 +6,8 @@
 
 namespace sparrow {
 
-// Items of a block. Their numbers fit 16 bits and leave kBlock itself free for padding; their scores (256 KiB) fit the L2.
-// The format has this number; `make fuzz` sets a small one, so that small catalogues have many blocks.
+// Items of a block. Their numbers fit 16 bits and leave kBlock itself free for padding; their scores (256 KiB) fit the
+// L2. The format has this number; `make fuzz` sets a small one, so that small catalogues have many blocks.
 #ifndef SPARROW_BLOCK
 #define SPARROW_BLOCK 65472
 #endif

@@ -43,16 +43,22 @@ struct Loops {
     void (*accumulate)(const Line *lines, const std::uint32_t *lists, const Active *active, std::size_t n_active,
                        float unit, float *scores);
 
+    // How many bits are set.
+    std::size_t (*count)(const std::uint64_t *words, std::size_t n_words);
+
+    // The scores whose bits are not set become -infinity; n_words * 64 scores.
+    void (*mask)(float *scores, const std::uint64_t *words, std::size_t n_words);
+
     // The greatest of each group of scores: group g of lane l are the scores 16 * v + l, v from g * height up to
     // (g + 1) * height. `n_vectors` counts vectors of 16. Returns how many maxima were written.
     std::size_t (*maxima)(const float *scores, std::size_t n_vectors, std::size_t height, float *maxima);
 
-    // The numbers of the scores above a bound, ascending; every score becomes 0 if they are to be cleared. `n_scores` is
-    // a multiple of 64.
+    // The numbers of the scores above a bound, ascending; every score becomes 0 if they are to be cleared. `n_scores`
+    // is a multiple of 64.
     std::size_t (*collect)(float *scores, std::size_t n_scores, float bound, bool clear, std::uint16_t *found);
 
-    // Score the items first..last-1 for a batch; `table` has n_dims + 1 entries, the last one 0. Items of which no score
-    // is above its bound are left out. Returns how many were written to `found`.
+    // Score the items first..last-1 for a batch; `table` has n_dims + 1 entries, the last one 0. Items of which no
+    // score is above its bound are left out. Returns how many were written to `found`.
     std::size_t (*scan)(const ScanRows &rows, std::size_t first, std::size_t last, const PackedValues *table,
                         const float *bounds, ItemScores *found);
 };

@@ -42,6 +42,25 @@ void accumulate(const Line *lines, const std::uint32_t *lists, const Active *act
     }
 }
 
+std::size_t count(const std::uint64_t *words, std::size_t n_words) {
+    std::size_t n_set = 0;
+    for (std::size_t word = 0; word < n_words; word++) {
+        n_set += static_cast<std::size_t>(__builtin_popcountll(words[word]));
+    }
+    return n_set;
+}
+
+void mask(float *scores, const std::uint64_t *words, std::size_t n_words) {
+    const __m256i bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    const __m256 hidden = _mm256_set1_ps(-__builtin_inff());
+    for (std::size_t i = 0; i < n_words * 64; i += kLanes) {
+        const __m256i own =
+            _mm256_and_si256(_mm256_set1_epi32(static_cast<int>(words[i / 64] >> (i % 64) & 0xffu)), bits);
+        const __m256 is_set = _mm256_castsi256_ps(_mm256_cmpeq_epi32(own, bits));
+        _mm256_storeu_ps(scores + i, _mm256_blendv_ps(hidden, _mm256_loadu_ps(scores + i), is_set));
+    }
+}
+
 std::size_t maxima(const float *scores, std::size_t n_vectors, std::size_t height, float *out) {
     std::size_t written = 0;
     for (std::size_t first = 0; first < n_vectors; first += height) {
@@ -131,6 +150,6 @@ std::size_t scan(const ScanRows &rows, std::size_t first, std::size_t last, cons
 }  // namespace
 
 extern const Loops kAvx2Loops;
-const Loops kAvx2Loops{"avx2", accumulate, maxima, collect, scan};
+const Loops kAvx2Loops{"avx2", accumulate, count, mask, maxima, collect, scan};
 
 }  // namespace sparrow

@@ -43,6 +43,22 @@ void accumulate(const Line *lines, const std::uint32_t *lists, const Active *act
     }
 }
 
+std::size_t count(const std::uint64_t *words, std::size_t n_words) {
+    std::size_t n_set = 0;
+    for (std::size_t word = 0; word < n_words; word++) {
+        n_set += static_cast<std::size_t>(__builtin_popcountll(words[word]));
+    }
+    return n_set;
+}
+
+void mask(float *scores, const std::uint64_t *words, std::size_t n_words) {
+    const __m512 hidden = _mm512_set1_ps(-__builtin_inff());
+    for (std::size_t i = 0; i < n_words * 64; i += kLanes) {
+        const auto is_set = static_cast<__mmask16>(words[i / 64] >> (i % 64));
+        _mm512_storeu_ps(scores + i, _mm512_mask_mov_ps(hidden, is_set, _mm512_loadu_ps(scores + i)));
+    }
+}
+
 std::size_t maxima(const float *scores, std::size_t n_vectors, std::size_t height, float *out) {
     std::size_t written = 0;
     for (std::size_t first = 0; first < n_vectors; first += height) {
@@ -119,6 +135,6 @@ std::size_t scan(const ScanRows &rows, std::size_t first, std::size_t last, cons
 }  // namespace
 
 extern const Loops kAvx512Loops;
-const Loops kAvx512Loops{"avx512", accumulate, maxima, collect, scan};
+const Loops kAvx512Loops{"avx512", accumulate, count, mask, maxima, collect, scan};
 
 }  // namespace sparrow

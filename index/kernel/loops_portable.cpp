@@ -1,7 +1,6 @@
 // The hot loops for any CPU.
-#include "loops.hpp"
-
 #include "half.hpp"
+#include "loops.hpp"
 
 namespace sparrow {
 namespace {
@@ -17,6 +16,20 @@ void accumulate(const Line *lines, const std::uint32_t *lists, const Active *act
                 scores[lines[l].items[x]] += factor * from_half(lines[l].values[x]);
             }
         }
+    }
+}
+
+std::size_t count(const std::uint64_t *words, std::size_t n_words) {
+    std::size_t n_set = 0;
+    for (std::size_t word = 0; word < n_words; word++) {
+        n_set += static_cast<std::size_t>(__builtin_popcountll(words[word]));
+    }
+    return n_set;
+}
+
+void mask(float *scores, const std::uint64_t *words, std::size_t n_words) {
+    for (std::size_t i = 0; i < n_words * 64; i++) {
+        scores[i] = (words[i / 64] >> (i % 64) & 1u) != 0 ? scores[i] : -__builtin_inff();
     }
 }
 
@@ -83,6 +96,6 @@ std::size_t scan(const ScanRows &rows, std::size_t first, std::size_t last, cons
 }  // namespace
 
 extern const Loops kPortableLoops;
-const Loops kPortableLoops{"portable", accumulate, maxima, collect, scan};
+const Loops kPortableLoops{"portable", accumulate, count, mask, maxima, collect, scan};
 
 }  // namespace sparrow

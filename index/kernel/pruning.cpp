@@ -7,8 +7,8 @@
 
 namespace sparrow {
 
-Pruning::Pruning(const Postings &postings, const Query &query, std::size_t n_dims, double kept)
-    : postings_(postings), query_(query), kept_(kept), postings_before_(1, 0.0) {
+Pruning::Pruning(const Postings &postings, const Query &query, std::size_t n_dims)
+    : postings_(postings), query_(query), postings_before_(1, 0.0) {
     const std::uint32_t *lists = postings.lists(0, n_dims);
     postings_before_.reserve(query.active().size() + 1);
     for (const Active &active : query.active()) {
@@ -58,7 +58,7 @@ std::size_t Pruning::plan(std::size_t block, std::size_t n, double threshold) co
         const std::size_t m = n_active * step / kPlans;
         const double bound = threshold - norm * query_.tail(m, postings_.lengths[block]);
         const double n_left = static_cast<double>(n) * share_above(bound, m);
-        const double cost = kPostingCost * postings_before_[m] + kItemCost * n_left * kept_;
+        const double cost = kPostingCost * postings_before_[m] + kItemCost * n_left;
         if (cost < least) {
             least = cost;
             best = m;

@@ -18,8 +18,7 @@ namespace sparrow {
 class Pruning {
   public:
     // For an ordered query, with the lists of the first block as a sample of all.
-    // `kept` is the share of all items that are allowed: the others are never completed.
-    Pruning(const Postings &postings, const Query &query, std::size_t n_dims, double kept);
+    Pruning(const Postings &postings, const Query &query, std::size_t n_dims);
 
     // How many dimensions to sum to see which items look promising.
     std::size_t first_look() const { return (query_.active().size() + 3) / 4; }
@@ -27,7 +26,8 @@ class Pruning {
     // Learn how the sums of the first m dimensions are spread, from those of a block.
     void observe(const float *scores, std::size_t n, std::size_t m);
 
-    // How many dimensions to read of a block of n items, given the threshold less what rounding may hide.
+    // How many dimensions to read of a block that has n items which may be answered, given the threshold less what
+    // rounding may hide.
     std::size_t plan(std::size_t block, std::size_t n, double threshold) const;
 
   private:
@@ -40,8 +40,7 @@ class Pruning {
 
     const Postings &postings_;
     const Query &query_;
-    double kept_;
-    std::vector<double> postings_before_;  // postings_before_[m]: in the lists of the first m dimensions, a block
+    std::vector<double> postings_before_;   // postings_before_[m]: in the lists of the first m dimensions, a block
     std::array<float, kBins + 1> share_{};  // share_[b]: of scores above b * step_
     double step_ = 0.0;                     // for the whole query
 };

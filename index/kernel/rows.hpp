@@ -29,8 +29,8 @@ struct Rows {
     std::size_t end(std::size_t row) const { return whole(row) ? static_cast<std::size_t>(starts[row + 1]) : 0; }
 };
 
-// scale * sum of value * query[dim] in stored order, each product and each sum rounded to float32: bit for bit the score
-// of index/reference.py. This is the only code that computes a score which leaves the kernel; it must be compiled
+// scale * sum of value * query[dim] in stored order, each product and each sum rounded to float32: bit for bit the
+// score of index/reference.py. This is the only code that computes a score which leaves the kernel; it must be compiled
 // without contraction.
 float score(const Rows &rows, std::size_t row, const float *query);
 

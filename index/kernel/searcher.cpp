@@ -26,10 +26,6 @@ Searcher::Searcher(const Rows &rows, const Postings &postings, const Loops &loop
         greatest_norm_ = std::max(greatest_norm_, postings.norms[block]);
         greatest_length_ = std::max(greatest_length_, postings.lengths[block]);
     }
-    scannable_ = true;
-    for (std::size_t row = 0; row < rows.n_rows; row++) {
-        scannable_ = scannable_ && rows.whole(row);
-    }
 }
 
 Query Searcher::checked(const float *dense) const {
@@ -53,10 +49,8 @@ Hits Searcher::top_n(const float *dense, std::size_t n, const Excluded &excluded
     if (n == 0) {
         return {};
     }
-    if (!allowed.all() && few(query, allowed.count)) {
-        return from_rows(query, n, excluded, allowed);
-    }
-    return from_postings(query, {n, excluded, allowed}, prune && postings_.n_blocks >= kPrunedBlocks);
+    const bool unfew = allowed.all() || !few(query, allowed.count);  // else planning costs more than it saves
+    return walk(query, {n, excluded, allowed}, prune && unfew && postings_.n_blocks >= kPrunedBlocks);
 }
 
 Hits Searcher::top_n_within(const float *dense, std::size_t n, const Excluded &excluded,
@@ -86,27 +80,12 @@ Hits Searcher::best_of(const Query &query, std::size_t n, const Excluded &exclud
     return best.sorted();
 }
 
-Hits Searcher::from_rows(const Query &query, std::size_t n, const Excluded &excluded, const Allowed &allowed) const {
-    std::vector<std::int32_t> items;
-    items.reserve(allowed.count);
-    for (std::size_t word = 0; word < (rows_.n_rows + 63) / 64; word++) {
-        for (std::uint64_t left = allowed.words[word]; left != 0; left &= left - 1) {
-            const auto bit = static_cast<std::size_t>(__builtin_ctzll(left));
-            if (word * 64 + bit < rows_.n_rows) {
-                items.push_back(static_cast<std::int32_t>(word * 64 + bit));
-            }
-        }
-    }
-    return best_of(query, n, excluded, {items.data(), items.size()});
-}
-
-Hits Searcher::from_postings(Query &query, const Wanted &wanted, bool prune) const {
+Hits Searcher::walk(Query &query, const Wanted &wanted, bool prune) const {
     Borrowed scratch(pool_);
     std::unique_ptr<Pruning> pruning;
     if (prune) {
         query.order_by_size();
-        const auto n_allowed = static_cast<double>(wanted.allowed.all() ? rows_.n_rows : wanted.allowed.count);
-        pruning = std::make_unique<Pruning>(postings_, query, rows_.n_dims, n_allowed / static_cast<double>(rows_.n_rows));
+        pruning = std::make_unique<Pruning>(postings_, query, rows_.n_dims);
     }
     const Place place{rows_, postings_, loops_};
     Hits hits = Walk(place, wanted, query, *scratch, pruning.get()).run();

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <vector>
 
 #include "hits.hpp"
@@ -25,8 +26,8 @@ struct Set {
 };
 
 // Answers are those of index/reference.py, to the last bit. A searcher may be used by several threads at once; item
-// numbers given to it must exist. Every method refuses a query that is not finite, or so large that scores might not be,
-// with std::invalid_argument.
+// numbers given to it must exist. Every method refuses a query that is not finite, or so large that scores might not
+// be, with std::invalid_argument.
 class Searcher {
   public:
     Searcher(const Rows &rows, const Postings &postings, const Loops &loops);
@@ -57,11 +58,12 @@ class Searcher {
 
     // Each item of a set scored on its own.
     Hits best_of(const Query &query, std::size_t n, const Excluded &excluded, const Set &set) const;
-    Hits from_rows(const Query &query, std::size_t n, const Excluded &excluded, const Allowed &allowed) const;
-    Hits from_postings(Query &query, const Wanted &wanted, bool prune) const;
+    Hits walk(Query &query, const Wanted &wanted, bool prune) const;
     std::vector<Hits> from_one_pass(const Query &query, std::size_t n, const Excluded &excluded,
                                     const std::vector<Set> &sets) const;
 
+    // A scan trusts row_starts; they are checked once, before the first.
+    bool scannable() const;
     bool worth_a_scan(const std::vector<Query> &queries, const Allowed &allowed) const;
     void scan(const std::vector<Query> &queries, std::size_t n, const Excluded *excluded, const Allowed &allowed,
               Hits *answers) const;
@@ -71,8 +73,9 @@ class Searcher {
     const Loops &loops_;
     float greatest_norm_ = 0.0f;
     std::uint32_t greatest_length_ = 0;
-    bool scannable_ = false;
     mutable ScratchPool pool_;
+    mutable std::once_flag rows_checked_;
+    mutable bool rows_whole_ = true;
 };
 
 }  // namespace sparrow

@@ -1,8 +1,8 @@
 // How far a score computed fast may lie from the score that is answered.
 //
-// A fast score takes rounded values and sums in any order. With u = 2^-24 and g(m) = m u / (1 - m u), a sum of m rounded
-// products is off by at most g(m + 1) times the sum of their sizes, and that sum is at most |row| |query| (Cauchy and
-// Schwarz). (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1)
+// A fast score takes rounded values and sums in any order. With u = 2^-24 and g(m) = m u / (1 - m u), a sum of m
+// rounded products is off by at most g(m + 1) times the sum of their sizes, and that sum is at most |row| |query|
+// (Cauchy and Schwarz). (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1)
 #pragma once
 
 #include <cfloat>
@@ -20,7 +20,8 @@ constexpr double kHalfError = 0x1p-11 * (1.0 + 0x1p-8);
 constexpr double kHalfStep = 0x1p-25 * (1.0 + 0x1p-8);
 constexpr double kBfloatError = 0x1p-9 * (1.0 + 0x1p-6);
 
-// Of summing a row of `length` non-zeros twice, fast and exactly, as a share of |row| |query|; infinity if no bound holds.
+// Of summing a row of `length` non-zeros twice, fast and exactly, as a share of |row| |query|; infinity if no bound
+// holds.
 inline double summing_error(std::size_t length) {
     const double steps = (static_cast<double>(length) + 4.0) * 0x1p-24;
     return steps < 0.5 ? 2.0 * steps / (1.0 - steps) : std::numeric_limits<double>::infinity();
@@ -38,8 +39,6 @@ inline double rounding_error(const Postings &postings, std::size_t block, const 
 }
 
 // A float below x.
-inline float below(double x) {
-    return std::nextafter(static_cast<float>(x), -std::numeric_limits<float>::infinity());
-}
+inline float below(double x) { return std::nextafter(static_cast<float>(x), -std::numeric_limits<float>::infinity()); }
 
 }  // namespace sparrow

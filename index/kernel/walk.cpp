@@ -3,14 +3,20 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cost.hpp"
 #include "scoring.hpp"
 #include "tolerance.hpp"
 
 namespace sparrow {
 
 Walk::Walk(const Place &place, const Wanted &wanted, const Query &query, Scratch &scratch, Pruning *pruning)
-    : place_(place), wanted_(wanted), query_(query), scratch_(scratch), pruning_(pruning),
-      guessing_(pruning != nullptr), best_(wanted.n) {}
+    : place_(place),
+      wanted_(wanted),
+      query_(query),
+      scratch_(scratch),
+      pruning_(pruning),
+      guessing_(pruning != nullptr),
+      best_(wanted.n) {}
 
 Hits Walk::run() {
     pass();
@@ -25,27 +31,53 @@ Hits Walk::run() {
     return best_.sorted();
 }
 
+// Items are met in ascending order, so one that only equals the n-th best so far cannot displace it.
 void Walk::pass() {
     for (std::size_t block = 0; block < place_.postings.n_blocks; block++) {
-        visit(block);
-        best_.shrink();
-        if (guessing_) {
-            guess_ = std::max(guess_, guess_after(block + 1, best_));
+        const std::size_t n_allowed = allowed_in(block);
+        n_seen_ += n_allowed;
+        if (n_allowed > 0) {
+            visit(block, n_allowed);
+            best_.shrink();
         }
     }
 }
 
-void Walk::visit(std::size_t block) {
-    const std::size_t n_active = query_.active().size();
-    std::size_t done = 0, last = n_active;
-    if (guessing_ && block == 0) {
-        look_first();
+void Walk::visit(std::size_t block, std::size_t n_allowed) {
+    if (!wanted_.allowed.all() && few(n_allowed)) {
+        visit_rows(block);
+    } else {
+        visit_postings(block, n_allowed);
+    }
+    if (guessing_) {
+        guess_ = std::max(guess_, guess(best_));
+    }
+}
+
+void Walk::visit_rows(std::size_t block) {
+    std::size_t n_items = 0;
+    wanted_.allowed.visit(first_of(block), first_of(block) + items_in(block), [&](std::size_t item) {
+        scratch_.found[n_items++] = static_cast<std::uint16_t>(item - first_of(block));
+    });
+    score_each(
+        place_.rows, query_.dense(), n_items, [&](std::size_t i) { return first_of(block) + scratch_.found[i]; },
+        [&](Hit hit) {
+            if (hit.score >= best_.threshold() && !wanted_.excluded.contains(hit.item)) {
+                best_.push(hit);
+            }
+        });
+}
+
+void Walk::visit_postings(std::size_t block, std::size_t n_allowed) {
+    std::size_t done = 0, last = query_.active().size();
+    if (guessing_ && !looked_) {
+        look_first(block);
         done = pruning_->first_look();
     }
     const float known = std::max(best_.threshold(), guess_);
     double bound = static_cast<double>(known) - rounding(block);
     if (pruning_ != nullptr && known > kHidden) {
-        last = std::max(done, pruning_->plan(block, items_in(block), bound));
+        last = std::max(done, pruning_->plan(block, n_allowed, bound));
         bound -= static_cast<double>(place_.postings.norms[block]) * query_.tail(last, place_.postings.lengths[block]);
     }
     sum(block, done, last);
@@ -56,20 +88,21 @@ void Walk::visit(std::size_t block) {
         [&](Hit hit) { best_.push(hit); });
 }
 
-// Guess from the items of the first block that a few dimensions already recommend.
-void Walk::look_first() {
-    const std::size_t n_items = items_in(0), m = pruning_->first_look();
-    sum(0, 0, m);
+// Guess from the items of a block that a few dimensions already recommend.
+void Walk::look_first(std::size_t block) {
+    looked_ = true;
+    const std::size_t n_items = items_in(block), m = pruning_->first_look();
+    sum(block, 0, m);
     pruning_->observe(scratch_.scores, n_items, m);
-    hide(wanted_.excluded, 0, n_items, scratch_.scores);
-    const double bound = opening_bound(0);
+    hide(wanted_.excluded, first_of(block), n_items, scratch_.scores);
+    const float bound = below(opening_bound(block));
     const std::size_t n_found =
-        place_.loops.collect(scratch_.scores, whole_vectors(n_items), below(bound), false, scratch_.found);
+        place_.loops.collect(scratch_.scores, whole_vectors(n_items), bound, false, scratch_.found);
     Best best(wanted_.n);
     score_each(
-        place_.rows, query_.dense(), n_found, [&](std::size_t i) { return scratch_.found[i]; },
+        place_.rows, query_.dense(), n_found, [&](std::size_t i) { return first_of(block) + scratch_.found[i]; },
         [&](Hit hit) { best.push(hit); });
-    guess_ = guess_after(1, best);
+    guess_ = std::max(guess_, guess(best));
 }
 
 void Walk::sum(std::size_t block, std::size_t first, std::size_t last) {
@@ -92,27 +125,40 @@ std::size_t Walk::found_above(std::size_t block, double bound) {
 
 // Where no threshold is known: what n allowed items of the block reach, as far as its sums can tell.
 double Walk::opening_bound(std::size_t block) {
-    const std::size_t n_items = items_in(block);
-    for (std::size_t i = 0; i < n_items && !wanted_.allowed.all(); i++) {
-        scratch_.scores[i] = wanted_.allowed.contains(first_of(block) + i) ? scratch_.scores[i] : kHidden;
+    const std::size_t n_scores = whole_vectors(items_in(block));
+    if (!wanted_.allowed.all()) {
+        place_.loops.mask(scratch_.scores, wanted_.allowed.words + first_of(block) / 64, n_scores / 64);
     }
-    const std::size_t n_scores = whole_vectors(n_items);
     const float reached = reached_by(place_.loops, scratch_.scores, n_scores, wanted_.n, scratch_.maxima);
     return static_cast<double>(reached) - 2.0 * rounding(block);
 }
 
 double Walk::rounding(std::size_t block) const { return rounding_error(place_.postings, block, query_); }
 
-// The margin is three standard deviations of a count with this mean, and three.
-float Walk::guess_after(std::size_t n_blocks, Best &best) const {
-    const double part = std::min(1.0, static_cast<double>(first_of(n_blocks)) / static_cast<double>(place_.rows.n_rows));
+// What n items of all should reach, by the best of those seen. The margin is three standard deviations of a count with
+// this mean, and three.
+float Walk::guess(Best &best) const {
+    const std::size_t n_allowed = wanted_.allowed.all() ? place_.rows.n_rows : wanted_.allowed.count;
+    const double part = static_cast<double>(n_seen_) / static_cast<double>(n_allowed);
     const double expected = static_cast<double>(wanted_.n) * part;
     const auto rank = static_cast<std::size_t>(std::ceil(expected + 3.0 * std::sqrt(expected) + 3.0));
     return rank < wanted_.n ? best.score_of(rank) : kHidden;
 }
 
-std::size_t Walk::items_in(std::size_t block) const {
-    return std::min(kBlock, place_.rows.n_rows - first_of(block));
+std::size_t Walk::allowed_in(std::size_t block) const {
+    if (wanted_.allowed.all()) {
+        return items_in(block);
+    }
+    const std::size_t n_words = (items_in(block) + 63) / 64;
+    return place_.loops.count(wanted_.allowed.words + first_of(block) / 64, n_words);
+}
+
+bool Walk::few(std::size_t n_allowed) const {
+    constexpr double kRead = 0.5;  // of a query's postings, usually, where pruning leaves some out
+    const double share = static_cast<double>(query_.active().size()) / static_cast<double>(place_.rows.n_dims);
+    const double n_postings =
+        share * static_cast<double>(place_.rows.n_nonzeros) / static_cast<double>(place_.postings.n_blocks);
+    return static_cast<double>(n_allowed) * kItemCost < kRead * n_postings * kPostingCost;
 }
 
 }  // namespace sparrow

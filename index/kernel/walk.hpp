@@ -1,4 +1,5 @@
-// One query's way through the blocks: sum postings, see what is left to score, keep the best.
+// One query's way through the blocks: sum postings, see what is left to score, keep the best. Blocks without an allowed
+// item are passed by; where there are few, they are scored one by one.
 //
 // The sooner a high threshold is known the less is read, so a pruned walk guesses one: of n items to be found in all
 // blocks, a part f of them should hold about n f. What is the n f-th best score there, with a margin, is taken for a
@@ -6,6 +7,7 @@
 // the first one found makes up for it. The answer is exact either way.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 
 #include "hits.hpp"
@@ -43,16 +45,22 @@ class Walk {
 
   private:
     void pass();
-    void visit(std::size_t block);
-    void look_first();
+    void visit(std::size_t block, std::size_t n_allowed);
+    void visit_rows(std::size_t block);
+    void visit_postings(std::size_t block, std::size_t n_allowed);
+    void look_first(std::size_t block);
     void sum(std::size_t block, std::size_t first, std::size_t last);
     std::size_t found_above(std::size_t block, double bound);
     double opening_bound(std::size_t block);
     double rounding(std::size_t block) const;
-    float guess_after(std::size_t n_blocks, Best &best) const;
+    float guess(Best &best) const;
 
     std::size_t first_of(std::size_t block) const { return block * kBlock; }
-    std::size_t items_in(std::size_t block) const;
+    std::size_t items_in(std::size_t block) const { return std::min(kBlock, place_.rows.n_rows - first_of(block)); }
+    std::size_t allowed_in(std::size_t block) const;
+
+    // Whether scoring so many of a block's items one by one is cheaper than reading its postings.
+    bool few(std::size_t n_allowed) const;
 
     const Place &place_;
     const Wanted &wanted_;
@@ -60,6 +68,8 @@ class Walk {
     Scratch &scratch_;
     Pruning *pruning_;
     bool guessing_;
+    bool looked_ = false;
+    std::size_t n_seen_ = 0;  // allowed items of the blocks up to this one
     Best best_;
     float guess_ = kHidden;
 };
