@@ -76,12 +76,11 @@ class Catalogue:
 def write(directory: Path, properties: Sequence[Mapping[str, JSON]]) -> None:
     """Write all but the text index; InvalidEmbeddings for properties that JSON cannot hold."""
     encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
-    stored = []
-    for row, own in enumerate(properties):
-        try:
-            stored.append(encode(own) if own else "{}")
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidEmbeddings(f"properties of item row {row} cannot be stored as JSON: {error}") from error
+    stored: list[str] = []
+    try:
+        stored.extend(encode(own) if own else "{}" for own in properties)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidEmbeddings(f"properties of item row {len(stored)} cannot be stored as JSON: {error}") from error
     starts = np.zeros(len(stored) + 1, dtype=np.int64)
     np.cumsum(np.fromiter(map(len, stored), np.int64, len(stored)), out=starts[1:])
     text = "".join(stored).encode("ascii")
