@@ -27,7 +27,7 @@ FILE_NAME = "columns.json"
 Kind: TypeAlias = Literal["text", "number", "time", "boolean"]
 Float64: TypeAlias = NDArray[np.float64]
 Run: TypeAlias = tuple[int, int]
-"""Codes first..last-1, as (first, last)."""
+"""Codes first..last-1, as (first, last); none where last is not above first."""
 
 MAX_WHOLE = 2**53
 """Up to here a 64-bit float holds every whole number."""
@@ -81,7 +81,7 @@ class Numbers:
         places = {name: int(np.searchsorted(self.numbers, bounds[name], _SIDES[name])) for name in bounds}
         first = max((places[name] for name in ("gt", "gte") if name in places), default=0)
         last = min((places[name] for name in ("lt", "lte") if name in places), default=len(self))
-        return first, max(first, last)
+        return first, last
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,13 @@ def test_reading_in_chunks_changes_nothing(properties: Properties, chunk: int) -
         coding.check(whole, iter(properties))
 
 
+def test_equal_numbers_are_one_value_in_one_form() -> None:
+    spellings: list[Any] = [0, 0.0, -0.0]
+    for first in spellings:
+        built = coding.build([{"x": each} for each in (first, *spellings)])
+        assert columns.to_arrays(built)["column_0_values"].tobytes() == bytes(8)
+
+
 def test_equal_texts_with_other_bytes_are_other_values() -> None:
     built = coding.build([{"x": "\u00e9"}, {"x": "e\u0301"}, {"x": "E"}])
     assert built.by_key["x"].n_values == 3

@@ -129,6 +129,18 @@ def test_a_filter_keeps_what_the_oracle_keeps(world: tuple[list[Item], Columns, 
     check(*world)
 
 
+@given(st.permutations([*"abcdefgh"]), st.permutations(range(8)))
+def test_the_order_of_conditions_and_values_does_not_matter(words: list[str], order: list[int]) -> None:
+    columns = coding.build([{"w": ["a", "b"], "n": 1}])
+    ranges = [{"key": "n", "range": {"gte": number, "lt": number + 2}} for number in range(8)]
+    any_of = {"key": "w", "match": {"any": words}}
+    given: Filter = {"should": [*(ranges[number] for number in order), any_of, any_of]}
+    expected: Filter = {"should": [{"key": "w", "match": {"any": sorted(words) * 2}}, *ranges]}
+    parsed = [conditions.parse(each, columns, NOW) for each in (given, expected)]
+    assert parsed[0] == parsed[1]
+    assert repr(parsed[0]) == repr(parsed[1])
+
+
 @pytest.fixture(scope="module")
 def books() -> tuple[list[Item], Columns]:
     """The bundled books, with their authors as a list, too."""
