@@ -87,6 +87,7 @@ def _write_files(directory: Path, content: SnapshotContent, popular: Int32) -> N
             beside.submit(texts.write, directory, content.properties, popular),
         ]
         _write_arrays(directory, content, popular)
+        under_way.append(beside.submit(disk.force, directory))
         document = json.dumps(content.segments.to_json(), indent=1, sort_keys=True, allow_nan=False)
         (directory / snapshot.SEGMENTS).write_text(document + "\n")
         catalogue.write(directory, content.properties)

@@ -41,11 +41,16 @@ def temporary(root: Path, name: str) -> Path:
 
 def publish_directory(temporary: Path, final: Path) -> None:
     """Make a finished temporary directory appear under its final name, durably and at once."""
-    for path in sorted(temporary.iterdir()):
-        _sync(path)
-    _sync(temporary)
+    force(temporary)
     temporary.rename(final)
     _sync(final.parent)
+
+
+def force(directory: Path) -> None:
+    """Force the files of a directory to disk, and that they are there."""
+    for path in sorted(directory.iterdir()):
+        _sync(path)
+    _sync(directory)
 
 
 def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
