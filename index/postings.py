@@ -66,7 +66,7 @@ def to_arrays(postings: Postings) -> dict[str, Array]:
 def from_arrays(directory: Path, n_items: int, n_dims: int) -> Postings:
     """Memory-map what to_arrays named; CorruptSnapshot unless every list lies inside the lines.
 
-    Reads the starts of all lists, so O(n_blocks * n_dims): a few hundredths of what the lines take.
+    Reads the starts of all lists, so O(n_blocks * n_dims): at a million items, a five-hundredth of the lines.
     """
     blocks = n_blocks(n_items)
     starts: UInt32 = arrays.load(directory, "postings_list_starts", np.uint32, length=blocks * n_dims + 1)

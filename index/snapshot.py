@@ -2,7 +2,7 @@
 
 Equal content gives an equal content hash. What opening checks hardly depends on the size of the catalogue: names,
 sizes, format, headers of arrays, and that arrays end where others begin; only where the lists of postings start is read
-(about 1 byte in 500). `verify` reads and checks everything, `verify_hashes` only that no byte has changed.
+(one byte in a thousand). `verify` reads and checks everything, `verify_hashes` only that no byte has changed.
 """
 
 import json
