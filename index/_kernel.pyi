@@ -10,6 +10,8 @@ def build_postings(
 ) -> tuple[UInt16, UInt32, Float32, Float32, UInt32]: ...
 def score_rows(row_starts: Int64, dims: Dims, values: Float32, n_dims: int, query: Float32) -> Float32: ...
 
+_Boosts = tuple[Float32, float, float]
+
 class Kernel:
     def __init__(
         self,
@@ -28,11 +30,20 @@ class Kernel:
     @property
     def level(self) -> str: ...
     def top_n(
-        self, query: Float32, n: int, exclude: Int32, words: UInt64 | None, count: int, prune: bool = True
+        self,
+        query: Float32,
+        n: int,
+        exclude: Int32,
+        words: UInt64 | None,
+        count: int,
+        boosts: _Boosts | None = None,
+        prune: bool = True,
     ) -> tuple[Int32, Float32]: ...
-    def top_n_within(self, query: Float32, n: int, exclude: Int32, items: Int32) -> tuple[Int32, Float32]: ...
+    def top_n_within(
+        self, query: Float32, n: int, exclude: Int32, items: Int32, boosts: _Boosts | None = None
+    ) -> tuple[Int32, Float32]: ...
     def top_n_per_set(
-        self, query: Float32, n: int, exclude: Int32, sets: Sequence[Int32 | None]
+        self, query: Float32, n: int, exclude: Int32, sets: Sequence[Int32 | None], boosts: _Boosts | None = None
     ) -> tuple[Int64, Int32, Float32]: ...
     def batch(
         self, queries: Float32, n: int, exclude: Sequence[Int32], words: UInt64 | None, count: int

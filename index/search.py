@@ -12,6 +12,7 @@ import numpy as np
 from index import postings
 from index._kernel import Kernel, score_rows
 from index.bitmap import Bitmap
+from index.boosts import Boosts
 from index.embeddings import SparseItemEmbeddings
 from index.postings import Postings
 from index.reference import Hits
@@ -52,23 +53,37 @@ class Searcher:
         """Build the postings in memory; InvalidEmbeddings as of postings.build."""
         return cls(embeddings, postings.build(embeddings), level)
 
-    def top_n(self, query: Float32, n: int, *, exclude: Int32 = NONE, within: Int32 | Bitmap | None = None) -> Hits:
+    def top_n(
+        self,
+        query: Float32,
+        n: int,
+        *,
+        exclude: Int32 = NONE,
+        within: Int32 | Bitmap | None = None,
+        boosts: Boosts | None = None,
+    ) -> Hits:
         """The n items with the highest scores, without `exclude` and only in `within`.
 
-        Fewer come back where fewer are left; nothing is padded.
+        Fewer come back where fewer are left; nothing is padded. Boosted scores come back boosted.
         """
         if within is None or isinstance(within, Bitmap):
-            return Hits(*self.kernel.top_n(query, _size(n), exclude, *_bits(within)))
-        return Hits(*self.kernel.top_n_within(query, _size(n), exclude, within))
+            return Hits(*self.kernel.top_n(query, _size(n), exclude, *_bits(within), _factors(boosts)))
+        return Hits(*self.kernel.top_n_within(query, _size(n), exclude, within, _factors(boosts)))
 
     def top_n_per_segment(
-        self, query: Float32, segments: Sequence[Int32 | None], n: int, *, exclude: Int32 = NONE
+        self,
+        query: Float32,
+        segments: Sequence[Int32 | None],
+        n: int,
+        *,
+        exclude: Int32 = NONE,
+        boosts: Boosts | None = None,
     ) -> list[Hits]:
         """The n best items of each segment for about the cost of one search; None is all items.
 
         A segment's items are rows without repeats. [None, *segments] gives the top n and the rows of a whole homepage.
         """
-        return _split(*self.kernel.top_n_per_set(query, _size(n), exclude, segments))
+        return _split(*self.kernel.top_n_per_set(query, _size(n), exclude, segments, _factors(boosts)))
 
     def batch(
         self, queries: Float32, n: int, *, exclude: Sequence[Int32] | None = None, within: Bitmap | None = None
@@ -99,6 +114,10 @@ def _size(n: int) -> int:
 
 def _bits(within: Bitmap | None) -> tuple[UInt64 | None, int]:
     return (None, 0) if within is None else (within.words, within.count)
+
+
+def _factors(boosts: Boosts | None) -> tuple[Float32, float, float] | None:
+    return None if boosts is None else (boosts.factors, boosts.least, boosts.greatest)
 
 
 def _split(starts: Int64, items: Int32, scores: Float32) -> list[Hits]:

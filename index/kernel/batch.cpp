@@ -107,7 +107,7 @@ std::vector<Hits> Searcher::batch(const float *dense, std::size_t n, const std::
             continue;
         }
         for (std::size_t number = 0; number < n_queries; number++) {
-            answers[first + number] = top_n(queries[number].dense(), n, excluded[first + number], allowed, true);
+            answers[first + number] = top_n(queries[number].dense(), {n, excluded[first + number], allowed});
         }
     }
     return answers;

@@ -4,13 +4,16 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <cfloat>
 #include <cstdint>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -28,6 +31,8 @@ using Array = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using AnyArray = nb::ndarray<nb::ro, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Queries = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Items = std::optional<Array<std::int32_t>>;
+using Words = std::optional<Array<std::uint64_t>>;
+using Factors = std::optional<std::tuple<Array<float>, float, float>>;  // with the least and the greatest
 
 template <typename T>
 nb::object owned(std::vector<T> values) {
@@ -102,37 +107,36 @@ class Kernel {
 
     std::string level_name() const { return searcher_.loops().name; }
 
-    nb::tuple top_n(const Array<float> &query, std::size_t n, const Array<std::int32_t> &exclude,
-                    const std::optional<Array<std::uint64_t>> &words, std::size_t count, bool prune) const {
+    nb::tuple top_n(const Array<float> &query, std::size_t n, const Array<std::int32_t> &exclude, const Words &words,
+                    std::size_t count, const Factors &factors, bool prune) const {
         check_query(query.size(), rows());
-        check_items(exclude.data(), exclude.size(), rows().n_rows);
-        const Allowed allowed = allow(words, count);
+        const Excluded excluded = exclusion(exclude);
+        const Wanted wanted{n, excluded, allow(words, count), boost(factors)};
         Hits hits;
         {
             const nb::gil_scoped_release release;
-            hits = searcher_.top_n(query.data(), n, {exclude.data(), exclude.size()}, allowed, prune);
+            hits = searcher_.top_n(query.data(), wanted, prune);
         }
         return pair(hits);
     }
 
     nb::tuple top_n_within(const Array<float> &query, std::size_t n, const Array<std::int32_t> &exclude,
-                           const Array<std::int32_t> &items) const {
+                           const Array<std::int32_t> &items, const Factors &factors) const {
         check_query(query.size(), rows());
-        check_items(exclude.data(), exclude.size(), rows().n_rows);
         check_items(items.data(), items.size(), rows().n_rows);
+        const Excluded excluded = exclusion(exclude);
+        const Wanted wanted{n, excluded, {}, boost(factors)};
         Hits hits;
         {
             const nb::gil_scoped_release release;
-            hits = searcher_.top_n_within(query.data(), n, {exclude.data(), exclude.size()},
-                                          {items.data(), items.data() + items.size()});
+            hits = searcher_.top_n_within(query.data(), wanted, {items.data(), items.data() + items.size()});
         }
         return pair(hits);
     }
 
     nb::tuple top_n_per_set(const Array<float> &query, std::size_t n, const Array<std::int32_t> &exclude,
-                            const std::vector<Items> &sets) const {
+                            const std::vector<Items> &sets, const Factors &factors) const {
         check_query(query.size(), rows());
-        check_items(exclude.data(), exclude.size(), rows().n_rows);
         static constexpr std::int32_t kNone = 0;
         std::vector<Set> views;
         for (const Items &set : sets) {
@@ -141,22 +145,23 @@ class Kernel {
             }
             views.push_back(set ? Set{set->size() == 0 ? &kNone : set->data(), set->size()} : Set{});
         }
+        const Excluded excluded = exclusion(exclude);
+        const Wanted wanted{n, excluded, {}, boost(factors)};
         std::vector<Hits> answers;
         {
             const nb::gil_scoped_release release;
-            answers = searcher_.top_n_per_set(query.data(), n, {exclude.data(), exclude.size()}, views);
+            answers = searcher_.top_n_per_set(query.data(), wanted, views);
         }
         return flat(answers);
     }
 
     nb::tuple batch(const Queries &queries, std::size_t n, const std::vector<Array<std::int32_t>> &exclude,
-                    const std::optional<Array<std::uint64_t>> &words, std::size_t count) const {
+                    const Words &words, std::size_t count) const {
         check_query(queries.shape(1), rows());
         require(exclude.size() == queries.shape(0), "exclude must have an entry a query");
         std::vector<Excluded> excluded;
         for (const Array<std::int32_t> &items : exclude) {
-            check_items(items.data(), items.size(), rows().n_rows);
-            excluded.emplace_back(items.data(), items.size());
+            excluded.push_back(exclusion(items));
         }
         const Allowed allowed = allow(words, count);
         std::vector<Hits> answers;
@@ -202,7 +207,22 @@ class Kernel {
                 n_blocks};
     }
 
-    Allowed allow(const std::optional<Array<std::uint64_t>> &words, std::size_t count) const {
+    Excluded exclusion(const Array<std::int32_t> &items) const {
+        check_items(items.data(), items.size(), rows().n_rows);
+        return {items.data(), items.size()};
+    }
+
+    Boosts boost(const Factors &factors) const {
+        if (!factors) {
+            return {};
+        }
+        const auto &[each, least, greatest] = *factors;
+        require(each.size() == rows().n_rows, "boosts must have a factor an item");
+        require(0.0f < least && least <= greatest && greatest <= FLT_MAX, "boosts must be finite and above 0");
+        return {each.data(), least, greatest};
+    }
+
+    Allowed allow(const Words &words, std::size_t count) const {
         require(!words || words->size() == (rows().n_rows + 63) / 64, "the bitmap is not one of these items");
         return words ? Allowed{words->data(), count} : Allowed{};
     }
@@ -290,11 +310,11 @@ NB_MODULE(_kernel, module) {
              "block_units"_a.noconvert(), "block_norms"_a.noconvert(), "block_lengths"_a.noconvert(), "level"_a = "")
         .def_prop_ro("level", &Kernel::level_name)
         .def("top_n", &Kernel::top_n, "query"_a.noconvert(), "n"_a, "exclude"_a.noconvert(),
-             "words"_a.noconvert().none(), "count"_a, "prune"_a = true)
+             "words"_a.noconvert().none(), "count"_a, "boosts"_a.noconvert().none() = nb::none(), "prune"_a = true)
         .def("top_n_within", &Kernel::top_n_within, "query"_a.noconvert(), "n"_a, "exclude"_a.noconvert(),
-             "items"_a.noconvert())
+             "items"_a.noconvert(), "boosts"_a.noconvert().none() = nb::none())
         .def("top_n_per_set", &Kernel::top_n_per_set, "query"_a.noconvert(), "n"_a, "exclude"_a.noconvert(),
-             "sets"_a.noconvert())
+             "sets"_a.noconvert(), "boosts"_a.noconvert().none() = nb::none())
         .def("batch", &Kernel::batch, "queries"_a.noconvert(), "n"_a, "exclude"_a.noconvert(),
              "words"_a.noconvert().none(), "count"_a)
         .def("score_items", &Kernel::score_items, "query"_a.noconvert(), "items"_a.noconvert());

@@ -28,9 +28,10 @@ Searcher::Searcher(const Rows &rows, const Postings &postings, const Loops &loop
     }
 }
 
-Query Searcher::checked(const float *dense) const {
+Query Searcher::checked(const float *dense, const Boosts &boosts) const {
     Query query(dense, rows_.n_dims);
-    if (!(static_cast<double>(greatest_norm_) * query.norm() < kGreatestScore)) {
+    const double greatest = static_cast<double>(greatest_norm_) * query.norm();
+    if (!(greatest * std::max(1.0, static_cast<double>(boosts.greatest)) < kGreatestScore)) {
         throw std::invalid_argument("the query is so large that scores may pass the range of float32");
     }
     return query;
@@ -42,45 +43,47 @@ bool Searcher::few(const Query &query, std::size_t n) const {
     return static_cast<double>(n) * kItemCost < n_postings * kPostingCost;
 }
 
-Hits Searcher::top_n(const float *dense, std::size_t n, const Excluded &excluded, const Allowed &allowed,
-                     bool prune) const {
-    Query query = checked(dense);
-    n = std::min(n, allowed.all() ? rows_.n_rows : allowed.count);
-    if (n == 0) {
-        return {};
-    }
-    const bool unfew = allowed.all() || !few(query, allowed.count);  // else planning costs more than it saves
-    return walk(query, {n, excluded, allowed}, prune && unfew && postings_.n_blocks >= kPrunedBlocks);
+Hits Searcher::top_n(const float *dense, Wanted wanted, bool prune) const {
+    Query query = checked(dense, wanted.boosts);
+    const Allowed &allowed = wanted.allowed;
+    wanted.n = std::min(wanted.n, allowed.all() ? rows_.n_rows : allowed.count);
+    const bool worth_planning = allowed.all() || !few(query, allowed.count);
+    return walk(query, wanted, prune && worth_planning && postings_.n_blocks >= kPrunedBlocks);
 }
 
-Hits Searcher::top_n_within(const float *dense, std::size_t n, const Excluded &excluded,
-                            std::vector<std::int32_t> items) const {
+Hits Searcher::top_n_within(const float *dense, Wanted wanted, std::vector<std::int32_t> items) const {
     std::sort(items.begin(), items.end());
     items.erase(std::unique(items.begin(), items.end()), items.end());
-    const Query query = checked(dense);
+    const Query query = checked(dense, wanted.boosts);
     if (few(query, items.size())) {
-        return best_of(query, n, excluded, {items.data(), items.size()});
+        return one_by_one(query, wanted, {items.data(), items.size()});
     }
     std::vector<std::uint64_t> words((rows_.n_rows + 63) / 64);
     for (const std::int32_t item : items) {
         words[static_cast<std::size_t>(item) / 64] |= std::uint64_t{1} << (item % 64);
     }
-    return top_n(dense, n, excluded, {words.data(), items.size()}, true);
+    wanted.allowed = {words.data(), items.size()};
+    return top_n(dense, wanted);
 }
 
-Hits Searcher::best_of(const Query &query, std::size_t n, const Excluded &excluded, const Set &set) const {
-    Best best(std::min(n, set.n));
+Hits Searcher::one_by_one(const Query &query, const Wanted &wanted, const Set &set) const {
+    Best best(std::min(wanted.n, set.n));
     score_each(
-        rows_, query.dense(), n == 0 ? 0 : set.n, [&](std::size_t i) { return static_cast<std::size_t>(set.items[i]); },
+        rows_, query.dense(), wanted.n == 0 ? 0 : set.n,
+        [&](std::size_t i) { return static_cast<std::size_t>(set.items[i]); },
         [&](Hit hit) {
-            if (hit.score >= best.threshold() && !excluded.contains(hit.item)) {
-                best.push(hit);
+            const Hit boosted = wanted.boosts.boosted(hit);
+            if (boosted.score >= best.threshold() && !wanted.excluded.contains(hit.item)) {
+                best.push(boosted);
             }
         });
     return best.sorted();
 }
 
 Hits Searcher::walk(Query &query, const Wanted &wanted, bool prune) const {
+    if (wanted.n == 0) {
+        return {};
+    }
     Borrowed scratch(pool_);
     std::unique_ptr<Pruning> pruning;
     if (prune) {

@@ -35,32 +35,28 @@ class Searcher {
     const Rows &rows() const { return rows_; }
     const Loops &loops() const { return loops_; }
 
-    // The n best of the allowed items that are not excluded. Without pruning every posting of the query is read.
-    Hits top_n(const float *query, std::size_t n, const Excluded &excluded, const Allowed &allowed, bool prune) const;
+    // The best of the allowed items that are not excluded. Without pruning every posting of the query is read.
+    Hits top_n(const float *query, Wanted wanted, bool prune = true) const;
 
-    // The n best of the given items that are not excluded; items may repeat.
-    Hits top_n_within(const float *query, std::size_t n, const Excluded &excluded,
-                      std::vector<std::int32_t> items) const;
+    // The best of the given items, instead of those that are allowed; items may repeat.
+    Hits top_n_within(const float *query, Wanted wanted, std::vector<std::int32_t> items) const;
 
-    // The n best of each set that are not excluded.
-    std::vector<Hits> top_n_per_set(const float *query, std::size_t n, const Excluded &excluded,
-                                    const std::vector<Set> &sets) const;
+    // The best of each set, instead of those that are allowed.
+    std::vector<Hits> top_n_per_set(const float *query, const Wanted &wanted, const std::vector<Set> &sets) const;
 
     // The n best for each of many queries of (n_dims,), one behind the other; `excluded` has an entry a query.
     std::vector<Hits> batch(const float *queries, std::size_t n, const std::vector<Excluded> &excluded,
                             const Allowed &allowed) const;
 
   private:
-    Query checked(const float *query) const;
+    Query checked(const float *query, const Boosts &boosts = {}) const;
 
     // Whether scoring n items one by one is cheaper than reading the postings of a query.
     bool few(const Query &query, std::size_t n) const;
 
-    // Each item of a set scored on its own.
-    Hits best_of(const Query &query, std::size_t n, const Excluded &excluded, const Set &set) const;
     Hits walk(Query &query, const Wanted &wanted, bool prune) const;
-    std::vector<Hits> from_one_pass(const Query &query, std::size_t n, const Excluded &excluded,
-                                    const std::vector<Set> &sets) const;
+    Hits one_by_one(const Query &query, const Wanted &wanted, const Set &set) const;
+    std::vector<Hits> from_one_pass(const Query &query, const Wanted &wanted, const std::vector<Set> &sets) const;
 
     // A scan trusts row_starts; they are checked once, before the first.
     bool scannable() const;

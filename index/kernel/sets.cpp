@@ -53,27 +53,27 @@ void contend(const Loops &loops, const Members &members, std::size_t n, double r
 
 }  // namespace
 
-std::vector<Hits> Searcher::top_n_per_set(const float *dense, std::size_t n, const Excluded &excluded,
+std::vector<Hits> Searcher::top_n_per_set(const float *dense, const Wanted &wanted,
                                           const std::vector<Set> &sets) const {
-    const Query query = checked(dense);
+    const Query query = checked(dense, wanted.boosts);
     std::size_t n_members = 0;
     for (const Set &set : sets) {
         n_members += set.n;
     }
-    if (n == 0) {
+    if (wanted.n == 0) {
         return std::vector<Hits>(sets.size());
     }
     if (postings_.n_blocks == 1 || !few(query, n_members)) {
-        return from_one_pass(query, n, excluded, sets);
+        return from_one_pass(query, wanted, sets);
     }
     std::vector<Hits> answers;
     for (const Set &set : sets) {
-        answers.push_back(set.all() ? top_n(dense, n, excluded, {}, true) : best_of(query, n, excluded, set));
+        answers.push_back(set.all() ? top_n(dense, wanted) : one_by_one(query, wanted, set));
     }
     return answers;
 }
 
-std::vector<Hits> Searcher::from_one_pass(const Query &query, std::size_t n, const Excluded &excluded,
+std::vector<Hits> Searcher::from_one_pass(const Query &query, const Wanted &wanted,
                                           const std::vector<Set> &sets) const {
     Borrowed scratch(pool_);
     float *scores = scratch->scores_of_all(postings_.n_blocks);
@@ -83,12 +83,16 @@ std::vector<Hits> Searcher::from_one_pass(const Query &query, std::size_t n, con
                           query.active().size(), postings_.units[block], scores + block * kBlock);
         rounding = std::max(rounding, rounding_error(postings_, block, query));
     }
-    hide(excluded, 0, rows_.n_rows, scores);
+    for (std::size_t item = 0; item < rows_.n_rows && !wanted.boosts.none(); item++) {
+        scores[item] *= wanted.boosts.factors[item];
+    }
+    rounding *= std::max(1.0, static_cast<double>(wanted.boosts.greatest));
+    hide(wanted.excluded, 0, rows_.n_rows, scores);
     Room room;
     std::vector<Hits> answers;
     for (const Set &set : sets) {
-        contend(loops_, {set, rows_.n_rows, scores}, n, rounding, room);
-        answers.push_back(best_of(query, n, excluded, {room.left.data(), room.left.size()}));
+        contend(loops_, {set, rows_.n_rows, scores}, wanted.n, rounding, room);
+        answers.push_back(one_by_one(query, wanted, {room.left.data(), room.left.size()}));
     }
     std::fill(scores, scores + whole_vectors(rows_.n_rows), 0.0f);
     scratch.done();

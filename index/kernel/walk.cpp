@@ -62,38 +62,45 @@ void Walk::visit_rows(std::size_t block) {
     score_each(
         place_.rows, query_.dense(), n_items, [&](std::size_t i) { return first_of(block) + scratch_.found[i]; },
         [&](Hit hit) {
-            if (hit.score >= best_.threshold() && !wanted_.excluded.contains(hit.item)) {
-                best_.push(hit);
+            const Hit boosted = wanted_.boosts.boosted(hit);
+            if (boosted.score >= best_.threshold() && !wanted_.excluded.contains(hit.item)) {
+                best_.push(boosted);
             }
         });
 }
 
 void Walk::visit_postings(std::size_t block, std::size_t n_allowed) {
     std::size_t done = 0, last = query_.active().size();
-    if (guessing_ && !looked_) {
+    if (guessing_ && !observed_) {
         look_first(block);
         done = pruning_->first_look();
     }
     const float known = std::max(best_.threshold(), guess_);
-    double bound = static_cast<double>(known) - rounding(block);
+    double bound = wanted_.boosts.unboosted(static_cast<double>(known)) - rounding(block);
     if (pruning_ != nullptr && known > kHidden) {
         last = std::max(done, pruning_->plan(block, n_allowed, bound));
         bound -= static_cast<double>(place_.postings.norms[block]) * query_.tail(last, place_.postings.lengths[block]);
     }
     sum(block, done, last);
+    if (pruning_ != nullptr && !observed_) {
+        observe(block, last);
+    }
     hide(wanted_.excluded, first_of(block), items_in(block), scratch_.scores);
-    const std::size_t n_found = found_above(block, known > kHidden ? bound : opening_bound(block));
+    if (known == kHidden) {
+        boost(block);
+        bound = opening_bound(block);
+    }
+    const std::size_t n_found = found_above(block, bound);
     score_each(
         place_.rows, query_.dense(), n_found, [&](std::size_t i) { return first_of(block) + scratch_.found[i]; },
-        [&](Hit hit) { best_.push(hit); });
+        [&](Hit hit) { best_.push(wanted_.boosts.boosted(hit)); });
 }
 
 // Guess from the items of a block that a few dimensions already recommend.
 void Walk::look_first(std::size_t block) {
-    looked_ = true;
     const std::size_t n_items = items_in(block), m = pruning_->first_look();
     sum(block, 0, m);
-    pruning_->observe(scratch_.scores, n_items, m);
+    observe(block, m);
     hide(wanted_.excluded, first_of(block), n_items, scratch_.scores);
     const float bound = below(opening_bound(block));
     const std::size_t n_found =
@@ -109,6 +116,17 @@ void Walk::sum(std::size_t block, std::size_t first, std::size_t last) {
     const Postings &postings = place_.postings;
     place_.loops.accumulate(postings.lines, postings.lists(block, place_.rows.n_dims), query_.active().data() + first,
                             last - first, postings.units[block], scratch_.scores);
+}
+
+void Walk::observe(std::size_t block, std::size_t m) {
+    pruning_->observe(scratch_.scores, items_in(block), m);
+    observed_ = true;
+}
+
+void Walk::boost(std::size_t block) {
+    for (std::size_t i = 0; i < items_in(block) && !wanted_.boosts.none(); i++) {
+        scratch_.scores[i] *= wanted_.boosts.factors[first_of(block) + i];
+    }
 }
 
 // Collect the block's items above a bound, and leave the scores 0.
@@ -130,7 +148,8 @@ double Walk::opening_bound(std::size_t block) {
         place_.loops.mask(scratch_.scores, wanted_.allowed.words + first_of(block) / 64, n_scores / 64);
     }
     const float reached = reached_by(place_.loops, scratch_.scores, n_scores, wanted_.n, scratch_.maxima);
-    return static_cast<double>(reached) - 2.0 * rounding(block);
+    return static_cast<double>(reached) -
+           2.0 * rounding(block) * std::max(1.0, static_cast<double>(wanted_.boosts.greatest));
 }
 
 double Walk::rounding(std::size_t block) const { return rounding_error(place_.postings, block, query_); }

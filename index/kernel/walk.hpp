@@ -11,13 +11,13 @@
 #include <cstddef>
 
 #include "hits.hpp"
-#include "items.hpp"
 #include "loops.hpp"
 #include "postings.hpp"
 #include "pruning.hpp"
 #include "query.hpp"
 #include "rows.hpp"
 #include "scratch.hpp"
+#include "wanted.hpp"
 #include "window.hpp"
 
 namespace sparrow {
@@ -27,13 +27,6 @@ struct Place {
     const Rows &rows;
     const Postings &postings;
     const Loops &loops;
-};
-
-// What to find, and what not.
-struct Wanted {
-    std::size_t n;
-    const Excluded &excluded;
-    const Allowed &allowed;
 };
 
 class Walk {
@@ -50,6 +43,8 @@ class Walk {
     void visit_postings(std::size_t block, std::size_t n_allowed);
     void look_first(std::size_t block);
     void sum(std::size_t block, std::size_t first, std::size_t last);
+    void observe(std::size_t block, std::size_t m);
+    void boost(std::size_t block);
     std::size_t found_above(std::size_t block, double bound);
     double opening_bound(std::size_t block);
     double rounding(std::size_t block) const;
@@ -68,7 +63,7 @@ class Walk {
     Scratch &scratch_;
     Pruning *pruning_;
     bool guessing_;
-    bool looked_ = false;
+    bool observed_ = false;
     std::size_t n_seen_ = 0;  // allowed items of the blocks up to this one
     Best best_;
     float guess_ = kHidden;

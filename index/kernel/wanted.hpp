@@ -1,0 +1,37 @@
+// What a caller wants: how many items, which not, which at most, and which rather.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+
+#include "hits.hpp"
+#include "items.hpp"
+
+namespace sparrow {
+
+// A factor on each score, a view; null factors: none. Pruning goes on under boosts, with a bound that they widen.
+struct Boosts {
+    const float *factors = nullptr;  // (n_items,): finite and above 0
+    float least = 1.0f;
+    float greatest = 1.0f;
+
+    bool none() const { return factors == nullptr; }
+    Hit boosted(Hit hit) const { return none() ? hit : Hit{hit.score * factors[hit.item], hit.item}; }
+
+    // What the score of an item must exceed for its boosted score to exceed a threshold.
+    double unboosted(double threshold) const {
+        const double factor = static_cast<double>(threshold > 0.0 ? greatest : least);
+        const double score = threshold / factor;
+        return none() ? threshold : score - std::fabs(score) * 0x1p-22;  // the product is rounded
+    }
+};
+
+struct Wanted {
+    std::size_t n;
+    const Excluded &excluded;
+    Allowed allowed = {};
+    Boosts boosts = {};
+};
+
+}  // namespace sparrow
