@@ -47,10 +47,14 @@ class Touch:
 
     def answer(self, prepared: Int32) -> Int32:
         """Read; finds nothing."""
+        self.read(prepared)
+        return prepared[:0]
+
+    def read(self, dims: Int32) -> int:
+        """Read the lists of some dims; the exclusive or of what was read, as 64-bit numbers."""
         lists = self._postings
         where = _pointer(lists.lines), _pointer(lists.list_starts), self._n_blocks, n_dims(lists)
-        self._library.touch(*where, _pointer(prepared), len(prepared))
-        return prepared[:0]
+        return int(self._library.touch(*where, _pointer(dims), len(dims)))
 
 
 class Stream:

@@ -98,7 +98,7 @@ def measure(
         for place in places:
             with _step(f"{place.name}: preparing", place.n_items) as done:
                 what = _subject(known, codes, place, n_queries, present, root, done)
-            document["places"][place.name], samples[place.name] = _ask(what, asked, n_rounds)
+            document["places"][place.name], samples[place.name] = ask(what, asked, n_rounds)
             touched[place.name] = subject.touched(what, what.queries)
             del what  # its engines need room that the next ones need
     document["targets"] = targets.to_json(targets.judge(document))
@@ -113,9 +113,10 @@ def measure(
         print_json(document)
 
 
-def _ask(
+def ask(
     what: Subject, asked: Sequence[str], n_rounds: int
 ) -> tuple[dict[str, Any], dict[str, Mapping[str, timing.Samples]]]:
+    """Ask the named questions about a catalogue: what the document says of it, and what was timed, by question."""
     figures: dict[str, Any] = {"about": subject.describe(what)}
     samples: dict[str, Mapping[str, timing.Samples]] = {}
     for name in asked:

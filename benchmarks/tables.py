@@ -146,21 +146,16 @@ def _homepage(places: Mapping[str, Any]) -> Table:
 
 
 def _throughput(places: Mapping[str, Any]) -> Table:
-    columns = (
-        "catalogue",
-        "1 thread q/s",
-        "2 threads",
-        "times",
-        "batch of 32, CPU ms a query",
-        "/ unpruned",
-        "/ pruned",
-    )
+    batches = ("batch of 32, CPU ms a query", "/ unpruned", "/ pruned")
+    columns = ("catalogue", "1 thread q/s", "2 threads", "times", "quiet rounds", *batches)
     rows = []
     for name, found in _asked(places, "throughput"):
-        speeds = (f"{found['queries_per_second'][key]:,.0f}" for key in ("1 thread", "2 threads"))
+        threads = found["threads"]
+        speeds = (f"{threads['queries_per_second'][key]:,.0f}" for key in ("1 thread", "2 threads"))
+        quiet = f"{threads['quiet_rounds']} of {threads['rounds']}"
         batch = ("batch_cpu_ms_per_query", "batch_cpu_times_unpruned", "batch_cpu_times_pruned")
         figures = (f"{found[key]:.3f}" for key in batch)
-        rows.append((name + _noise(found), *speeds, f"{found['two_threads_times_one']:.2f}", *figures))
+        rows.append((name + _noise(found), *speeds, f"{threads['two_times_one']:.2f}", quiet, *figures))
     return Table("Throughput", columns, rows)
 
 

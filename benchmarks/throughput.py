@@ -1,11 +1,11 @@
 """How many queries a second: on one thread and on two; and in batches of 32?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks import oracle, timing
 from benchmarks.comparison import Finding, summaries
@@ -14,24 +14,37 @@ from benchmarks.subject import Subject
 from benchmarks.timing import Samples, Task
 from index.types import JSON
 
+SECONDS = 0.5
+"""A round takes at least: the system counts CPU time in hundredths."""
+THREAD_ROUNDS = 20
 BATCH = 32
 CHECKED = 2
 """Batches that are compared with the oracle's answers."""
 
 
+class Round(NamedTuple):
+    """One thread and then two on the same queries."""
+
+    one: float
+    """Queries per second."""
+    two: float
+    """Queries per second."""
+    noisy: bool
+    """Whether others took a core's part meanwhile."""
+
+
 def steps(subject: Subject, n_rounds: int) -> int:
     """How often `measure` calls done."""
-    return 2 * n_rounds + n_rounds * _n_batches(subject)
+    return THREAD_ROUNDS + n_rounds * _n_batches(subject)
 
 
 def measure(subject: Subject, n_rounds: int, done: Callable[[float], None]) -> Finding:
     """Time threads, then batches."""
-    threads = _threads(subject, 2 * n_rounds, done)
+    rounds = _threads(subject, THREAD_ROUNDS, done)
     batches = timing.interleave(_batch_tasks(subject), _n_batches(subject), n_rounds, done)
     n_batches, size = _n_batches(subject), _size(subject)
     figures: dict[str, JSON] = {
-        "queries_per_second": {name: float(np.median(each)) for name, each in threads.items()},
-        "two_threads_times_one": float(np.median(threads["2 threads"] / threads["1 thread"])),
+        "threads": _scaling(rounds),
         "engines": summaries(batches),
         "batch_size": size,
         "batch_cpu_ms_per_query": _cpu_ms(batches["batch"]) / size,
@@ -43,8 +56,8 @@ def measure(subject: Subject, n_rounds: int, done: Callable[[float], None]) -> F
     return Finding(figures, batches)
 
 
-def _threads(subject: Subject, n_rounds: int, done: Callable[[float], None]) -> dict[str, NDArray[np.float64]]:
-    """Queries per second in each round, all queries by one thread and shared by two, in turn."""
+def _threads(subject: Subject, n_rounds: int, done: Callable[[float], None]) -> list[Round]:
+    """All queries, by one thread and shared by two, in turn."""
     ask = task(subject.engines["sparrow"], subject.queries)
     n = len(subject.queries)
 
@@ -54,16 +67,34 @@ def _threads(subject: Subject, n_rounds: int, done: Callable[[float], None]) -> 
 
     with ThreadPoolExecutor(2) as pool:
 
-        def shared(n_threads: int) -> None:
-            list(pool.map(some, [range(first, n, n_threads) for first in range(n_threads)]))
+        def shared(n_threads: int, n_passes: int) -> None:
+            for _ in range(n_passes):
+                list(pool.map(some, [range(first, n, n_threads) for first in range(n_threads)]))
 
-        shared(2)
-        found = []
+        n_passes = max(1, round(SECONDS / timing.once(partial(shared, 1, 1))))
+        rounds = []
         for _ in range(n_rounds):
-            found.append([n / timing.once(partial(shared, n_threads)) for n_threads in (1, 2)])
+            with timing.watched() as so_far:
+                one, two = (n_passes * n / timing.once(partial(shared, each, n_passes)) for each in (1, 2))
+                rounds.append(Round(one, two, so_far().noisy))
             done(1)
-    one, two = np.array(found).T
-    return {"1 thread": one, "2 threads": two}
+    return rounds
+
+
+def _scaling(rounds: Sequence[Round]) -> dict[str, JSON]:
+    """Medians over the quiet rounds or, if there is none, over all."""
+    quiet = [each for each in rounds if not each.noisy]
+    counted = np.array([each[:2] for each in quiet or rounds])
+    return {
+        "queries_per_second": {
+            "1 thread": float(np.median(counted[:, 0])),
+            "2 threads": float(np.median(counted[:, 1])),
+        },
+        "two_times_one": float(np.median(counted[:, 1] / counted[:, 0])),
+        "rounds": len(rounds),
+        "quiet_rounds": len(quiet),
+        "disturbance": {"noisy": not quiet},
+    }
 
 
 def _batch_tasks(subject: Subject) -> dict[str, Task]:
