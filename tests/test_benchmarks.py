@@ -191,7 +191,7 @@ def test_touch_reads_every_line_of_the_query_once(codes: Codes, tmp_path: Path) 
 
 def test_a_missing_or_failing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "false")
-    with pytest.raises(ChildProcessError, match="false could not compile limits.cpp"):
+    with pytest.raises(ChildProcessError, match=r"false could not compile limits\.cpp"):
         limits.build(tmp_path)
     monkeypatch.delenv("CXX")
     monkeypatch.setenv("PATH", str(tmp_path))
