@@ -19,10 +19,11 @@ def steps(subject: Subject, n_rounds: int) -> int:
 
 
 def measure(subject: Subject, n_rounds: int, done: Callable[[float], None]) -> Finding:
-    """Time the 64 largest |q_d| of every query beside the full query, qdrant-edge and the touch limit."""
+    """Time the 64 largest |q_d| of every query beside the full query, pruned or not, qdrant-edge and the touch limit."""
     few = [queries.cut(query, FEW) for query in subject.queries]
     asked = {f"{name} 64": task(subject.engines[name], few) for name in _taking_part(subject)}
-    tasks = {"sparrow": task(subject.engines["sparrow"], subject.queries), **asked}
+    full = {name: task(subject.engines[name], subject.queries) for name in ("sparrow", "unpruned")}
+    tasks = {**full, **asked}
     samples = timing.interleave(tasks, len(few), n_rounds, done)
     ours, truth = samples["sparrow 64"], oracle.truth(subject.embeddings, few, N)
     others = {name: each for name, each in samples.items() if name != "sparrow 64"}

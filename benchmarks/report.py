@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from rich.console import Console
@@ -37,9 +38,7 @@ def write(directory: Path, document: Mapping[str, Any], plots: Sequence[tuple[st
         "## Why to doubt this",
         DOUBTS + _noise(document),
         "## What ran it",
-        "\n".join(f"* {key}: {_plain(value)}" for key, value in document["machine"].items()),
-        f"* rounds: {document['rounds']}",
-        _settings(document),
+        "\n".join(f"* {key}: {_plain(value)}" for key, value in _ran(document).items()),
         "## What came out",
         *(tables.markdown(table) for table in tables.of(document)),
         "## Plots",
@@ -51,27 +50,27 @@ def write(directory: Path, document: Mapping[str, Any], plots: Sequence[tuple[st
 
 def _noise(document: Mapping[str, Any]) -> str:
     noisy = [
-        f"{name}: {question} ({asked['disturbance']['others']:.1f} cores)"
+        f"{name} {question} ({asked['disturbance']['others']:.1f})"
         for name, place in document["places"].items()
         for question, asked in place.items()
         if question != "about" and asked["disturbance"]["noisy"]
     ]
     if not noisy:
         return "* **Noise.** No other process took a tenth of a core or more while anything was measured."
-    taken = "; ".join(noisy)
-    return (
-        "* **Noise.** Other processes, or other guests of the host, took a tenth of a core or more during the "
-        "following. The targets are judged by CPU time there, which still suffers from shared caches and memory. "
-        f"{taken}."
+    text = (
+        "* **Noise.** Other processes, or other guests of the host, took a tenth of a core or more during what follows, "
+        "with the cores they took; targets are judged by CPU time there, which still suffers from shared caches and "
+        f"memory: {', '.join(noisy)}."
     )
+    return fill(text, 120, subsequent_indent="  ")
 
 
-def _settings(document: Mapping[str, Any]) -> str:
-    """Of the engines, from the last catalogue that has them all."""
+def _ran(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The machine, the rounds, and the settings of the engines."""
     settings: dict[str, str] = {}
     for place in document["places"].values():
         settings |= place.get("latency", {}).get("settings", {})
-    return "\n".join(f"* {name}: {text}" for name, text in settings.items())
+    return {**document["machine"], "rounds": document["rounds"], **settings}
 
 
 def _plain(value: Any) -> str:  # noqa: ANN401 - JSON

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import catalogue, limits, oracle, peers, queries, timing
+from benchmarks import catalogue, limits, oracle, peers, queries
 from benchmarks.catalogue import Catalogue, Codes
 from benchmarks.engines import Engine, N, Sparrow, Unpruned
 from benchmarks.limits import Stream
@@ -144,14 +144,15 @@ def _subject(
     root: Path,
 ) -> Subject:
     embeddings = made.embeddings
+    started = time.perf_counter()
     searcher = Searcher.of(embeddings)
+    seconds = {"sparrow": time.perf_counter() - started}
     built = limits.build(root)
     engines: dict[str, Engine] = {
         "sparrow": Sparrow(searcher),
         "unpruned": Unpruned(searcher),
         "touch": limits.Touch(built, searcher.postings),
     }
-    seconds = {"sparrow": timing.once(lambda: Searcher.of(embeddings))}
     for name in peer_names if place.n_items <= LARGEST_OF_PEERS else ():
         started = time.perf_counter()
         engines[name] = peers.make(name, embeddings, root)

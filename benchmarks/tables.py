@@ -42,7 +42,8 @@ def show(console: Console, table: Table) -> None:
 def markdown(table: Table) -> str:
     """In a report."""
     head = [table.columns, ["---"] * len(table.columns)]
-    lines = ["| " + " | ".join(row) + " |" for row in (*head, *table.rows)]
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in (*head, *table.rows)]
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([f"**{table.title}**", "", *lines, ""])
 
 
