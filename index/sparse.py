@@ -58,9 +58,12 @@ class SparseRows:
         return dense
 
     def take(self, rows: Int32) -> "SparseRows":
-        """The given rows as a matrix of their own; they may repeat."""
+        """The given rows as a matrix of their own; they may repeat. InvalidEmbeddings if one cannot be that long."""
         first = self.row_starts[rows]
         lengths = self.row_starts[rows.astype(np.int64) + 1] - first
+        wrong = arrays.first((lengths < 0) | (lengths > self.n_dims))
+        if wrong is not None:  # in a snapshot that nobody verified; it could ask for any amount of memory
+            raise InvalidEmbeddings(f"row {rows[wrong]} has {lengths[wrong]} non-zeros of {self.n_dims} dims")
         starts = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum(lengths, out=starts[1:])
         places = arrays.ranges(first, lengths)

@@ -142,7 +142,7 @@ def test_well_formed_files_of_a_foreign_writer_are_refused_at_opening(stored: Pa
 
 # Reads a number of rounds; in each flips bits in the values of a file, opens, asks everything, and puts them back.
 SEARCHER = """
-import json, sys
+import json, resource, sys
 from pathlib import Path
 import numpy as np
 from index import query
@@ -197,6 +197,7 @@ for number in range(first, last):
             except Exception as error:
                 counts[failure] += 1
     path.write_bytes(raw)
+assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1 << 20, "more than a GiB"
 print(json.dumps(counts))
 """
 

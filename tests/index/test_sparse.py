@@ -81,6 +81,13 @@ def test_broken_rows_are_refused(broken: dict[str, Any], message: str) -> None:
         sparse.check(replace(GOOD, **broken), "rows")
 
 
+@pytest.mark.parametrize(("starts", "length"), [([0, 1 << 40, 2, 4], 1 << 40), ([0, 2, 1, 4], -1)])
+def test_rows_longer_than_can_be_are_not_taken(starts: list[int], length: int) -> None:
+    broken = replace(GOOD, row_starts=np.array(starts))
+    with pytest.raises(InvalidEmbeddings, match=f"row . has {length} non-zeros of 3 dims"):
+        broken.take(np.array([0, 1, 2], dtype=np.int32))
+
+
 def test_repeated_dims_are_found_by_the_check() -> None:
     repeated = SparseRows.from_csr(np.array([0, 2]), np.array([1, 1]), np.array([1.0, 2.0]), 4)
     with pytest.raises(InvalidEmbeddings, match="dims 1, 1"):
