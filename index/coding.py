@@ -11,11 +11,12 @@ texts are all ISO 8601 dates or times holds times. A key has no column, and `Col
 Texts are judged after every 65,536 items and at the end. Equal properties give equal columns on every machine.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from itertools import chain, islice
-from typing import Any
+from itertools import chain, count, islice
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -31,6 +32,10 @@ MAX_MEAN_CHARACTERS = 128
 CHUNK_ITEMS = 1 << 16
 """Items that are read before their values are numbered and packed."""
 
+_COMMON = 8
+"""A key that one item in so many has is worth asking all for."""
+_Values: TypeAlias = tuple[Int32, list[JSON]]
+"""Values and the items that have them, by ascending row."""
 _KINDS: tuple[tuple[type, Kind], ...] = ((bool, "boolean"), (int, "number"), (float, "number"), (str, "text"))
 
 
@@ -40,8 +45,8 @@ class _Gathered:
 
     kind: Kind | None = None
     """Of its values; times are told from other texts at the end."""
-    seen: dict[Any, int] = field(default_factory=dict)
-    """Each distinct value, numbered as it came."""
+    seen: defaultdict[Any, int] = field(default_factory=lambda: defaultdict(count().__next__))
+    """Each distinct value, numbered as it is first asked for."""
     n_characters: int = 0
     """Of the distinct texts."""
     rows: list[Int32] = field(default_factory=list)
@@ -51,15 +56,16 @@ class _Gathered:
     problem: str | None = None
     """Why it cannot be filtered by; then no values are kept."""
 
-    def take(self, rows: list[int], values: list[JSON]) -> None:
+    def take(self, rows: Int32, values: list[JSON]) -> None:
         """Add the values of further items, in row order."""
         if self.problem is None:
             rows, values = _present(*_flat(rows, values))
             self.problem = self._misfit(rows, values) or self._add(rows, values)
         if self.problem is not None:
-            self.seen, self.rows, self.numbers = {}, [], []
+            self.seen.clear()
+            self.rows, self.numbers = [], []
 
-    def _misfit(self, rows: list[int], values: list[JSON]) -> str | None:
+    def _misfit(self, rows: Int32, values: list[JSON]) -> str | None:
         """Tell of the first value that is not of the kind of those before it."""
         kinds = {each: _kind(each) for each in set(map(type, values))}
         if self.kind is None and values:
@@ -68,14 +74,14 @@ class _Gathered:
             return None
         fits = (kinds[type(value)] == self.kind is not None for value in values)
         place = next(place for place, fit in enumerate(fits) if not fit)
-        return _told(rows[place], values[place], self.kind)
+        return _told(int(rows[place]), values[place], self.kind)
 
-    def _add(self, rows: list[int], values: list[JSON]) -> str | None:
+    def _add(self, rows: Int32, values: list[JSON]) -> str | None:
         """Number the values; tell why they cannot be filtered by, if so."""
-        new: list[Any] = [value for value in dict.fromkeys(values) if value not in self.seen]
-        self.seen.update(zip(new, range(len(self.seen), len(self.seen) + len(new)), strict=True))
-        self.rows.append(np.array(rows, dtype=np.int32))
+        known = len(self.seen)
+        self.rows.append(rows)
         self.numbers.append(np.fromiter(map(self.seen.__getitem__, values), dtype=np.int32, count=len(values)))
+        new = list(islice(self.seen, known, None))
         if self.kind == "number":
             return next((_unheld(number) for number in new if not columns.holds(number)), None)
         if self.kind == "text":
@@ -117,32 +123,40 @@ def _chunks(properties: Iterable[Mapping[str, JSON]]) -> Iterator[list[Mapping[s
         yield chunk
 
 
-def _by_key(chunk: Sequence[Mapping[str, JSON]], first_row: int) -> Mapping[str, tuple[list[int], list[JSON]]]:
-    """Rows and values of each key: as much work as there are values, however many keys there are."""
+def _by_key(chunk: Sequence[Mapping[str, JSON]], first_row: int) -> Mapping[str, _Values]:
+    """What the items have of each key; a key that many have is asked of all, null standing for nothing."""
+    rows = np.arange(first_row, first_row + len(chunk), dtype=np.int32)
+    counts = Counter(chain.from_iterable(chunk))
+    common = {key for key, number in counts.items() if number * _COMMON >= len(chunk)}
+    found: dict[str, _Values] = {key: (rows, [own.get(key) for own in chunk]) for key in common}
+    return found if len(found) == len(counts) else found | _by_rare_key(chunk, first_row, common)
+
+
+def _by_rare_key(chunk: Sequence[Mapping[str, JSON]], first_row: int, common: AbstractSet[str]) -> dict[str, _Values]:
+    """As much work as there are values, however many keys there are."""
     found: defaultdict[str, tuple[list[int], list[JSON]]] = defaultdict(lambda: ([], []))
     for row, own in enumerate(chunk, first_row):
-        for key, value in own.items():
+        for key in own.keys() - common:
             rows, values = found[key]
             rows.append(row)
-            values.append(value)
-    return found
+            values.append(own[key])
+    return {key: (np.array(rows, dtype=np.int32), values) for key, (rows, values) in found.items()}
 
 
-def _flat(rows: list[int], values: list[JSON]) -> tuple[list[int], list[JSON]]:
+def _flat(rows: Int32, values: list[JSON]) -> _Values:
     """The elements of lists in place of the lists."""
     if not any(issubclass(each, list | tuple) for each in set(map(type, values))):
         return rows, values
     lists: list[Sequence[JSON]] = [value if isinstance(value, list | tuple) else (value,) for value in values]
-    owners = np.repeat(np.array(rows), [len(each) for each in lists])
-    return owners.tolist(), list(chain.from_iterable(lists))
+    return np.repeat(rows, list(map(len, lists))), list(chain.from_iterable(lists))
 
 
-def _present(rows: list[int], values: list[JSON]) -> tuple[list[int], list[JSON]]:
+def _present(rows: Int32, values: list[JSON]) -> _Values:
     """The values that are not null."""
     if type(None) not in set(map(type, values)):
         return rows, values
     places = [place for place, value in enumerate(values) if value is not None]
-    return [rows[place] for place in places], [values[place] for place in places]
+    return rows[places], [values[place] for place in places]
 
 
 def _kind(of: type) -> Kind | None:
