@@ -19,7 +19,7 @@ def steps(subject: Subject, n_rounds: int) -> int:
 
 
 def measure(subject: Subject, n_rounds: int, done: Callable[[float], None]) -> Finding:
-    """Time the 64 largest |q_d| of every query beside the full query, pruned or not, qdrant-edge and the touch limit."""
+    """Time the 64 largest |q_d| of a query beside the full one, pruned or not, qdrant-edge and the touch limit."""
     few = [queries.cut(query, FEW) for query in subject.queries]
     asked = {f"{name} 64": task(subject.engines[name], few) for name in _taking_part(subject)}
     full = {name: task(subject.engines[name], subject.queries) for name in ("sparrow", "unpruned")}

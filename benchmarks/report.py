@@ -58,9 +58,9 @@ def _noise(document: Mapping[str, Any]) -> str:
     if not noisy:
         return "* **Noise.** No other process took a tenth of a core or more while anything was measured."
     text = (
-        "* **Noise.** Other processes, or other guests of the host, took a tenth of a core or more during what follows, "
-        "with the cores they took; targets are judged by CPU time there, which still suffers from shared caches and "
-        f"memory: {', '.join(noisy)}."
+        "* **Noise.** Other processes, or other guests of the host, took a tenth of a core or more during what "
+        "follows (cores in brackets). Targets are judged by CPU time there, which still suffers from shared caches "
+        f"and memory: {', '.join(noisy)}."
     )
     return fill(text, 120, subsequent_indent="  ")
 
