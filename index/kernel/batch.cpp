@@ -139,12 +139,10 @@ void Searcher::scan(const std::vector<Query> &queries, std::size_t n, const Excl
     std::vector<Contenders> contenders;
     float bounds[kBatch];
     std::fill(bounds, bounds + kBatch, kNothing);
-    const double share = kBfloatError + summing_error(greatest_length_);
     for (std::size_t number = 0; number < queries.size() && n != 0; number++) {
         table.add(number, queries[number]);
-        const double error =
-            static_cast<double>(greatest_norm_) * queries[number].norm() * share + underflow_error(greatest_length_);
-        contenders.emplace_back(n, 2.0 * error);
+        const double norm = static_cast<double>(greatest_norm_);
+        contenders.emplace_back(n, 2.0 * coarse_error(norm, greatest_length_, queries[number], greatest_scale_));
         bounds[number] = contenders.back().bound();
     }
     const ScanRows rows{rows_.starts, rows_.narrow_dims(), rows_.values, rows_.scale,

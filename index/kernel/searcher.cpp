@@ -1,6 +1,7 @@
 #include "searcher.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <stdexcept>
 
@@ -12,7 +13,7 @@
 namespace sparrow {
 namespace {
 
-// Scores stay finite below this, with room for what they are summed from.
+// Scores, and queries in bfloat16, stay finite below this, with room for what they are summed from.
 constexpr double kGreatestScore = 1e37;
 
 // With fewer blocks, planning costs more than it saves.
@@ -26,11 +27,14 @@ Searcher::Searcher(const Rows &rows, const Postings &postings, const Loops &loop
         greatest_norm_ = std::max(greatest_norm_, postings.norms[block]);
         greatest_length_ = std::max(greatest_length_, postings.lengths[block]);
     }
+    for (std::size_t row = 0; row < rows.n_rows && rows.scale != nullptr; row++) {
+        greatest_scale_ = std::max(greatest_scale_, std::fabs(static_cast<double>(rows.scale[row])));
+    }
 }
 
 Query Searcher::checked(const float *dense, const Boosts &boosts) const {
     Query query(dense, rows_.n_dims);
-    const double greatest = static_cast<double>(greatest_norm_) * query.norm();
+    const double greatest = std::max(1.0, static_cast<double>(greatest_norm_)) * query.norm();
     if (!(greatest * std::max(1.0, static_cast<double>(boosts.greatest)) < kGreatestScore)) {
         throw std::invalid_argument("the query is so large that scores may pass the range of float32");
     }
@@ -90,7 +94,7 @@ Hits Searcher::walk(Query &query, const Wanted &wanted, bool prune) const {
         query.order_by_size();
         pruning = std::make_unique<Pruning>(postings_, query, rows_.n_dims);
     }
-    const Place place{rows_, postings_, loops_};
+    const Place place{rows_, postings_, loops_, greatest_scale_};
     Hits hits = Walk(place, wanted, query, *scratch, pruning.get()).run();
     scratch.done();
     return hits;

@@ -42,7 +42,7 @@ class Searcher {
     Hits top_n_within(const float *query, Wanted wanted, std::vector<std::int32_t> items) const;
 
     // The best of each set, instead of those that are allowed.
-    std::vector<Hits> top_n_per_set(const float *query, const Wanted &wanted, const std::vector<Set> &sets) const;
+    std::vector<Hits> top_n_per_set(const float *query, Wanted wanted, const std::vector<Set> &sets) const;
 
     // The n best for each of many queries of (n_dims,), one behind the other; `excluded` has an entry a query.
     std::vector<Hits> batch(const float *queries, std::size_t n, const std::vector<Excluded> &excluded,
@@ -69,6 +69,7 @@ class Searcher {
     const Loops &loops_;
     float greatest_norm_ = 0.0f;
     std::uint32_t greatest_length_ = 0;
+    double greatest_scale_ = 0.0;  // of an item, without its sign
     mutable ScratchPool pool_;
     mutable std::once_flag rows_checked_;
     mutable bool rows_whole_ = true;

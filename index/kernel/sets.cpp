@@ -53,9 +53,9 @@ void contend(const Loops &loops, const Members &members, std::size_t n, double r
 
 }  // namespace
 
-std::vector<Hits> Searcher::top_n_per_set(const float *dense, const Wanted &wanted,
-                                          const std::vector<Set> &sets) const {
+std::vector<Hits> Searcher::top_n_per_set(const float *dense, Wanted wanted, const std::vector<Set> &sets) const {
     const Query query = checked(dense, wanted.boosts);
+    wanted.n = std::min(wanted.n, rows_.n_rows);
     std::size_t n_members = 0;
     for (const Set &set : sets) {
         n_members += set.n;
@@ -81,7 +81,7 @@ std::vector<Hits> Searcher::from_one_pass(const Query &query, const Wanted &want
     for (std::size_t block = 0; block < postings_.n_blocks; block++) {
         loops_.accumulate(postings_.lines, postings_.lists(block, rows_.n_dims), query.active().data(),
                           query.active().size(), postings_.units[block], scores + block * kBlock);
-        rounding = std::max(rounding, rounding_error(postings_, block, query));
+        rounding = std::max(rounding, rounding_error(postings_, block, query, greatest_scale_));
     }
     for (std::size_t item = 0; item < rows_.n_rows && !wanted.boosts.none(); item++) {
         scores[item] *= wanted.boosts.factors[item];

@@ -152,7 +152,9 @@ double Walk::opening_bound(std::size_t block) {
            2.0 * rounding(block) * std::max(1.0, static_cast<double>(wanted_.boosts.greatest));
 }
 
-double Walk::rounding(std::size_t block) const { return rounding_error(place_.postings, block, query_); }
+double Walk::rounding(std::size_t block) const {
+    return rounding_error(place_.postings, block, query_, place_.greatest_scale);
+}
 
 // What n items of all should reach, by the best of those seen. The margin is three standard deviations of a count with
 // this mean, and three.

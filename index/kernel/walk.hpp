@@ -27,6 +27,7 @@ struct Place {
     const Rows &rows;
     const Postings &postings;
     const Loops &loops;
+    double greatest_scale;  // of an item
 };
 
 class Walk {
