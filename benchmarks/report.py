@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import tables
+from benchmarks.tables import Table
 
 DOUBTS = """\
 * **Made-up catalogues.** There is no real catalogue of a million items here. The larger ones are made of the codes of
@@ -30,7 +31,7 @@ def show(console: Console, document: Mapping[str, Any]) -> None:
 
 
 def write(directory: Path, document: Mapping[str, Any], plots: Sequence[tuple[str, Path]]) -> Path:
-    """Write DATE-search.md; `plots` are titles and files beside it."""
+    """Write DATE-search.md, the verdicts first; `plots` are titles and files beside it."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{document['date']}-search.md"
     parts = [
@@ -40,12 +41,17 @@ def write(directory: Path, document: Mapping[str, Any], plots: Sequence[tuple[st
         "## What ran it",
         "\n".join(f"* {key}: {_plain(value)}" for key, value in _ran(document).items()),
         "## What came out",
-        *(tables.markdown(table) for table in tables.of(document)),
+        *(tables.markdown(table) for table in _verdicts_first(tables.of(document))),
         "## Plots",
         *(f"![{title}]({file.name})" for title, file in plots),
     ]
     path.write_text("\n\n".join(part.strip("\n") for part in parts if part) + "\n")
     return path
+
+
+def _verdicts_first(made: list[Table]) -> list[Table]:
+    """On a terminal they stand last, where they are seen first."""
+    return [*made[-1:], *made[:-1]]
 
 
 def _noise(document: Mapping[str, Any]) -> str:

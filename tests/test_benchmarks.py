@@ -314,7 +314,7 @@ def test_everything_small(
     document["targets"] = targets.to_json(targets.judge(document))
     json.dumps(document, allow_nan=False)
     text = report.write(tmp_path, document, []).read_text()
-    assert text.index("Why to doubt this") < text.index("What came out") < text.index("Targets")
+    assert text.index("Why to doubt this") < text.index("What came out") < text.index("**Targets**")
 
 
 def test_plots_are_drawn_and_shown_in_the_report(model: Model, tmp_path: Path) -> None:
