@@ -104,8 +104,8 @@ def check(items: Vocabulary) -> None:
     """Refuse a vocabulary whose lookups would go wrong with InvalidEmbeddings; hashes every id."""
     arrays.check_starts(items.id_starts, len(items.id_bytes), "item_id_starts")
     try:
-        ids = [items.item_id(row) for row in range(len(items))]
-        built = Vocabulary.build(ids)
+        raw = items.id_bytes.tobytes()
+        built = Vocabulary.build([str(raw[start:end], "utf-8") for start, end in pairwise(items.id_starts.tolist())])
     except ValueError as error:
         raise InvalidEmbeddings(f"item ids: {error}") from error
     for name in ("sorted_hashes", "hash_rows"):
