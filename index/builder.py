@@ -10,6 +10,8 @@ from pathlib import Path
 from index import (
     arrays,
     catalogue,
+    coding,
+    columns,
     disk,
     embeddings,
     files,
@@ -91,6 +93,7 @@ def _write_files(directory: Path, content: SnapshotContent, popular: Int32) -> N
         document = json.dumps(content.segments.to_json(), indent=1, sort_keys=True, allow_nan=False)
         (directory / snapshot.SEGMENTS).write_text(document + "\n")
         catalogue.write(directory, content.properties)
+        columns.save(directory, coding.build(content.properties))
         for part in under_way:
             part.result()
 

@@ -43,6 +43,8 @@ _KINDS: tuple[tuple[type, Kind], ...] = ((bool, "boolean"), (int, "number"), (fl
 class _Gathered:
     """What is known about one key so far."""
 
+    wanted: Kind | None = None
+    """What kind a column must have that is there already; None: any, and only what can be filtered by."""
     kind: Kind | None = None
     """Of its values; times are told from other texts at the end."""
     seen: defaultdict[Any, int] = field(default_factory=lambda: defaultdict(count().__next__))
@@ -84,37 +86,57 @@ class _Gathered:
         new = list(islice(self.seen, known, None))
         if self.kind == "number":
             return next((_unheld(number) for number in new if not columns.holds(number)), None)
-        if self.kind == "text":
+        if self.kind == "text" and self.wanted is None:
             self.n_characters += sum(map(len, new))
             return _no_label(self.seen, self.n_characters)
         return None
 
 
-def build(properties: Iterable[Mapping[str, JSON]]) -> Columns:
-    """Make columns of the properties of all items, in row order; they are read once."""
-    gathered: defaultdict[str, _Gathered] = defaultdict(_Gathered)
+def build(properties: Iterable[Mapping[str, JSON]], kinds: Mapping[str, Kind] | None = None) -> Columns:
+    """Make columns of the properties of all items, in row order; they are read once.
+
+    With `kinds` of columns, make exactly these, as far as the properties have such values: for what an earlier Sparrow
+    stored, whatever it held for worth filtering by.
+    """
+    gathered: dict[str, _Gathered] = {}
     n_items = 0
     for chunk in _chunks(properties):
         for key, (rows, values) in _by_key(chunk, n_items).items():
+            if key not in gathered:
+                gathered[key] = _begun(key, kinds)
             gathered[key].take(rows, values)
         n_items += len(chunk)
     made = {key: _column(key, found, n_items) for key, found in gathered.items() if found.seen}
     refused = {key: found.problem or "no item has a value" for key, found in gathered.items() if not found.seen}
-    rare = sorted(made, key=lambda key: (-made[key].n_present, key))[MAX_COLUMNS:]
+    order = sorted(made, key=lambda key: (-made[key].n_present, key))
+    rare = order[MAX_COLUMNS:] if kinds is None else []
     refused |= dict.fromkeys(rare, f"{MAX_COLUMNS} other keys, which more items have, have columns already")
     kept = {key: made[key] for key in sorted(made.keys() - set(rare))}
     return Columns(n_items, kept, dict(sorted(refused.items())))
 
 
 def check(stored: Columns, properties: Iterable[Mapping[str, JSON]]) -> None:
-    """Refuse columns that are not those of the properties with InvalidEmbeddings naming the file."""
-    built = build(properties)
-    if columns.to_json(stored) != columns.to_json(built) or stored.n_items != built.n_items:
+    """Refuse columns that do not hold what the properties say with InvalidEmbeddings naming the file.
+
+    Every key must have a column or a reason why not; whether the reason is good is not asked.
+    """
+    built = build(properties, {key: column.kind for key, column in stored.by_key.items()})
+    told, expected = columns.to_json(stored), columns.to_json(built)
+    same_keys = stored.unfilterable.keys() == built.unfilterable.keys()
+    if stored.n_items != built.n_items or told["columns"] != expected["columns"] or not same_keys:
         raise InvalidEmbeddings(f"{columns.FILE_NAME} does not belong to the properties of the catalogue")
-    expected = columns.to_arrays(built)
+    rebuilt = columns.to_arrays(built)
     for name, array in columns.to_arrays(stored).items():
-        if not np.array_equal(array, expected[name]):
+        if not np.array_equal(array, rebuilt[name]):
             raise InvalidEmbeddings(f"{name} does not belong to the properties of the catalogue")
+
+
+def _begun(key: str, kinds: Mapping[str, Kind] | None) -> _Gathered:
+    if kinds is None:
+        return _Gathered()
+    if key not in kinds:
+        return _Gathered(problem="it has no column")
+    return _Gathered(wanted=kinds[key], kind="text" if kinds[key] == "time" else kinds[key])
 
 
 def _chunks(properties: Iterable[Mapping[str, JSON]]) -> Iterator[list[Mapping[str, JSON]]]:
@@ -201,7 +223,7 @@ def _ordered(found: _Gathered) -> tuple[Kind, Texts | Numbers, Int64]:
     """The kind of the values, the distinct ones ascending, and the code of each of `seen`."""
     kind, distinct = found.kind or "text", list(found.seen)
     if kind == "text":
-        moments = _moments(distinct)
+        moments = None if found.wanted == "text" else _moments(distinct)
         if moments is None:
             return _ordered_texts(distinct)
         kind, distinct = "time", moments

@@ -17,6 +17,8 @@ import numpy as np
 from index import (
     arrays,
     catalogue,
+    coding,
+    columns,
     embeddings,
     files,
     integrity,
@@ -30,6 +32,7 @@ from index import (
 from index.catalogue import Catalogue
 from index.embeddings import SparseItemEmbeddings
 from index.errors import CorruptSnapshot, InvalidEmbeddings, UnknownVersion
+from index.filters import Filters
 from index.manifest import FileInfo, Manifest
 from index.search import Searcher
 from index.segments import Segments
@@ -61,6 +64,8 @@ class Snapshot:
     """The titled sets of items."""
     catalogue: Catalogue
     """Properties and text search."""
+    filters: Filters
+    """Sets of items by their properties."""
     popularity: Float32
     """(n_items,): users of each item in the data."""
     popular: Int32
@@ -82,9 +87,12 @@ def open_snapshot(root: Path, version: str) -> Snapshot:
         popular: Int32 = arrays.load(directory, "popular", np.int32, length=found.n_items)
         segments = _open_segments(directory, found)
         opened = catalogue.open_catalogue(directory, popular)
+        filters = Filters(columns.load(directory, found.n_items))
         if len(model.decoder.dims) != found.n_nonzeros:
             raise CorruptSnapshot(f"{directory} has {len(model.decoder.dims)} of {found.n_nonzeros} non-zeros")
-    return Snapshot(version, directory, found, model.items, model, searcher, segments, opened, popularity, popular)
+    return Snapshot(
+        version, directory, found, model.items, model, searcher, segments, opened, filters, popularity, popular
+    )
 
 
 def read_manifest(root: Path, version: str) -> Manifest:
@@ -110,11 +118,11 @@ def verify(root: Path, version: str, advance: Callable[[int], object] | None = N
     directory = root / version
     found = verify_hashes(root, version, advance)
     opened = open_snapshot(root, version)
+    catalogue.check(opened.catalogue, directory)
     try:
         _check_invariants(opened)
     except InvalidEmbeddings as error:
         raise CorruptSnapshot(f"{directory}: {error}") from error
-    catalogue.check(opened.catalogue, directory)
     if content_hash(opened.embeddings, found.files) != found.content_hash:
         raise CorruptSnapshot(f"{directory / manifest.FILE_NAME}: content_hash is not that of the content")
     return opened
@@ -156,6 +164,7 @@ def _check_invariants(opened: Snapshot) -> None:
     integrity.check(opened.embeddings, opened.popularity, opened.segments)
     vocabulary.check(opened.items)
     postings.check(opened.searcher.postings, opened.embeddings)
+    coding.check(opened.filters.columns, opened.catalogue.all_properties())
     if not np.array_equal(opened.popular, integrity.by_popularity(opened.popularity)):
         raise InvalidEmbeddings("popular is not the order of popularity")
 

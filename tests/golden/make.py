@@ -16,7 +16,7 @@ from index.builder import SnapshotContent
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.segments import Segment, Segments
 from index.snapshot import Snapshot
-from index.types import Int32
+from index.types import JSON, Int32
 from index.vocabulary import Vocabulary
 
 HERE = Path(__file__).parent
@@ -25,6 +25,16 @@ EXPECTED = HERE / f"format-{manifest.FORMAT}.json"
 BUILT_AT = datetime(2026, 11, 21, 8, 12, 0, tzinfo=UTC)
 N_ITEMS, N_DIMS, N_SEGMENTS = 36, 12, 3
 HISTORIES = {"one": {"7": 1.0}, "three": {"0": 1.0, "b\u00fccher-5": 0.5, "11": -0.25}, "all": {"1": 1.0, "2": 2.0}}
+
+FILTERS: dict[str, JSON] = {
+    "text": {
+        "must": [{"key": "title", "match": {"any": ["The \u00c9migr\u00e9 4", "\u65e5\u672c\u306e\u672c 2", "none"]}}]
+    },
+    "list": {"must": [{"key": "authors", "match": {"except": ["Ann", "Author 1"]}}]},
+    "number": {"must": [{"key": "rating", "range": {"gte": 1.25, "lt": 4}}, {"key": "year", "range": {"gt": 1907}}]},
+    "time": {"should": [{"key": "added", "range": {"gt": {"now": "-82d"}}}, {"key": "year", "match": {"value": 1901}}]},
+    "boolean": {"must_not": [{"key": "in_print", "match": {"value": True}}]},
+}
 
 
 def rows(n_rows: int, step: int) -> SparseRows:
@@ -58,11 +68,19 @@ def segments() -> Segments:
 
 
 def properties(row: int) -> dict[str, Any]:
-    """Texts in several scripts, lists, numbers, nothing at all."""
+    """Texts in several scripts, lists, numbers, times, what cannot be filtered by, nothing at all."""
     if row % 9 == 8:
         return {}
     titles = ["The \u00c9migr\u00e9", "O'Brien's \"Book\"", "\u65e5\u672c\u306e\u672c", "Plain tale"]
-    return {"title": f"{titles[row % 4]} {row}", "authors": [f"Author {row % 5}", "Ann"], "year": 1900 + row}
+    return {
+        "title": f"{titles[row % 4]} {row}",
+        "authors": [f"Author {row % 5}", "Ann"],
+        "year": 1900 + row,
+        "rating": row / 4 if row % 3 else None,
+        "added": f"2026-{1 + row % 12:02}-01T12:00:00.5+02:00",
+        "in_print": row % 5 > 1,
+        "shelf": row if row % 2 else f"{row} B",
+    }
 
 
 def content() -> SnapshotContent:
@@ -94,6 +112,9 @@ def answers(opened: Snapshot) -> dict[str, Any]:
             "items": dict(zip(opened.items.item_ids(hits.items), map(float.hex, hits.scores.tolist()), strict=True)),
             "segments": [float.hex(score) for score in leaning.tolist()],
         }
+    for name, given in FILTERS.items():
+        bitmap = opened.filters.compile(given, BUILT_AT.timestamp())
+        found.setdefault("filters", {})[name] = opened.items.item_ids(bitmap.rows())
     for text in ("", "emigre", "ann book", "\u65e5", "auth"):
         found.setdefault("texts", {})[text] = opened.items.item_ids(opened.catalogue.search(text, 5))
     return found

@@ -32,6 +32,7 @@ def test_it_answers_as_on_the_day_it_was_made(golden: snapshot.Snapshot) -> None
 
 def test_it_has_something_to_answer() -> None:
     assert all(EXPECTED["texts"].values())
+    assert all(EXPECTED["filters"].values())
     for answer in EXPECTED["histories"].values():
         scores = [float.fromhex(score) for score in answer["items"].values()]
         assert len(scores) == 10

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -277,6 +278,38 @@ def test_columns_that_are_not_of_the_properties_are_refused(
 def test_columns_of_other_properties_are_refused(properties: Properties) -> None:
     with pytest.raises(InvalidEmbeddings, match=r"columns\.json does not belong to the properties"):
         coding.check(coding.build(SOME), properties)
+
+
+def test_columns_that_another_sparrow_chose_are_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    properties: Properties = [{"prose": "x" * 999, "at": "http://a", "when": "2020-01-01", "rare": 1}, {"when": None}]
+    with monkeypatch.context() as patch:
+        patch.setattr(coding, "MAX_MEAN_CHARACTERS", 1000)
+        patch.setattr(coding, "MAX_COLUMNS", 2)
+        chosen = coding.build(properties)
+    assert list(chosen.by_key) == ["prose", "rare"]
+    kinds: dict[str, columns.Kind] = {"at": "text", "when": "text"}
+    others = coding.build(properties, kinds)
+    assert {key: column.kind for key, column in others.by_key.items()} == kinds
+    assert others.unfilterable.keys() == {"prose", "rare"}
+    for stored_before in (chosen, others, coding.build(properties)):
+        coding.check(stored_before, properties)
+
+
+@pytest.mark.parametrize(
+    ("properties", "kind"), [([{"x": "a"}], "time"), ([{"x": 1}], "boolean"), ([{"x": True}], "number"), ([{}], "text")]
+)
+def test_columns_of_a_kind_that_the_properties_are_not_are_refused(properties: Properties, kind: columns.Kind) -> None:
+    (column,) = coding.build([{"x": "a" if kind == "text" else 1 if kind == "number" else True}]).by_key.values()
+    with pytest.raises(InvalidEmbeddings, match=r"columns\.json does not belong to the properties"):
+        coding.check(Columns(1, {"x": replace(column, kind=kind)}, {}), properties)
+
+
+@pytest.mark.parametrize("unfilterable", [{}, {"odd": "it is", "more": "it is"}])
+def test_every_key_has_a_column_or_a_reason(unfilterable: Mapping[str, str]) -> None:
+    built = coding.build(SOME)
+    coding.check(replace(built, unfilterable={"odd": "it is"}), SOME)
+    with pytest.raises(InvalidEmbeddings, match=r"columns\.json does not belong to the properties"):
+        coding.check(replace(built, unfilterable=unfilterable), SOME)
 
 
 GOOD = {"key": "lang", "kind": "text", "multiple": False, "n_present": 3, "n_values": 3}

@@ -174,6 +174,10 @@ def ask_the_rest(opened, rng):
         [opened.segments.items_of(number) for number in range(len(opened.segments))], 3)
     opened.items.rows(opened.items.item_ids(some))
     opened.catalogue.properties(opened.catalogue.search("pla", 5))
+    opened.filters.compile({"must": [{"key": "title", "match": {"value": "Plain tale 3"}}]})
+    for column in opened.filters.columns.by_key.values():
+        column.having([(code, code + 1) for code in range(column.n_values)])
+        column.having([(0, 1)])
 
 counts = {"refused at opening": 0, "searched": 0, "failed": 0, "answered": 0}
 for number in range(first, last):
