@@ -1,5 +1,7 @@
 """sparrow-index: look into snapshots, and say which one is served."""
 
+import json
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,19 +12,27 @@ import typer
 from rich.console import Console
 
 from index import exports, publication, query, report, snapshot
+from index.bitmap import Bitmap
+from index.bitmap import Bitmap
 from index.cli import fail, main_for, print_json, progress
-from index.errors import InvalidUsers, SnapshotError
+from index.errors import FilterError, InvalidUsers, SnapshotError
 from index.exports import Wish
+from index.snapshot import Snapshot
+from index.snapshot import Snapshot
 from index.types import JSON
 
 cli = typer.Typer(name="sparrow-index", help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
-main = main_for(cli, SnapshotError, InvalidUsers)
+main = main_for(cli, SnapshotError, InvalidUsers, FilterError)
 
 Root = Annotated[
     Path, typer.Option("--snapshots", envvar="SPARROW_SNAPSHOTS", help="The directory of snapshots.", show_default=True)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document as the last line.")]
 SomeVersion = Annotated[str | None, typer.Argument(help="Name of the version; by default the current one.")]
+Filter = Annotated[
+    str | None,
+    typer.Option("--filter", help='Only items that pass: {"must": [{"key": "year", "range": {"gte": 2000}}]}'),
+]
 OneVersion = Annotated[str, typer.Argument(help="Name of the version.")]
 SNAPSHOTS = Path("snapshots")
 
@@ -111,6 +121,7 @@ def prune(
 def search_items(
     item: Annotated[list[str], typer.Option(help="An item id of the history; give it several times.")],
     count: Annotated[int, typer.Option(min=1, max=1000, help="How many items to find.")] = 10,
+    passing: Filter = None,
     version: Annotated[str | None, typer.Option(help="Name of the version; by default the current one.")] = None,
     snapshots: Root = SNAPSHOTS,
     as_json: AsJson = False,
@@ -121,12 +132,16 @@ def search_items(
     if np.any(history < 0):
         fail(f"no item {item[int(np.argmin(history))]!r} in {opened.version}; ids are those of the training data")
     user = query.encode(opened.embeddings, history, np.ones(len(history), dtype=np.float32))
-    hits = opened.searcher.top_n(user, count, exclude=history)
+    within = _within(opened, passing)
+    hits = opened.searcher.top_n(user, count, exclude=history, within=within)
     items = report.found_items(opened, hits)
+    n_passing = None if within is None else within.count
     if as_json:
-        print_json({"version": opened.version, "history": item, "items": items})
-    else:
-        report.print_items(Console(), items)
+        print_json({"version": opened.version, "history": item, "n_passing": n_passing, "items": items})
+        return
+    report.print_items(Console(), items)
+    if n_passing is not None:
+        _say(as_json, f"{n_passing:,} of {len(opened.items):,} items pass the filter")
 
 
 @cli.command()
@@ -134,6 +149,10 @@ def recommend(
     users: Annotated[Path, typer.Option(help="JSON Lines: user_id, history of item ids or {item_id, weight}.")],
     out: Annotated[Path, typer.Option(help="Where to write {user_id, items: [{item_id, score}]}, a line a user.")],
     count: Annotated[int, typer.Option(min=1, max=10_000, help="How many items a user gets.")] = 100,
+    passing: Filter = None,
+    only: Annotated[
+        str | None, typer.Option("--filter", help="Only items that pass this filter, JSON as in POST /v1/recommend.")
+    ] = None,
     include_history: Annotated[bool, typer.Option("--include-history", help="Also answer what was had.")] = False,
     version: Annotated[str | None, typer.Option(help="Name of the version; by default the current one.")] = None,
     snapshots: Root = SNAPSHOTS,
@@ -143,13 +162,22 @@ def recommend(
     opened = snapshot.open_snapshot(snapshots, version or _current(snapshots))
     if out.resolve() == users.resolve():
         fail(f"{out} holds the users; name another file to write to")
+    within = _within(opened, passing)
     total = sum(1 for _ in exports.read_users(users))
     with progress("recommending", total) as advance:
-        done = exports.export(opened, users, out, Wish(count, include_history, None), advance)
+        done = exports.export(opened, users, out, Wish(count, include_history, within), advance)
     text = f"{out}: lists for {done.n_users:,} users, {done.n_empty:,} of them empty"
     unknown = f"; {done.n_unknown_items:,} items of histories are not in {opened.version}"
     document = {"version": opened.version, "out": str(out), **asdict(done)}
     _say(as_json, text + (unknown if done.n_unknown_items else ""), **document)
+
+
+def _passing(opened: Snapshot, text: str) -> Bitmap:
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        fail(f"--filter is not JSON: {error}")
+    return opened.filters.compile(given)
 
 
 def _current(root: Path) -> str:
@@ -157,6 +185,16 @@ def _current(root: Path) -> str:
     return version or fail(
         f"nothing is published in {root}; 'sparrow-train publish' or 'sparrow-index publish' does it"
     )
+
+
+def _within(opened: Snapshot, given: str | None) -> Bitmap | None:
+    """The items that pass the filter, None where there is no filter."""
+    try:
+        return None if given is None else opened.filters.compile(json.loads(given))
+    except FilterError as error:
+        fail(f"--filter: {error}")
+    except (ValueError, RecursionError) as error:
+        fail(f"--filter is not JSON: {error}")
 
 
 def _bytes(root: Path, version: str) -> int:

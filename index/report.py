@@ -9,7 +9,7 @@ from rich.pretty import Pretty
 from rich.table import Table
 from rich.text import Text
 
-from index import sizes
+from index import columns, sizes
 from index.manifest import Manifest
 from index.reference import Hits
 from index.sizes import Sizes
@@ -27,6 +27,7 @@ def inspection(opened: Snapshot, n_items: int | None = None) -> dict[str, Any]:
         "sizes": _in_proportion(sizes.measured(opened.manifest)),
         "expected_sizes": expected,
         "properties": list(opened.catalogue.keys),
+        **columns.to_json(opened.filters.columns),
         "segments": opened.segments.to_json()["segments"],
     }
 
@@ -37,8 +38,8 @@ def print_inspection(console: Console, document: Mapping[str, Any]) -> None:
     names = ("created_at", "format", "content_hash", "n_items", "n_dims", "n_nonzeros", "n_segments", "encoder")
     for name in (*names, "item_scale", "dims_are", "query_dims"):
         _add(facts, name, str(document[name]))
-    _add(facts, "properties", ", ".join(document["properties"]))
     console.print(facts)
+    _print_properties(console, document)
     _print_sizes(console, document["sizes"], "sizes")
     if document["expected_sizes"]:
         _print_sizes(console, document["expected_sizes"], "expected sizes")
@@ -123,6 +124,17 @@ def _print_sizes(console: Console, found: Mapping[str, Any], what: str) -> None:
     _add(table, "in memory", f"{found['memory_bytes']:,}", f"{found['memory_bytes'] / found['n_items']:.2f}", "")
     _add(table, "what a search reads", "", "", f"{found['searched_bytes_per_nonzero']:.3f}")
     console.print(table)
+
+
+def _print_properties(console: Console, document: Mapping[str, Any]) -> None:
+    table = Table("property", "to filter by", "items", "values")
+    for each in document["columns"]:
+        kind = f"several {each['kind']}s" if each["multiple"] else each["kind"]
+        _add(table, each["key"], kind, f"{each['n_present']:,}", f"{each['n_values']:,}")
+    for key, reason in document["unfilterable"].items():
+        _add(table, key, f"no: {reason}", "", "")
+    if table.row_count:
+        console.print(table)
 
 
 def _print_files(console: Console, document: Mapping[str, Any]) -> None:

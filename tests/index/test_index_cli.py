@@ -89,9 +89,16 @@ def test_inspect(run: Run, root: Path, version: str) -> None:
         "what a search reads",
         "Segment 2",
         "golden",
-        "authors, title, year",
+        "several texts",
+        "no: item row 1 has a number",
     ):
         assert part in text.out
+    assert [(each["key"], each["kind"], each["n_present"]) for each in document["columns"]][:3] == [
+        ("added", "time", 32),
+        ("authors", "text", 32),
+        ("in_print", "boolean", 32),
+    ]
+    assert document["unfilterable"] == {"shelf": "item row 1 has a number, others have a text"}
 
 
 def test_inspect_says_what_more_items_would_need(run: Run, root: Path, version: str, content: SnapshotContent) -> None:
@@ -219,6 +226,37 @@ def test_search_is_the_search_that_serves(run: Run, root: Path, version: str) ->
     assert str(titles[0]) in text.out
 
 
+ANN_SINCE_1920: dict[str, Any] = {
+    "must": [{"key": "authors", "match": {"value": "Ann"}}, {"key": "year", "range": {"gte": 1920}}]
+}
+
+
+def test_search_among_the_items_that_pass_a_filter(run: Run, root: Path, version: str) -> None:
+    asked = ("search", "--item", "7", "--filter", json.dumps(ANN_SINCE_1920))
+    document = run(*asked, "--json").document
+    opened = snapshot.open_snapshot(root, version)
+    rows = opened.items.rows(["7"])
+    user = query.encode(opened.embeddings, rows, (rows >= 0).astype("float32"))
+    passing = opened.filters.compile(ANN_SINCE_1920)
+    hits = opened.searcher.top_n(user, 10, exclude=rows, within=passing)
+    assert [item["item_id"] for item in document["items"]] == opened.items.item_ids(hits.items)
+    assert document["n_passing"] == passing.count == 14
+    assert "14 of 36 items pass the filter" in run(*asked).out
+    nothing = run("search", "--item", "7", "--filter", '{"must": [{"key": "year", "match": {"value": 3}}]}', "--json")
+    assert (nothing.document["items"], nothing.document["n_passing"]) == ([], 0)
+    assert run("search", "--item", "7", "--json").document["n_passing"] is None
+
+
+def test_recommend_among_the_items_that_pass_a_filter(run: Run, tmp_path: Path) -> None:
+    users, out = tmp_path / "users.jsonl", tmp_path / "out.jsonl"
+    users.write_text('{"user_id": "u1", "history": ["7"]}\n')
+    given = json.dumps(ANN_SINCE_1920)
+    assert run("recommend", "--users", str(users), "--out", str(out), "--filter", given).code == 0
+    found = run("search", "--item", "7", "--filter", given, "--count", "100", "--json").document["items"]
+    wanted = [item["item_id"] for item in found if item["score"] > 0]
+    assert [item["item_id"] for item in json.loads(out.read_text())["items"]] == wanted != []
+
+
 def test_recommend_writes_a_line_for_each_user(run: Run, version: str, tmp_path: Path) -> None:
     users, out = tmp_path / "users.jsonl", tmp_path / "out.jsonl"
     users.write_text('{"user_id": "u1", "history": ["7", "11", "x"]}\n{"user_id": "u2", "history": ["y"]}\n')
@@ -242,6 +280,25 @@ def test_recommend_writes_a_line_for_each_user(run: Run, version: str, tmp_path:
         assert ("27" in {item["item_id"] for item in json.loads(out.read_text())["items"]}) == expected
 
 
+def test_recommend_only_what_passes_a_filter(run: Run, root: Path, version: str, tmp_path: Path) -> None:
+    users, out = tmp_path / "users.jsonl", tmp_path / "out.jsonl"
+    users.write_text('{"user_id": "u1", "history": ["7", "11"]}\n')
+    asked = ("recommend", "--users", str(users), "--out", str(out))
+    opened = snapshot.open_snapshot(root, version)
+    assert run(*asked).code == 0
+    everything = json.loads(out.read_text())["items"]
+    assert run(*asked, "--filter", '{"must": [{"key": "year", "range": {"gte": 1918}}]}').code == 0
+    (line,) = out.read_text().splitlines()
+    years = dict(zip(opened.items.item_ids(range(36)), opened.catalogue.properties(range(36)), strict=True))
+    passing = [item for item in everything if years[item["item_id"]].get("year", 0) >= 1918]
+    assert 0 < len(passing) < len(everything)
+    assert json.loads(line)["items"] == passing
+    for given, message in (("{", "--filter is not JSON"), ('{"must": [{"key": "yaer"}]}', "yaer")):
+        refused = run(*asked, "--filter", given)
+        assert (refused.code, refused.out) == (1, "")
+        assert message in refused.err
+
+
 def test_recommend_refuses_bad_lines_before_it_writes(run: Run, tmp_path: Path) -> None:
     users, out = tmp_path / "users.jsonl", tmp_path / "out.jsonl"
     users.write_text('{"user_id": "u1", "history": ["7"]}\n{"user_id": "u2"}\n')
@@ -257,6 +314,13 @@ def test_recommend_refuses_bad_lines_before_it_writes(run: Run, tmp_path: Path) 
     ("words", "message"),
     [
         (("search", "--item", "7", "--item", "nobody"), "no item 'nobody' in "),
+        (("search", "--item", "7", "--filter", "{"), "--filter is not JSON: "),
+        (("search", "--item", "7", "--filter", "[" * 100_000), "--filter is not JSON: "),
+        (
+            ("search", "--item", "7", "--filter", '{"must": [{"key": "x", "match": {}}]}'),
+            "--filter: must[0].key is 'x'",
+        ),
+        (("recommend", "--users", "x", "--out", "y", "--filter", "3"), "--filter: filter is 3; must be an object"),
         (("inspect", "../../etc"), "'../../etc' is not the name of a version"),
         (("verify", "20200101T000000Z-00000000"), "is not stored in"),
         (("publish", "20200101T000000Z-00000000"), "is not stored in"),
