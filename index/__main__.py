@@ -1,7 +1,6 @@
 """sparrow-index: look into snapshots, and say which one is served."""
 
 import json
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,11 +12,9 @@ from rich.console import Console
 
 from index import exports, publication, query, report, snapshot
 from index.bitmap import Bitmap
-from index.bitmap import Bitmap
 from index.cli import fail, main_for, print_json, progress
 from index.errors import FilterError, InvalidUsers, SnapshotError
 from index.exports import Wish
-from index.snapshot import Snapshot
 from index.snapshot import Snapshot
 from index.types import JSON
 
@@ -150,9 +147,6 @@ def recommend(
     out: Annotated[Path, typer.Option(help="Where to write {user_id, items: [{item_id, score}]}, a line a user.")],
     count: Annotated[int, typer.Option(min=1, max=10_000, help="How many items a user gets.")] = 100,
     passing: Filter = None,
-    only: Annotated[
-        str | None, typer.Option("--filter", help="Only items that pass this filter, JSON as in POST /v1/recommend.")
-    ] = None,
     include_history: Annotated[bool, typer.Option("--include-history", help="Also answer what was had.")] = False,
     version: Annotated[str | None, typer.Option(help="Name of the version; by default the current one.")] = None,
     snapshots: Root = SNAPSHOTS,
@@ -170,14 +164,6 @@ def recommend(
     unknown = f"; {done.n_unknown_items:,} items of histories are not in {opened.version}"
     document = {"version": opened.version, "out": str(out), **asdict(done)}
     _say(as_json, text + (unknown if done.n_unknown_items else ""), **document)
-
-
-def _passing(opened: Snapshot, text: str) -> Bitmap:
-    try:
-        given = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        fail(f"--filter is not JSON: {error}")
-    return opened.filters.compile(given)
 
 
 def _current(root: Path) -> str:

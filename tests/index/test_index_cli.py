@@ -280,25 +280,6 @@ def test_recommend_writes_a_line_for_each_user(run: Run, version: str, tmp_path:
         assert ("27" in {item["item_id"] for item in json.loads(out.read_text())["items"]}) == expected
 
 
-def test_recommend_only_what_passes_a_filter(run: Run, root: Path, version: str, tmp_path: Path) -> None:
-    users, out = tmp_path / "users.jsonl", tmp_path / "out.jsonl"
-    users.write_text('{"user_id": "u1", "history": ["7", "11"]}\n')
-    asked = ("recommend", "--users", str(users), "--out", str(out))
-    opened = snapshot.open_snapshot(root, version)
-    assert run(*asked).code == 0
-    everything = json.loads(out.read_text())["items"]
-    assert run(*asked, "--filter", '{"must": [{"key": "year", "range": {"gte": 1918}}]}').code == 0
-    (line,) = out.read_text().splitlines()
-    years = dict(zip(opened.items.item_ids(range(36)), opened.catalogue.properties(range(36)), strict=True))
-    passing = [item for item in everything if years[item["item_id"]].get("year", 0) >= 1918]
-    assert 0 < len(passing) < len(everything)
-    assert json.loads(line)["items"] == passing
-    for given, message in (("{", "--filter is not JSON"), ('{"must": [{"key": "yaer"}]}', "yaer")):
-        refused = run(*asked, "--filter", given)
-        assert (refused.code, refused.out) == (1, "")
-        assert message in refused.err
-
-
 def test_recommend_refuses_bad_lines_before_it_writes(run: Run, tmp_path: Path) -> None:
     users, out = tmp_path / "users.jsonl", tmp_path / "out.jsonl"
     users.write_text('{"user_id": "u1", "history": ["7"]}\n{"user_id": "u2"}\n')
