@@ -18,7 +18,7 @@ namespace sparrow {
 // Rounding errors of a stored value or of a query: relative, or absolute where the value is subnormal.
 constexpr double kHalfError = 0x1p-11 * (1.0 + 0x1p-8);
 constexpr double kHalfStep = 0x1p-25 * (1.0 + 0x1p-8);
-constexpr double kBfloatError = 0x1p-9 * (1.0 + 0x1p-6);
+constexpr double kBfloatError = 0x1p-8 * (1.0 + 0x1p-6);
 constexpr double kBfloatStep = 0x1p-134 * (1.0 + 0x1p-6);
 
 // Of summing a row of `length` non-zeros twice, fast and exactly, as a share of |row| |query|; infinity if no bound

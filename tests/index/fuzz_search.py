@@ -97,14 +97,17 @@ def make_world(seed: int, number: int) -> World:
     rng, dice = np.random.default_rng([seed, number]), Random(f"{seed}/{number}")
     n_items, n_used, n_dims = shape(dice)
     directions = rng.standard_normal((8, n_used)) * dice.choice([np.ones(n_used), rng.random(n_used) ** 4])
-    kind = dice.choice(["random", "clustered", "clustered", "aligned", "aligned", "equal", "steps"])
-    rows = ordered(dice, magnified(dice, rng, ROWS[kind](dice, rng, directions, n_items)), directions)
+    directions[0] = np.sign(directions[0]) if dice.random() < 0.3 else directions[0]
+    kind = dice.choice([*ROWS, "clustered", "aligned", "aligned"])
+    rows = ROWS[kind](dice, rng, directions, n_items)
+    rows = ordered(dice, rows if kind == "midpoints" else magnified(dice, rng, rows), directions)
     scale_kind, scale = scales(dice, rng, n_items)
     rows /= max(1.0, greatest_norm(rows, scale) / GREATEST)
     n_queries = dice.randint(20, 60) if n_dims > WIDE else dice.randint(150, 400)
     used = np.sort(rng.permutation(n_dims)[:n_used])
     used[0], used[-1] = 0, n_dims - 1
-    queries = make_queries(dice, rng, rows, directions, n_queries)
+    pointed = ["even", "midpoints"] if kind == "midpoints" else []
+    queries = make_queries(dice, rng, rows, directions, n_queries, pointed)
     queries, room = tame(queries, rows, scale)
     embeddings = embed(rows, used, n_dims, scale)
     dense = np.zeros((n_queries, n_dims), dtype=np.float32)
@@ -183,12 +186,36 @@ def step_rows(dice: Random, rng: np.random.Generator, directions: Dense, n_items
     return np.where(masks(dice, rng, n_items, directions.shape[1]), values, 0.0)
 
 
+def midpoint_rows(dice: Random, rng: np.random.Generator, directions: Dense, n_items: int) -> Dense:
+    """Rows that rounding errs with as much as it can: see `between`. Other digits say which of them is better.
+
+    Of half precision: all values of a row lie a little below a midpoint, or all a little above. Of queries in bfloat16:
+    a row has only dims at which the "midpoints" query lies below one, or only such at which it lies above.
+    """
+    signs = np.sign(directions[0])
+    n_dims = len(signs)
+    if dice.random() < 0.5:
+        own = (np.arange(n_dims) < n_dims // 2) == rng.integers(0, 2, (n_items, 1))
+        return np.where(own, signs, 0.0) * (1 + rng.normal(0, 1e-4, (n_items, 1)))
+    kept = masks(dice, rng, n_items, n_dims)
+    rows = np.where(kept, between(signs, rng.choice([-1.0, 1.0], (n_items, 1)), 11), 0.0)
+    rows[np.arange(n_items), kept.argmax(axis=1)] *= 1 + rng.uniform(-1, 1, n_items) * kept.sum(axis=1) * 2.0**-17
+    return rows
+
+
+def between(signs: Dense, sides: Dense, bits: int) -> Dense:
+    """Just beside 1 + 2^-bits, which numbers of so many bits round to 1 or to 1 + 2^(1 - bits)."""
+    beside: Dense = signs * (1 + 2.0**-bits + sides * 2.0 ** (-bits - 8))
+    return beside
+
+
 ROWS = {
     "random": random_rows,
     "clustered": clustered_rows,
     "aligned": aligned_rows,
     "equal": equal_rows,
     "steps": step_rows,
+    "midpoints": midpoint_rows,
 }
 
 
@@ -206,7 +233,7 @@ def magnified(dice: Random, rng: np.random.Generator, rows: Dense) -> Dense:
     """Rows of unit length, of other sizes, and of sizes that differ from row to row or from block to block."""
     n_items = len(rows)
     factors: dict[str, Callable[[], Dense]] = {
-        "all": lambda: np.full(n_items, 10.0 ** dice.randint(-30, 30)),
+        "all": lambda: np.full(n_items, 10.0 ** dice.randint(-38, 30)),
         "some": lambda: 10.0 ** rng.integers(-6, 7, n_items),
         "blocks": lambda: np.repeat(10.0 ** rng.integers(-4, 5, n_items // 128 + 1), 128)[:n_items],
         "decaying": lambda: 1 / np.sqrt(np.arange(1, n_items + 1)),
@@ -235,23 +262,28 @@ def scales(dice: Random, rng: np.random.Generator, n_items: int) -> tuple[str, F
     return kind, made[kind]().astype(np.float32) if kind in made else None
 
 
-def make_queries(dice: Random, rng: np.random.Generator, rows: Dense, directions: Dense, n_queries: int) -> Dense:
-    """Queries of every kind, (n_queries, n_used); each kind in a run, as a batch takes them."""
+def make_queries(
+    dice: Random, rng: np.random.Generator, rows: Dense, directions: Dense, n_queries: int, kinds: list[str]
+) -> Dense:
+    """Queries of every kind, or of those named, (n_queries, n_used); each kind in a run, as a batch takes them."""
     queries = np.zeros((n_queries, rows.shape[1]))
     vanishing = -dice.uniform(37, 46) - np.log10(np.median(np.abs(rows[rows != 0])) if rows.any() else 1)  # products
     first = 0
     while first < n_queries:
         last = min(n_queries, first + dice.choice([1, 3, 10, 40]))
         exponent = dice.choice([0] * 12 + [dice.randint(-6, 6), dice.randint(-30, 30), vanishing])
-        queries[first:last] = query_run(dice, rng, rows, directions, last - first) * 10.0**exponent
+        queries[first:last] = query_run(dice, rng, rows, directions, last - first, kinds) * 10.0**exponent
         first = last
     return queries
 
 
-def query_run(dice: Random, rng: np.random.Generator, rows: Dense, directions: Dense, n: int) -> Dense:
-    """n queries of one kind."""
+def query_run(
+    dice: Random, rng: np.random.Generator, rows: Dense, directions: Dense, n: int, kinds: list[str]
+) -> Dense:
+    """n queries of one kind, of those named if any are."""
     n_dims = rows.shape[1]
     full = rng.standard_normal((n, n_dims))
+    sides = np.where(np.arange(n_dims) < n_dims // 2, -1.0, 1.0)
     made: dict[str, Callable[[], Dense]] = {
         "full": lambda: full,
         "heavy": lambda: np.power(full, 5),
@@ -259,9 +291,11 @@ def query_run(dice: Random, rng: np.random.Generator, rows: Dense, directions: D
         "history": lambda: rows[rng.integers(0, len(rows), (n, dice.choice([1, 1, 2, 5, 20])))].sum(axis=1),
         "direction": lambda: directions[dice.choice([0, 0, 0, -1])] * (1 + noise(dice, rng, n, n_dims)),
         "steps": lambda: rng.integers(-2, 3, (n, n_dims)) * 0.5,
+        "even": lambda: np.sign(directions[:1]).repeat(n, axis=0),
+        "midpoints": lambda: between(np.sign(directions[:1]), sides, 8).repeat(n, axis=0),
         "zero": lambda: np.zeros((n, n_dims)),
     }
-    queries: Dense = made[dice.choice([*made, "history", "direction"])]()
+    queries: Dense = made[dice.choice(kinds or [*made, "history", "direction"])]()
     return -queries if dice.random() < 0.25 else queries
 
 

@@ -67,6 +67,17 @@ def test_a_batch_of_queries_below_the_normal_range(make: Make, level: str) -> No
         assert_same(found, best(embeddings, query, 20))
 
 
+@pytest.mark.parametrize("level", levels())
+def test_a_batch_of_queries_that_bfloat16_rounds_as_far_as_it_can(make: Make, level: str) -> None:
+    """The best item loses by it what all others gain."""
+    dense = np.tile(np.array([0, 0.9999], dtype=np.float32), (50, 1))
+    dense[7] = 1.0002, 0
+    embeddings = make(n_items=50, decoder=dense_rows(dense))
+    query = np.array([1 + 2.0**-8 - 2.0**-16, 1 + 2.0**-8 + 2.0**-16], dtype=np.float32)
+    for found in Searcher.of(embeddings, level).batch(np.repeat(query[None], 32, axis=0), 1):
+        assert_same(found, best(embeddings, query, 1))
+
+
 def test_a_query_that_bfloat16_cannot_hold_is_refused(make: Make) -> None:
     searcher = Searcher.of(make(decoder=dense_rows(np.full((20, 2), 1e-3, dtype=np.float32))))
     queries = np.full((32, 2), np.finfo(np.float32).max, dtype=np.float32)
