@@ -1,12 +1,17 @@
 from collections.abc import Sequence
 
-from index.types import Dims, Float32, Int32, Int64, UInt16, UInt32, UInt64
+from index.types import Dims, Float32, Int32, Int64, UInt16, UInt32, UInt64, Values
 
 BLOCK: int
 
 def levels() -> list[str]: ...
 def build_postings(
-    row_starts: Int64, dims: Dims, values: Float32, n_dims: int, item_scale: Float32 | None
+    row_starts: Int64,
+    dims: Dims,
+    values: Values,
+    n_dims: int,
+    item_scale: Float32 | None,
+    steps: Float32 | None = None,
 ) -> tuple[UInt16, UInt32, Float32, Float32, UInt32]: ...
 def score_rows(row_starts: Int64, dims: Dims, values: Float32, n_dims: int, query: Float32) -> Float32: ...
 
@@ -17,7 +22,7 @@ class Kernel:
         self,
         row_starts: Int64,
         dims: Dims,
-        values: Float32,
+        values: Values,
         n_dims: int,
         item_scale: Float32 | None,
         lines: UInt16,
@@ -26,6 +31,7 @@ class Kernel:
         block_norms: Float32,
         block_lengths: UInt32,
         level: str = "",
+        steps: Float32 | None = None,
     ) -> None: ...
     @property
     def level(self) -> str: ...

@@ -145,8 +145,8 @@ void Searcher::scan(const std::vector<Query> &queries, std::size_t n, const Excl
         contenders.emplace_back(n, 2.0 * coarse_error(norm, greatest_length_, queries[number], greatest_scale_));
         bounds[number] = contenders.back().bound();
     }
-    const ScanRows rows{rows_.starts, rows_.narrow_dims(), rows_.values, rows_.scale,
-                        static_cast<std::uint32_t>(rows_.n_dims)};
+    const ScanRows rows{rows_.starts, rows_.narrow_dims(), rows_.values,
+                        rows_.steps,  rows_.scale,         static_cast<std::uint32_t>(rows_.n_dims)};
     std::vector<ItemScores> found(kChunk);
     for (std::size_t first = 0; first < rows_.n_rows && n != 0; first += kChunk) {
         const std::size_t last = std::min(rows_.n_rows, first + kChunk);

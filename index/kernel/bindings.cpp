@@ -32,6 +32,7 @@ using AnyArray = nb::ndarray<nb::ro, nb::ndim<1>, nb::c_contig, nb::device::cpu>
 using Queries = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Items = std::optional<Array<std::int32_t>>;
 using Words = std::optional<Array<std::uint64_t>>;
+using OfRows = std::optional<Array<float>>;                             // a value a row
 using Factors = std::optional<std::tuple<Array<float>, float, float>>;  // with the least and the greatest
 
 template <typename T>
@@ -47,16 +48,26 @@ void require(bool holds, const std::string &what) {
     }
 }
 
-Rows view(const Array<std::int64_t> &starts, const AnyArray &dims, const Array<float> &values, std::size_t n_dims,
-          const std::optional<Array<float>> &scale) {
+Rows view(const Array<std::int64_t> &starts, const AnyArray &dims, const AnyArray &values, std::size_t n_dims,
+          const OfRows &scale, const OfRows &steps) {
     const bool wide = dims.dtype() == nb::dtype<std::uint32_t>();
     require(wide || dims.dtype() == nb::dtype<std::uint16_t>(), "dims must be uint16 or uint32");
+    require(values.dtype() == (steps ? nb::dtype<std::int8_t>() : nb::dtype<float>()),
+            "values must be float32, or int8 with steps");
     require(starts.size() > 0 && dims.size() == values.size(), "row_starts, dims and values do not fit together");
     const std::size_t n_rows = starts.size() - 1;
     require(!scale || scale->size() == n_rows, "item_scale must have a value a row");
+    require(!steps || steps->size() == n_rows, "steps must have a value a row");
     require(n_rows <= INT32_MAX, "more rows than item numbers");
-    return {starts.data(), dims.data(), values.data(), scale ? scale->data() : nullptr,
-            n_rows,        n_dims,      values.size(), wide};
+    return {starts.data(),
+            dims.data(),
+            values.data(),
+            steps ? steps->data() : nullptr,
+            scale ? scale->data() : nullptr,
+            n_rows,
+            n_dims,
+            values.size(),
+            wide};
 }
 
 void check_query(std::size_t size, const Rows &rows) {
@@ -91,19 +102,21 @@ nb::tuple flat(const std::vector<Hits> &answers) {
 // A searcher with the arrays that it looks into.
 class Kernel {
   public:
-    Kernel(Array<std::int64_t> row_starts, AnyArray dims, Array<float> values, std::size_t n_dims,
-           std::optional<Array<float>> item_scale, Array<std::uint16_t> lines, Array<std::uint32_t> list_starts,
-           Array<float> units, Array<float> norms, Array<std::uint32_t> lengths, const std::string &level_name)
+    Kernel(Array<std::int64_t> row_starts, AnyArray dims, AnyArray values, std::size_t n_dims, OfRows item_scale,
+           Array<std::uint16_t> lines, Array<std::uint32_t> list_starts, Array<float> units, Array<float> norms,
+           Array<std::uint32_t> lengths, const std::string &level_name, OfRows steps)
         : row_starts_(row_starts),
           dims_(dims),
           values_(values),
           item_scale_(item_scale),
+          steps_(steps),
           lines_(lines),
           list_starts_(list_starts),
           units_(units),
           norms_(norms),
           lengths_(lengths),
-          searcher_(view(row_starts_, dims_, values_, n_dims, item_scale_), postings(n_dims), level(level_name)) {}
+          searcher_(view(row_starts_, dims_, values_, n_dims, item_scale_, steps_), postings(n_dims),
+                    level(level_name)) {}
 
     std::string level_name() const { return searcher_.loops().name; }
 
@@ -239,8 +252,9 @@ class Kernel {
 
     Array<std::int64_t> row_starts_;
     AnyArray dims_;
-    Array<float> values_;
-    std::optional<Array<float>> item_scale_;
+    AnyArray values_;
+    OfRows item_scale_;
+    OfRows steps_;
     Array<std::uint16_t> lines_;
     Array<std::uint32_t> list_starts_;
     Array<float> units_;
@@ -257,9 +271,9 @@ std::vector<std::string> level_names() {
     return names;
 }
 
-nb::tuple build_postings(const Array<std::int64_t> &row_starts, const AnyArray &dims, const Array<float> &values,
-                         std::size_t n_dims, const std::optional<Array<float>> &item_scale) {
-    const Rows rows = view(row_starts, dims, values, n_dims, item_scale);
+nb::tuple build_postings(const Array<std::int64_t> &row_starts, const AnyArray &dims, const AnyArray &values,
+                         std::size_t n_dims, const OfRows &item_scale, const OfRows &steps) {
+    const Rows rows = view(row_starts, dims, values, n_dims, item_scale, steps);
     BuiltPostings built;
     {
         const nb::gil_scoped_release release;
@@ -274,9 +288,9 @@ nb::tuple build_postings(const Array<std::int64_t> &row_starts, const AnyArray &
                           owned(std::move(built.norms)), owned(std::move(built.lengths)));
 }
 
-nb::object score_rows(const Array<std::int64_t> &row_starts, const AnyArray &dims, const Array<float> &values,
+nb::object score_rows(const Array<std::int64_t> &row_starts, const AnyArray &dims, const AnyArray &values,
                       std::size_t n_dims, const Array<float> &query) {
-    const Rows rows = view(row_starts, dims, values, n_dims, std::nullopt);
+    const Rows rows = view(row_starts, dims, values, n_dims, std::nullopt, std::nullopt);
     check_query(query.size(), rows);
     std::vector<float> scores(rows.n_rows);
     {
@@ -298,16 +312,18 @@ NB_MODULE(_kernel, module) {
     module.attr("BLOCK") = kBlock;
     module.def("levels", &level_names);
     module.def("build_postings", &build_postings, "row_starts"_a.noconvert(), "dims"_a.noconvert(),
-               "values"_a.noconvert(), "n_dims"_a, "item_scale"_a.noconvert().none());
+               "values"_a.noconvert(), "n_dims"_a, "item_scale"_a.noconvert().none(),
+               "steps"_a.noconvert().none() = nb::none());
     module.def("score_rows", &score_rows, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
                "n_dims"_a, "query"_a.noconvert());
     nb::class_<Kernel>(module, "Kernel")
-        .def(nb::init<Array<std::int64_t>, AnyArray, Array<float>, std::size_t, std::optional<Array<float>>,
-                      Array<std::uint16_t>, Array<std::uint32_t>, Array<float>, Array<float>, Array<std::uint32_t>,
-                      const std::string &>(),
+        .def(nb::init<Array<std::int64_t>, AnyArray, AnyArray, std::size_t, OfRows, Array<std::uint16_t>,
+                      Array<std::uint32_t>, Array<float>, Array<float>, Array<std::uint32_t>, const std::string &,
+                      OfRows>(),
              "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(), "n_dims"_a,
              "item_scale"_a.noconvert().none(), "lines"_a.noconvert(), "list_starts"_a.noconvert(),
-             "block_units"_a.noconvert(), "block_norms"_a.noconvert(), "block_lengths"_a.noconvert(), "level"_a = "")
+             "block_units"_a.noconvert(), "block_norms"_a.noconvert(), "block_lengths"_a.noconvert(), "level"_a = "",
+             "steps"_a.noconvert().none() = nb::none())
         .def_prop_ro("level", &Kernel::level_name)
         .def("top_n", &Kernel::top_n, "query"_a.noconvert(), "n"_a, "exclude"_a.noconvert(),
              "words"_a.noconvert().none(), "count"_a, "boosts"_a.noconvert().none() = nb::none(), "prune"_a = true)

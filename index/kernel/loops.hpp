@@ -30,7 +30,8 @@ struct ItemScores {
 struct ScanRows {
     const std::int64_t *starts;
     const std::uint16_t *dims;
-    const float *values;
+    const void *values;  // float; int8 if there are steps
+    const float *steps;  // may be null
     const float *scale;  // may be null
     std::uint32_t n_dims;
 };

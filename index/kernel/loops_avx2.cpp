@@ -113,8 +113,10 @@ inline std::uint32_t above(__m256 scores, const float *bounds) {
     return static_cast<std::uint32_t>(_mm256_movemask_ps(greater));
 }
 
-std::size_t scan(const ScanRows &rows, std::size_t first, std::size_t last, const PackedValues *table,
-                 const float *bounds, ItemScores *found) {
+template <typename Value>
+std::size_t scan_values(const ScanRows &rows, const Value *values, std::size_t first, std::size_t last,
+                        const PackedValues *table, const float *bounds, ItemScores *found) {
+    const float *const row_factors[] = {rows.steps, rows.scale};
     std::size_t n_found = 0;
     for (std::size_t item = first; item < last; item++) {
         __m256 sums[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
@@ -122,7 +124,7 @@ std::size_t scan(const ScanRows &rows, std::size_t first, std::size_t last, cons
             const std::uint32_t dim = rows.dims[place] < rows.n_dims ? rows.dims[place] : rows.n_dims;
             const auto *packed = reinterpret_cast<const __m256i *>(table + dim);
             const __m256i first_half = _mm256_loadu_si256(packed), second_half = _mm256_loadu_si256(packed + 1);
-            const __m256 value = _mm256_set1_ps(rows.values[place]);
+            const __m256 value = _mm256_set1_ps(static_cast<float>(values[place]));
             sums[0] = add_low(sums[0], value, first_half);
             sums[1] = add_low(sums[1], value, second_half);
             sums[2] = add_high(sums[2], value, first_half);
@@ -130,8 +132,8 @@ std::size_t scan(const ScanRows &rows, std::size_t first, std::size_t last, cons
         }
         std::uint32_t mask = 0;
         for (std::size_t part = 0; part < 4; part++) {
-            if (rows.scale != nullptr) {
-                sums[part] = _mm256_mul_ps(sums[part], _mm256_set1_ps(rows.scale[item]));
+            for (const float *factors : row_factors) {
+                sums[part] = factors == nullptr ? sums[part] : _mm256_mul_ps(sums[part], _mm256_set1_ps(factors[item]));
             }
             mask |= above(sums[part], bounds + part * kLanes) << (part * kLanes);
         }
@@ -145,6 +147,14 @@ std::size_t scan(const ScanRows &rows, std::size_t first, std::size_t last, cons
         }
     }
     return n_found;
+}
+
+std::size_t scan(const ScanRows &rows, std::size_t first, std::size_t last, const PackedValues *table,
+                 const float *bounds, ItemScores *found) {
+    if (rows.steps == nullptr) {
+        return scan_values(rows, static_cast<const float *>(rows.values), first, last, table, bounds, found);
+    }
+    return scan_values(rows, static_cast<const std::int8_t *>(rows.values), first, last, table, bounds, found);
 }
 
 }  // namespace

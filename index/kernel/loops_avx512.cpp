@@ -101,8 +101,10 @@ std::size_t collect(float *scores, std::size_t n_scores, float bound, bool clear
     return n_found;
 }
 
-std::size_t scan(const ScanRows &rows, std::size_t first, std::size_t last, const PackedValues *table,
-                 const float *bounds, ItemScores *found) {
+template <typename Value>
+std::size_t scan_values(const ScanRows &rows, const Value *values, std::size_t first, std::size_t last,
+                        const PackedValues *table, const float *bounds, ItemScores *found) {
+    const float *const row_factors[] = {rows.steps, rows.scale};
     const __m512 low_bounds = _mm512_loadu_ps(bounds), high_bounds = _mm512_loadu_ps(bounds + kLanes);
     const __m512i high_half = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
     std::size_t n_found = 0;
@@ -111,13 +113,15 @@ std::size_t scan(const ScanRows &rows, std::size_t first, std::size_t last, cons
         for (std::int64_t place = rows.starts[item]; place < rows.starts[item + 1]; place++) {
             const std::uint32_t dim = rows.dims[place] < rows.n_dims ? rows.dims[place] : rows.n_dims;
             const __m512i packed = _mm512_loadu_si512(table + dim);
-            const __m512 value = _mm512_set1_ps(rows.values[place]);
+            const __m512 value = _mm512_set1_ps(static_cast<float>(values[place]));
             low = _mm512_fmadd_ps(value, _mm512_castsi512_ps(_mm512_slli_epi32(packed, 16)), low);
             high = _mm512_fmadd_ps(value, _mm512_castsi512_ps(_mm512_and_si512(packed, high_half)), high);
         }
-        if (rows.scale != nullptr) {
-            low = _mm512_mul_ps(low, _mm512_set1_ps(rows.scale[item]));
-            high = _mm512_mul_ps(high, _mm512_set1_ps(rows.scale[item]));
+        for (const float *factors : row_factors) {
+            if (factors != nullptr) {
+                low = _mm512_mul_ps(low, _mm512_set1_ps(factors[item]));
+                high = _mm512_mul_ps(high, _mm512_set1_ps(factors[item]));
+            }
         }
         const std::uint32_t above_low = _mm512_cmp_ps_mask(low, low_bounds, _CMP_GT_OQ);
         const std::uint32_t above_high = _mm512_cmp_ps_mask(high, high_bounds, _CMP_GT_OQ);
@@ -130,6 +134,14 @@ std::size_t scan(const ScanRows &rows, std::size_t first, std::size_t last, cons
         }
     }
     return n_found;
+}
+
+std::size_t scan(const ScanRows &rows, std::size_t first, std::size_t last, const PackedValues *table,
+                 const float *bounds, ItemScores *found) {
+    if (rows.steps == nullptr) {
+        return scan_values(rows, static_cast<const float *>(rows.values), first, last, table, bounds, found);
+    }
+    return scan_values(rows, static_cast<const std::int8_t *>(rows.values), first, last, table, bounds, found);
 }
 
 }  // namespace

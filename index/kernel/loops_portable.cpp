@@ -60,29 +60,35 @@ std::size_t collect(float *scores, std::size_t n_scores, float bound, bool clear
     return n_found;
 }
 
-void score_item(const ScanRows &rows, std::size_t item, const PackedValues *table, float *scores) {
+template <typename Value>
+void score_item(const ScanRows &rows, const Value *values, std::size_t item, const PackedValues *table, float *scores) {
+    const float *const row_factors[] = {rows.steps, rows.scale};
     for (std::size_t q = 0; q < kBatch; q++) {
         scores[q] = 0.0f;
     }
     for (std::int64_t place = rows.starts[item]; place < rows.starts[item + 1]; place++) {
         const std::uint32_t dim = rows.dims[place] < rows.n_dims ? rows.dims[place] : rows.n_dims;
+        const auto value = static_cast<float>(values[place]);
         for (std::size_t pair = 0; pair < kBatch / 2; pair++) {
             const std::uint32_t packed = table[dim].pairs[pair];
-            scores[pair] += rows.values[place] * float_of(packed << 16);
-            scores[pair + kBatch / 2] += rows.values[place] * float_of(packed & 0xffff0000u);
+            scores[pair] += value * float_of(packed << 16);
+            scores[pair + kBatch / 2] += value * float_of(packed & 0xffff0000u);
         }
     }
-    for (std::size_t q = 0; q < kBatch && rows.scale != nullptr; q++) {
-        scores[q] *= rows.scale[item];
+    for (const float *factors : row_factors) {
+        for (std::size_t q = 0; q < kBatch && factors != nullptr; q++) {
+            scores[q] *= factors[item];
+        }
     }
 }
 
-std::size_t scan(const ScanRows &rows, std::size_t first, std::size_t last, const PackedValues *table,
-                 const float *bounds, ItemScores *found) {
+template <typename Value>
+std::size_t scan_values(const ScanRows &rows, const Value *values, std::size_t first, std::size_t last,
+                        const PackedValues *table, const float *bounds, ItemScores *found) {
     std::size_t n_found = 0;
     for (std::size_t item = first; item < last; item++) {
         ItemScores &next = found[n_found];
-        score_item(rows, item, table, next.scores);
+        score_item(rows, values, item, table, next.scores);
         next.item = static_cast<std::int32_t>(item);
         next.above = 0;
         for (std::size_t q = 0; q < kBatch; q++) {
@@ -91,6 +97,14 @@ std::size_t scan(const ScanRows &rows, std::size_t first, std::size_t last, cons
         n_found += next.above != 0;
     }
     return n_found;
+}
+
+std::size_t scan(const ScanRows &rows, std::size_t first, std::size_t last, const PackedValues *table,
+                 const float *bounds, ItemScores *found) {
+    if (rows.steps == nullptr) {
+        return scan_values(rows, static_cast<const float *>(rows.values), first, last, table, bounds, found);
+    }
+    return scan_values(rows, static_cast<const std::int8_t *>(rows.values), first, last, table, bounds, found);
 }
 
 }  // namespace

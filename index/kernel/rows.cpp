@@ -5,17 +5,22 @@ namespace {
 
 constexpr std::size_t kCacheLine = 64;
 
-template <typename Dim>
-float sum(const Dim *dims, const float *values, std::size_t begin, std::size_t end, const float *query,
-          std::size_t n_dims) {
+template <typename Dim, typename Value>
+float sum(const Rows &rows, const Dim *dims, const Value *values, std::size_t row, const float *query) {
     float total = 0.0f;
-    for (std::size_t place = begin; place < end; place++) {
-        if (dims[place] < n_dims) {
-            const float product = values[place] * query[dims[place]];
+    for (std::size_t place = rows.begin(row), end = rows.end(row); place < end; place++) {
+        if (dims[place] < rows.n_dims) {
+            const float product = static_cast<float>(values[place]) * query[dims[place]];
             total += product;
         }
     }
     return total;
+}
+
+template <typename Value>
+float sum(const Rows &rows, const Value *values, std::size_t row, const float *query) {
+    return rows.wide ? sum(rows, rows.wide_dims(), values, row, query)
+                     : sum(rows, rows.narrow_dims(), values, row, query);
 }
 
 void prefetch(const void *start, std::size_t n_bytes) {
@@ -29,20 +34,25 @@ void prefetch(const void *start, std::size_t n_bytes) {
 }  // namespace
 
 float score(const Rows &rows, std::size_t row, const float *query) {
-    const std::size_t begin = rows.begin(row), end = rows.end(row);
-    const float total = rows.wide ? sum(rows.wide_dims(), rows.values, begin, end, query, rows.n_dims)
-                                  : sum(rows.narrow_dims(), rows.values, begin, end, query, rows.n_dims);
+    const float total = rows.steps == nullptr ? sum(rows, rows.floats(), row, query)
+                                              : sum(rows, rows.codes(), row, query) * rows.steps[row];
     return rows.scale == nullptr ? total : total * rows.scale[row];
 }
 
-void prefetch_start(const Rows &rows, std::size_t row) { __builtin_prefetch(rows.starts + row); }
+void prefetch_start(const Rows &rows, std::size_t row) {
+    __builtin_prefetch(rows.starts + row);
+    if (rows.steps != nullptr) {
+        __builtin_prefetch(rows.steps + row);
+    }
+}
 
 void prefetch_row(const Rows &rows, std::size_t row) {
     const std::size_t begin = rows.begin(row), end = rows.end(row);
     if (begin < end) {
         const std::size_t dim_bytes = rows.wide ? sizeof(std::uint32_t) : sizeof(std::uint16_t);
         prefetch(static_cast<const char *>(rows.dims) + begin * dim_bytes, (end - begin) * dim_bytes);
-        prefetch(rows.values + begin, (end - begin) * sizeof(float));
+        const std::size_t value_bytes = rows.steps == nullptr ? sizeof(float) : sizeof(std::int8_t);
+        prefetch(static_cast<const char *>(rows.values) + begin * value_bytes, (end - begin) * value_bytes);
     }
 }
 

@@ -1,4 +1,4 @@
-// The item rows themselves (CSR, float32), and the score that is answered.
+// The item rows themselves (CSR), and the score that is answered.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,8 @@ namespace sparrow {
 struct Rows {
     const std::int64_t *starts;  // (n_rows + 1,)
     const void *dims;            // (n_nonzeros,): uint16, or uint32 if wide
-    const float *values;         // (n_nonzeros,)
+    const void *values;          // (n_nonzeros,): float, or int8 if there are steps
+    const float *steps;          // (n_rows,): what the values of each row are multiples of; null for floats
     const float *scale;          // (n_rows,): factor on each score; may be null
     std::size_t n_rows;
     std::size_t n_dims;
@@ -20,6 +21,8 @@ struct Rows {
 
     const std::uint16_t *narrow_dims() const { return static_cast<const std::uint16_t *>(dims); }
     const std::uint32_t *wide_dims() const { return static_cast<const std::uint32_t *>(dims); }
+    const float *floats() const { return static_cast<const float *>(values); }
+    const std::int8_t *codes() const { return static_cast<const std::int8_t *>(values); }
 
     bool whole(std::size_t row) const {
         return starts[row] >= 0 && starts[row] <= starts[row + 1] &&
@@ -29,9 +32,9 @@ struct Rows {
     std::size_t end(std::size_t row) const { return whole(row) ? static_cast<std::size_t>(starts[row + 1]) : 0; }
 };
 
-// scale * sum of value * query[dim] in stored order, each product and each sum rounded to float32: bit for bit the
-// score of index/reference.py. This is the only code that computes a score which leaves the kernel; it must be compiled
-// without contraction.
+// The sum of value * query[dim] in stored order, then times the row's step, then times its scale, each product and each
+// sum rounded to float32: bit for bit the score of index/reference.py. This is the only code that computes a score
+// which leaves the kernel; it must be compiled without contraction.
 float score(const Rows &rows, std::size_t row, const float *query);
 
 // Ask the memory for what score() will read: first where the row lies, and when that is there, the row.

@@ -16,6 +16,9 @@ namespace {
 // Scores, and queries in bfloat16, stay finite below this, with room for what they are summed from.
 constexpr double kGreatestScore = 1e37;
 
+// No int8 is larger. Sums of a row are multiplied by its step at the end, and must be finite until then.
+constexpr double kGreatestCode = 128.0;
+
 // With fewer blocks, planning costs more than it saves.
 constexpr std::size_t kPrunedBlocks = 2;
 
@@ -34,7 +37,10 @@ Searcher::Searcher(const Rows &rows, const Postings &postings, const Loops &loop
 
 Query Searcher::checked(const float *dense, const Boosts &boosts) const {
     Query query(dense, rows_.n_dims);
-    const double greatest = std::max(1.0, static_cast<double>(greatest_norm_)) * query.norm();
+    double greatest = std::max(1.0, static_cast<double>(greatest_norm_)) * query.norm();
+    if (rows_.steps != nullptr) {
+        greatest = std::max(greatest, kGreatestCode * query.sum());
+    }
     if (!(greatest * std::max(1.0, static_cast<double>(boosts.greatest)) < kGreatestScore)) {
         throw std::invalid_argument("the query is so large that scores may pass the range of float32");
     }
