@@ -33,7 +33,7 @@ MAX_WHOLE = 2**53
 """Up to here a 64-bit float holds every whole number."""
 
 _SIDES: Mapping[str, Literal["left", "right"]] = {"gt": "right", "gte": "left", "lt": "left", "lte": "right"}
-_COMPARED_RUNS = 16
+_COMPARED_RUNS = 8
 """Up to so many runs are compared with the codes one by one; above, a table of all codes is faster (measured)."""
 _SPARSE = 64
 """Below one hit in so many items, their owners are searched for; above, counted through (measured)."""
@@ -240,11 +240,11 @@ def _load_values(directory: Path, name: str, described: _Described) -> Texts | N
 def _any_of_each(mask: NDArray[np.bool_], starts: Int64) -> NDArray[np.bool_]:
     """Whether any of mask[starts[i]:starts[i + 1]] is true, for each i."""
     hits = np.flatnonzero(mask)
+    found = np.zeros(len(starts) - 1, dtype=np.bool_)
     if len(hits) * _SPARSE < len(starts):
-        found = np.zeros(len(starts) - 1, dtype=np.bool_)
         found[np.searchsorted(starts, hits, "right") - 1] = True
         return found
     before = np.zeros(len(mask) + 1, dtype=np.int32)
     np.cumsum(mask, out=before[1:])
     through = before[starts]
-    return through[1:] != through[:-1]
+    return np.not_equal(through[1:], through[:-1], out=found)
