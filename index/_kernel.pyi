@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from index.types import Dims, Float32, Int32, Int64, UInt16, UInt32, UInt64, Values
 
@@ -15,7 +16,7 @@ def build_postings(
 ) -> tuple[UInt16, UInt32, Float32, Float32, UInt32]: ...
 def score_rows(row_starts: Int64, dims: Dims, values: Float32, n_dims: int, query: Float32) -> Float32: ...
 
-_Boosts = tuple[Float32, float, float]
+_Boosts: TypeAlias = tuple[Float32, float, float]
 
 class Kernel:
     def __init__(

@@ -22,6 +22,7 @@ __all__ = ["FORMAT", "SparseItemEmbeddings", "SparseRows", "check", "from_arrays
 FORMAT = 0
 METADATA = "embeddings.json"
 ENCODERS = ("tied", "identity", "rows")
+VALUES = ("float32", "int8")
 DIMS_ARE = ("latents", "items")
 
 
@@ -32,7 +33,7 @@ class SparseItemEmbeddings:
     items: Vocabulary
     """The ids of the n_items rows."""
     decoder: SparseRows
-    """D, (n_items, n_dims)."""
+    """D, (n_items, n_dims); its values may be int8."""
     item_scale: Float32 | None
     """(n_items,): factor on each item's score; None: 1."""
     encoder: Literal["tied", "identity"] | SparseRows
@@ -86,6 +87,7 @@ def header(embeddings: SparseItemEmbeddings) -> dict[str, Any]:
     return {
         "n_items": embeddings.n_items,
         "n_dims": embeddings.n_dims,
+        "values": "float32" if embeddings.decoder.steps is None else "int8",
         "encoder": "rows" if isinstance(embeddings.encoder, SparseRows) else embeddings.encoder,
         "item_scale": embeddings.item_scale is not None,
         "query_dims": embeddings.query_dims,
@@ -103,7 +105,7 @@ def check_header(header: Mapping[str, Any]) -> None:
     kept = header.get("query_dims")
     if kept is not None and (type(kept) is not int or kept < 1):
         raise ValueError(f"query_dims is {kept!r}; must be null or a whole number from 1")
-    for name, known in (("encoder", ENCODERS), ("dims_are", DIMS_ARE)):
+    for name, known in (("values", VALUES), ("encoder", ENCODERS), ("dims_are", DIMS_ARE)):
         if header.get(name) not in known:
             raise ValueError(f"{name} is {header.get(name)!r}; must be one of {', '.join(known)}")
 
@@ -114,7 +116,7 @@ def from_arrays(directory: Path, header: Mapping[str, Any], provenance: Mapping[
     own = header["encoder"] == "rows"
     return SparseItemEmbeddings(
         items=vocabulary.from_arrays(directory, n_items),
-        decoder=sparse.from_arrays(directory, "decoder", n_items, n_dims),
+        decoder=sparse.from_arrays(directory, "decoder", n_items, n_dims, int8=header["values"] == "int8"),
         item_scale=arrays.load(directory, "item_scale", np.float32, length=n_items) if header["item_scale"] else None,
         encoder=sparse.from_arrays(directory, "encoder", n_items, n_dims) if own else header["encoder"],
         query_dims=header["query_dims"],
@@ -138,7 +140,7 @@ def check(embeddings: SparseItemEmbeddings) -> None:
     if isinstance(embeddings.encoder, SparseRows):
         matrices["encoder"] = embeddings.encoder
     for name, rows in matrices.items():
-        sparse.check(rows, name)
+        sparse.check(rows, name, int8=name == "decoder")
         if (rows.n_rows, rows.n_dims) != (n_items, embeddings.n_dims):
             shape = f"{n_items} items and {embeddings.n_dims} dims"
             raise InvalidEmbeddings(f"{name} is {rows.n_rows} x {rows.n_dims}, where there are {shape}")
@@ -168,6 +170,7 @@ def _read_metadata(path: Path) -> dict[str, Any]:
     if metadata.get("format") != FORMAT:
         found = metadata.get("format")
         raise UnsupportedFormat(f"{path}: format {found!r}; this Sparrow reads {FORMAT}: run the training again")
+    metadata.setdefault("values", "float32")  # runs from before there was int8 do not say
     try:
         check_header(metadata)
     except ValueError as error:

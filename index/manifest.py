@@ -46,6 +46,8 @@ class Manifest:
     """Number of non-zeros of the decoder."""
     n_segments: int
     """Number of segments."""
+    values: str
+    """float32 or int8: what the decoder's values are stored as."""
     encoder: str
     """tied, identity or rows (see SparseItemEmbeddings.encoder)."""
     item_scale: bool

@@ -47,7 +47,9 @@ def build(embeddings: SparseItemEmbeddings) -> Postings:
     rows = embeddings.decoder
     try:
         built = Postings(
-            *_kernel.build_postings(rows.row_starts, rows.dims, rows.values, rows.n_dims, embeddings.item_scale)
+            *_kernel.build_postings(
+                rows.row_starts, rows.dims, rows.values, rows.n_dims, embeddings.item_scale, rows.steps
+            )
         )
     except ValueError as error:
         raise InvalidEmbeddings(f"decoder: {error}") from error

@@ -1,9 +1,10 @@
 """Exact search in plain NumPy: the oracle of every faster search, and what serves where there is none.
 
-score(i) = sum over the non-zeros of row i, in stored order, of value * query[dim]
+score(i) = step(i) * sum over the non-zeros of row i, in stored order, of value * query[dim]
 
-Every product and every partial sum is rounded to float32 (no fused multiply-add, no reordering), so that another
-implementation can be compared bit for bit. Hits are totally ordered: descending score, ties by ascending item row.
+Only quantised rows have steps (index.sparse): the sum is that of their codes. Every product and every partial sum is
+rounded to float32 (no fused multiply-add, no reordering), so that another implementation can be compared bit for bit.
+Hits are totally ordered: descending score, ties by ascending item row.
 """
 
 from typing import NamedTuple
@@ -31,7 +32,7 @@ def score_rows(rows: SparseRows, query: Float32) -> Float32:
     filled = np.flatnonzero(lengths)
     if len(filled):
         scores[filled] = _sums(products, rows.row_starts[filled], lengths[filled])
-    return scores
+    return scores if rows.steps is None else scores * rows.steps
 
 
 def candidates(n_items: int, exclude: Int32, within: Int32 | None) -> Int32:

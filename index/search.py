@@ -46,7 +46,9 @@ class Searcher:
         rows, by_dim = self.embeddings.decoder, self.postings
         matrix = (rows.row_starts, rows.dims, rows.values, rows.n_dims, self.embeddings.item_scale)
         blocks = (by_dim.block_units, by_dim.block_norms, by_dim.block_lengths)
-        object.__setattr__(self, "kernel", Kernel(*matrix, by_dim.lines, by_dim.list_starts, *blocks, self.level))
+        object.__setattr__(
+            self, "kernel", Kernel(*matrix, by_dim.lines, by_dim.list_starts, *blocks, self.level, rows.steps)
+        )
 
     @classmethod
     def of(cls, embeddings: SparseItemEmbeddings, level: str = "") -> "Searcher":

@@ -167,8 +167,9 @@ def find(
     if embeddings.dims_are == "items":
         return []
     before = [] if previous is None else _known(previous, embeddings.items)
-    found = discovery.clusters(embeddings.decoder, popularity, settings or Discovery(), before)
-    return [_found(embeddings.decoder, cluster.items, cluster.strengths) for cluster in found]
+    rows = embeddings.decoder.floats()
+    found = discovery.clusters(rows, popularity, settings or Discovery(), before)
+    return [_found(rows, cluster.items, cluster.strengths) for cluster in found]
 
 
 def _known(previous: Published, items: Vocabulary) -> list[Int32]:

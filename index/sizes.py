@@ -30,6 +30,7 @@ _PREFIXES = {
     "decoder_row_starts": "row starts",
     "decoder_dims": "row dims",
     "decoder_values": "row values",
+    "decoder_steps": "row values",
     "encoder_": "encoder rows",
     "item_scale": "item scales",
     "item_": "ids",

@@ -126,11 +126,14 @@ def publish(
     snapshots: Annotated[
         Path, typer.Option("--snapshots", envvar="SPARROW_SNAPSHOTS", help="The directory of snapshots.")
     ] = Path("snapshots"),
+    values: Annotated[
+        Literal["float32", "int8"], typer.Option(help="How to store each item's values; int8 takes a quarter.")
+    ] = "float32",
     as_json: AsJson = False,
 ) -> None:
     """Find and title segments, build a snapshot, verify it and make it the served one."""
     with console.steps("publishing", release.N_STEPS) as step:
-        released = release.publish(run_directory, snapshots, step)
+        released = release.publish(run_directory, snapshots, step, values=values)
     if as_json:
         print_json(asdict(released))
         return

@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from index import builder, publication, segments, snapshot
+from index import builder, publication, segments, snapshot, sparse
 from index.errors import SnapshotError
 from index.snapshot import Snapshot
 from index.types import JSON
@@ -37,9 +38,12 @@ class Released:
     """Segments that kept the id of an earlier snapshot."""
 
 
-def publish(directory: Path, root: Path, step: Callable[[str], None]) -> Released:
+def publish(
+    directory: Path, root: Path, step: Callable[[str], None], *, values: Literal["float32", "int8"] = "float32"
+) -> Released:
     """Publish the run in `directory` under `root`; `step` is told what begins.
 
+    `values` is what the decoder's values are stored as. Segments are found before it is rounded.
     Raises RunError for a run that is incomplete or has no embeddings, SnapshotError or InvalidEmbeddings for the rest.
     """
     step("reading the run")
@@ -54,6 +58,8 @@ def publish(directory: Path, root: Path, step: Callable[[str], None]) -> Release
         found, carried, [each.title for each in labels], [each.terms for each in labels], embeddings.n_dims
     )
     step("building the snapshot")
+    if values == "int8":
+        embeddings = replace(embeddings, decoder=sparse.quantised(embeddings.decoder))
     version = builder.build(
         root,
         embeddings=embeddings,

@@ -1,4 +1,6 @@
-"""Make the golden snapshot of the current format: `python tests/golden/make.py`. Run it only for a new format number.
+"""Make the golden snapshots of the current format, of float32 and of int8: `python tests/golden/make.py`.
+
+Run it only for a new format number.
 
 Its content comes from whole numbers alone, so that it is the same on every machine and under every version of NumPy.
 """
@@ -11,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from index import builder, disk, manifest, publication, query, search, snapshot
+from index import builder, disk, embeddings, manifest, publication, query, search, snapshot, sparse
 from index.builder import SnapshotContent
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.segments import Segment, Segments
@@ -83,20 +85,21 @@ def properties(row: int) -> dict[str, Any]:
     }
 
 
-def content() -> SnapshotContent:
-    """Every optional part of the format is there: item scale, an encoder of its own, query_dims, segments."""
+def content(values: str = "float32") -> SnapshotContent:
+    """Every optional part of the format is there: item scale, an encoder of its own (or int8), query_dims, segments."""
     ids = [f"b\u00fccher-{row}" if row % 5 == 0 and row else str(row) for row in range(N_ITEMS)]
-    embeddings = SparseItemEmbeddings(
+    int8 = values == "int8"
+    model = SparseItemEmbeddings(
         items=Vocabulary.build(ids),
-        decoder=rows(N_ITEMS, 1),
+        decoder=sparse.quantised(rows(N_ITEMS, 1)) if int8 else rows(N_ITEMS, 1),
         item_scale=((1 + np.arange(N_ITEMS) % 4) / 4).astype(np.float32),
-        encoder=rows(N_ITEMS, 3),
+        encoder="tied" if int8 else rows(N_ITEMS, 3),
         query_dims=5,
         dims_are="latents",
         provenance={"model": "golden", "metrics": {"ndcg@100": 0.5}},
     )
     popularity = (np.arange(N_ITEMS) * 7 % 13).astype(np.float32)
-    return SnapshotContent(embeddings, [properties(row) for row in range(N_ITEMS)], popularity, segments())
+    return SnapshotContent(model, [properties(row) for row in range(N_ITEMS)], popularity, segments())
 
 
 def answers(opened: Snapshot) -> dict[str, Any]:
@@ -121,12 +124,12 @@ def answers(opened: Snapshot) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Replace the golden snapshot and the answers that are expected of it."""
+    """Replace the golden snapshots and the answers that are expected of them, by version."""
     shutil.rmtree(ROOT, ignore_errors=True)
-    version = builder.write(ROOT, content(), now=BUILT_AT)
-    publication.publish(ROOT, version)
+    versions = [builder.write(ROOT, content(values), now=BUILT_AT) for values in embeddings.VALUES]
+    publication.publish(ROOT, versions[0])
     (ROOT / disk.LOCK).unlink()
-    expected = answers(snapshot.open_snapshot(ROOT, version))
+    expected = {version: answers(snapshot.open_snapshot(ROOT, version)) for version in versions}
     EXPECTED.write_text(json.dumps(expected, indent=1) + "\n")
 
 

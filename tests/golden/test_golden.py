@@ -1,16 +1,17 @@
-"""The golden snapshot: what this version of the format looks like on disk, and what it must answer, bit for bit.
+"""The golden snapshots: what this version of the format looks like on disk, and what it must answer, bit for bit.
 
 Of format 0, which no Sparrow reads any more, only a manifest is kept: it must be refused with the way out.
 """
 
 import json
 import runpy
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from index import builder, manifest, publication, snapshot
+from index import builder, embeddings, manifest, publication, snapshot
 from index.errors import UnsupportedFormat
 
 HERE = Path(__file__).parent
@@ -19,28 +20,35 @@ EXPECTED = json.loads((HERE / f"format-{manifest.FORMAT}.json").read_text())
 MAKE = runpy.run_path(str(HERE / "make.py"))
 
 
-@pytest.fixture(scope="module")
-def golden() -> snapshot.Snapshot:
-    version = publication.current(ROOT)
-    assert version is not None
-    return snapshot.verify(ROOT, version)
+@pytest.fixture(scope="module", params=EXPECTED)
+def golden(request: pytest.FixtureRequest) -> snapshot.Snapshot:
+    return snapshot.verify(ROOT, request.param)
 
 
 def test_it_answers_as_on_the_day_it_was_made(golden: snapshot.Snapshot) -> None:
-    assert MAKE["answers"](golden) == EXPECTED
+    assert MAKE["answers"](golden) == EXPECTED[golden.version]
 
 
-def test_it_has_something_to_answer() -> None:
-    assert all(EXPECTED["texts"].values())
-    assert all(EXPECTED["filters"].values())
-    for answer in EXPECTED["histories"].values():
+def test_there_is_one_of_each_kind_and_one_is_served() -> None:
+    kinds = [snapshot.read_manifest(ROOT, version).values for version in publication.versions(ROOT)]
+    assert kinds == list(embeddings.VALUES)
+    assert list(EXPECTED) == list(publication.versions(ROOT))
+    assert publication.current(ROOT) == publication.versions(ROOT)[0]
+
+
+@pytest.mark.parametrize("version", EXPECTED)
+def test_it_has_something_to_answer(version: str) -> None:
+    assert all(EXPECTED[version]["texts"].values())
+    assert all(EXPECTED[version]["filters"].values())
+    for answer in EXPECTED[version]["histories"].values():
         scores = [float.fromhex(score) for score in answer["items"].values()]
         assert len(scores) == 10
         assert len(set(scores)) > 5
 
 
 def test_the_same_content_has_the_same_hash_and_the_same_arrays(golden: snapshot.Snapshot, tmp_path: Path) -> None:
-    version = builder.write(tmp_path, MAKE["content"](), now=MAKE["BUILT_AT"])
+    content = MAKE["content"](golden.manifest.values)
+    version = builder.write(tmp_path, content, now=datetime.fromisoformat(golden.manifest.created_at))
     assert version == golden.version
     built = snapshot.read_manifest(tmp_path, version)
     assert built.content_hash == golden.manifest.content_hash
@@ -50,13 +58,16 @@ def test_the_same_content_has_the_same_hash_and_the_same_arrays(golden: snapshot
 
 
 def test_it_holds_what_went_in(golden: snapshot.Snapshot) -> None:
-    content = MAKE["content"]()
+    content = MAKE["content"](golden.manifest.values)
     assert golden.catalogue.properties(range(len(golden.items))) == list(content.properties)
     assert golden.segments.segments == content.segments.segments
     assert golden.segments.retired == content.segments.retired
     assert golden.embeddings.provenance == content.embeddings.provenance
     np.testing.assert_array_equal(golden.popularity, content.popularity)
-    np.testing.assert_array_equal(golden.embeddings.decoder.values, content.embeddings.decoder.values)
+    stored, given = (embeddings.to_arrays(each.embeddings) for each in (golden, content))
+    assert stored.keys() == given.keys()
+    for name, array in given.items():
+        np.testing.assert_array_equal(stored[name], array)
     with pytest.raises(ValueError, match="read-only"):
         golden.embeddings.decoder.values[0] = 1
 
