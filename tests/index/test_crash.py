@@ -45,6 +45,8 @@ for line in sys.stdin:
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
+EACH, STRIDE = 8, 11
+
 
 @pytest.fixture(scope="module")
 def crasher() -> Iterator[subprocess.Popen[str]]:
@@ -68,26 +70,32 @@ def crash(crasher: subprocess.Popen[str], operation: str, root: Path, n: int) ->
     return status == 137
 
 
-@pytest.mark.parametrize(("operation", "steps"), [("publish", 25), ("rollback", 6), ("prune", 20)])
+def survives(crasher: subprocess.Popen[str], operation: str, root: Path, content: SnapshotContent, n: int) -> bool:
+    """Whether there was an n-th call to die before; what is served is whole, and the next writer works."""
+    died = crash(crasher, operation, root, n)
+    served = publication.current(root)
+    assert served is not None
+    snapshot.verify(root, served)
+    for version in publication.versions(root):
+        snapshot.open_snapshot(root, version)
+    # the next writer finds its way, and restores what the next round needs
+    publication.unpin(root)
+    assert not list(root.glob(".tmp-*"))
+    publication.prune(root, 2)
+    assert publication.publish(root, builder.write(root, content))
+    return died
+
+
+@pytest.mark.parametrize(("operation", "steps"), [("publish", 60), ("rollback", 6), ("prune", 40)])
 def test_what_is_served_is_whole_after_a_crash_at_any_step(
     crasher: subprocess.Popen[str], tmp_path: Path, content: SnapshotContent, operation: str, steps: int
 ) -> None:
+    """Each of the first and of the last steps; between them files are forced to disk or removed, one like the other."""
     versions = [builder.write(tmp_path, content) for _ in range(3)]
     assert publication.publish(tmp_path, versions[-1])
     n = 1
-    while crash(crasher, operation, tmp_path, n):
-        served = publication.current(tmp_path)
-        assert served is not None
-        snapshot.verify(tmp_path, served)
-        for version in publication.versions(tmp_path):
-            snapshot.open_snapshot(tmp_path, version)
-        # the next writer finds its way, and restores what the next round needs
-        publication.unpin(tmp_path)
-        assert not list(tmp_path.glob(".tmp-*"))
-        publication.prune(tmp_path, 2)
-        assert publication.publish(tmp_path, builder.write(tmp_path, content))
-        n += 1
-    assert n > steps  # the operation has that many steps, and it died at each
-    served = publication.current(tmp_path)
-    assert served is not None
-    snapshot.verify(tmp_path, served)
+    while survives(crasher, operation, tmp_path, content, n):
+        n += 1 if n < EACH else STRIDE
+    assert n > steps
+    for last in range(max(n - STRIDE - EACH, 1), n):
+        survives(crasher, operation, tmp_path, content, last)
