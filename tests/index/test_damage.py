@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 
 from index import builder, files, manifest
+from index.embeddings import VALUES
 from index.errors import CorruptSnapshot, UnsupportedFormat
 from index.snapshot import open_snapshot, verify
 
 Damage: TypeAlias = Callable[[bytes], bytes]
 
 HEADER_BYTES = 128
-N_ROUNDS = 400
+N_ROUNDS = 250
 DAMAGES: dict[str, Damage] = {
     "empty": lambda _: b"",
     "cut by a byte": lambda raw: raw[:-1],
@@ -207,12 +208,14 @@ print(json.dumps({**counts, "last refusal": repr(refused)}))
 """
 
 
-def test_searching_damaged_files_never_ends_the_process(stored: Path) -> None:
-    command = [sys.executable, "-X", "faulthandler", "-c", SEARCHER, str(stored), "0", str(N_ROUNDS)]
+@pytest.mark.parametrize("values", VALUES)
+def test_searching_damaged_files_never_ends_the_process(tmp_path: Path, golden: dict[str, Any], values: str) -> None:
+    directory = tmp_path / builder.write(tmp_path, golden["content"](values))
+    command = [sys.executable, "-X", "faulthandler", "-c", SEARCHER, str(directory), "0", str(N_ROUNDS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout)
     refusal = counts.pop("last refusal")
     assert sum(counts.values()) >= N_ROUNDS
     assert all(count > N_ROUNDS / 50 for count in counts.values()), (counts, refusal)
-    verify(stored.parent, stored.name)
+    verify(tmp_path, directory.name)
