@@ -70,8 +70,7 @@ def write(root: Path, content: SnapshotContent, *, now: datetime | None = None) 
         building = disk.temporary(root, "build")
         building.mkdir()
         try:
-            popular = integrity.by_popularity(content.popularity)
-            _write_files(building, content, popular)
+            _write_files(building, content)
             made = _manifest(building, content, versions.next_time(root, now or datetime.now(UTC)))
             (building / manifest.FILE_NAME).write_bytes(manifest.to_bytes(made))
             disk.publish_directory(building, root / made.version)
@@ -82,12 +81,11 @@ def write(root: Path, content: SnapshotContent, *, now: datetime | None = None) 
     return made.version
 
 
-def _write_files(directory: Path, content: SnapshotContent, popular: Int32) -> None:
+def _write_files(directory: Path, content: SnapshotContent) -> None:
     with ThreadPoolExecutor() as beside:  # the kernel, SQLite and the disk work without holding up Python
-        under_way = [
-            beside.submit(_write_postings, directory, content.embeddings),
-            beside.submit(texts.write, directory, content.properties, popular),
-        ]
+        under_way = [beside.submit(_write_postings, directory, content.embeddings)]
+        popular = integrity.by_popularity(content.popularity)
+        under_way.append(beside.submit(texts.write, directory, content.properties, popular))
         _write_arrays(directory, content, popular)
         under_way.append(beside.submit(disk.force, directory))
         document = json.dumps(content.segments.to_json(), indent=1, sort_keys=True, allow_nan=False)
