@@ -3,13 +3,14 @@
 import runpy
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
 
-from index import builder, publication
+from index import builder, publication, sparse
 from index.builder import SnapshotContent
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.vocabulary import Vocabulary
@@ -27,7 +28,7 @@ def random_rows(rng: np.random.Generator, n_rows: int, n_dims: int, density: flo
 
 @pytest.fixture(scope="session")
 def make() -> Make:
-    """Make random embeddings: make(seed, n_items, n_dims, density, steps, **fields of SparseItemEmbeddings)."""
+    """Make random embeddings: make(seed, n_items, n_dims, density, steps, int8, **fields of SparseItemEmbeddings)."""
 
     def made(
         seed: int = 0, n_items: int = 20, n_dims: int = 8, density: float = 0.4, steps: int = 997, **given: Any
@@ -44,7 +45,9 @@ def make() -> Make:
         }
         if given.pop("own_encoder", False):
             fields["encoder"] = random_rows(rng, n_items, n_dims, density, steps)
-        return SparseItemEmbeddings(**fields | given)
+        int8 = given.pop("int8", False)
+        model = SparseItemEmbeddings(**fields | given)
+        return replace(model, decoder=sparse.quantised(model.decoder)) if int8 else model
 
     return made
 

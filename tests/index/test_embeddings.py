@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from index import embeddings
+from index import embeddings, sparse
 from index.embeddings import METADATA, SparseItemEmbeddings, SparseRows
 from index.errors import CorruptSnapshot, InvalidEmbeddings, UnsupportedFormat
 from index.vocabulary import Vocabulary
@@ -25,6 +25,8 @@ SCALE = np.linspace(0, 1, 20, dtype=np.float32)
         {"own_encoder": True, "item_scale": SCALE, "query_dims": 3, "provenance": {"model": "x", "seed": 3}},
         {"n_dims": 20, "encoder": "identity", "dims_are": "items"},
         {"density": 0.0},
+        {"int8": True},
+        {"int8": True, "own_encoder": True, "density": 0.0},
     ],
 )
 def test_saved_and_loaded_it_is_the_same(make: Make, tmp_path: Path, fields: dict[str, Any]) -> None:
@@ -54,6 +56,7 @@ def rows(n_rows: int, n_dims: int) -> SparseRows:
         ({"decoder": rows(20, 0)}, "n_dims is 0; must be a whole number from 1"),
         ({"encoder": "identity"}, "must be 20 dims, not 8"),
         ({"dims_are": "items"}, "must be 20 dims, not 8"),
+        ({"encoder": sparse.quantised(rows(20, 8))}, "encoder has steps, as for int8; its values must be float32"),
         ({"encoder": "other"}, "encoder is 'other'; must be one of tied, identity, rows"),
         ({"dims_are": "other"}, "dims_are is 'other'; must be one of latents, items"),
         ({"query_dims": 0}, "query_dims is 0; must be null or a whole number from 1"),
@@ -83,6 +86,8 @@ def test_no_items_are_no_embeddings(make: Make) -> None:
         ({"n_items": "20"}, CorruptSnapshot, "n_items is '20'"),
         ({"n_dims": None}, CorruptSnapshot, "n_dims is None"),
         ({"item_scale": 1}, CorruptSnapshot, "item_scale is 1"),
+        ({"values": "int4"}, CorruptSnapshot, "values is 'int4'; must be one of float32, int8"),
+        ({"values": "int8"}, CorruptSnapshot, r"decoder_values\.npy holds float32; expected int8"),
         ({"item_scale": True}, CorruptSnapshot, r"item_scale\.npy is missing"),
         ({"encoder": "rows"}, CorruptSnapshot, r"encoder_row_starts\.npy is missing"),
         ({"provenance": 3}, CorruptSnapshot, "not the metadata of embeddings"),
@@ -98,6 +103,15 @@ def test_a_changed_header_is_refused(
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(error, match=message):
         SparseItemEmbeddings.load(tmp_path)
+
+
+def test_runs_from_before_there_was_int8_are_of_float32(make: Make, tmp_path: Path) -> None:
+    make().save(tmp_path)
+    path = tmp_path / METADATA
+    metadata = json.loads(path.read_text())
+    del metadata["values"]
+    path.write_text(json.dumps(metadata))
+    assert SparseItemEmbeddings.load(tmp_path).decoder.steps is None
 
 
 @pytest.mark.parametrize("raw", [None, b"", b"[]", b"\xff", b"[" * 100_000])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index import arrays, postings
+from index import arrays, postings, sparse
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.errors import CorruptSnapshot, InvalidEmbeddings
 from index.postings import BLOCK, LINE, Postings
@@ -22,7 +22,7 @@ GREATEST = float(np.finfo(np.float32).max)
 
 
 def oracle(rows: SparseRows, scale: Float32 | None) -> Postings:
-    """The layout of FORMAT.md, one value at a time; products are exact in double precision."""
+    """The layout of FORMAT.md, one value at a time; products are rounded to double precision."""
     lines, starts = [], [0]
     units, norms, lengths = [], [], []
     for first in range(0, rows.n_rows, BLOCK):
@@ -51,9 +51,11 @@ def oracle(rows: SparseRows, scale: Float32 | None) -> Postings:
 
 
 def scaled_row(rows: SparseRows, scale: Float32 | None, row: int) -> list[tuple[int, float]]:
-    dims, values = rows.row(row)
+    inside = slice(rows.row_starts[row], rows.row_starts[row + 1])
+    step = 1.0 if rows.steps is None else float(rows.steps[row])
     factor = 1.0 if scale is None else float(scale[row])
-    return [(dim, factor * value) for dim, value in zip(dims.tolist(), values.tolist(), strict=True)]
+    pairs = zip(rows.dims[inside].tolist(), rows.values[inside].tolist(), strict=True)
+    return [(dim, value * step * factor) for dim, value in pairs]
 
 
 def unit_above(largest: float) -> float:
@@ -105,13 +107,14 @@ FLOATS = st.floats(-GREATEST, GREATEST, width=32) | st.floats(-1, 1, width=32) |
 
 @st.composite
 def matrices(draw: st.DrawFn) -> tuple[SparseRows, Float32 | None]:
-    """Ragged rows, empty ones, one item, one dim, first and last dims, dims beyond 16 bits, scales of every kind."""
+    """Ragged rows, empty ones, one item, one dim, first and last dims, wide ones, int8, scales of every kind."""
     n_dims = draw(st.sampled_from([1, 2, 5, 40, 65_536, 65_537, 70_000]))
     dims = st.integers(0, n_dims - 1) | st.sampled_from([0, n_dims - 1])
     given = draw(st.lists(st.dictionaries(dims, FLOATS, max_size=9), min_size=1, max_size=40))
     rows = rows_of(given, n_dims)
     scales = st.lists(st.floats(-4, 4, width=32) | st.just(0.0), min_size=len(given), max_size=len(given))
     chosen = draw(st.none() | scales)
+    rows = sparse.quantised(rows) if draw(st.booleans()) else rows
     return rows, None if chosen is None else np.array(chosen, dtype=np.float32)
 
 

@@ -31,10 +31,10 @@ def variant(make: Make, seed: int, kind: str, query_dims: int | None) -> SparseI
     if kind == "identity":
         return make(seed, n_dims=20, encoder="identity", dims_are="items", query_dims=query_dims)
     scale = np.linspace(0.5, 2, 20, dtype=np.float32)  # belongs to the output: it must not change the query
-    return make(seed, own_encoder=kind == "own", item_scale=scale, query_dims=query_dims)
+    return make(seed, own_encoder=kind == "own", int8=kind == "int8", item_scale=scale, query_dims=query_dims)
 
 
-KINDS = st.sampled_from(["tied", "own", "identity"])
+KINDS = st.sampled_from(["tied", "int8", "own", "identity"])
 
 
 @given(st.integers(0, 99), KINDS, HISTORIES)

@@ -1,6 +1,7 @@
 """Search on every level, against brute force: a sort of every allowed item by (descending score, row)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from index import reference
+from index import postings, reference
 from index._kernel import levels
 from index.bitmap import Bitmap
 from index.embeddings import SparseItemEmbeddings, SparseRows
@@ -27,11 +28,12 @@ def int32(rows: list[int]) -> NDArray[np.int32]:
 
 
 def slow_score(rows: SparseRows, query: NDArray[np.float32], i: int) -> np.float32:
-    """One value after the other, each step rounded to float32."""
+    """One value or code after the other, then the step of the row, all rounded to float32."""
     total = np.float32(0)
-    for dim, value in zip(*rows.row(i), strict=True):
-        total = np.float32(total + np.float32(value * query[dim]))
-    return total
+    inside = slice(rows.row_starts[i], rows.row_starts[i + 1])
+    for dim, value in zip(rows.dims[inside], rows.values[inside], strict=True):
+        total = np.float32(total + np.float32(np.float32(value) * query[dim]))
+    return total if rows.steps is None else np.float32(total * rows.steps[i])
 
 
 def brute_force(scores: list[float], n: int, exclude: list[int], within: list[int] | None) -> list[tuple[int, float]]:
@@ -48,7 +50,7 @@ def pairs(hits: reference.Hits) -> list[tuple[int, float]]:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> dict[str, Any]:
-    """Arguments of `make` that give ragged rows, rows of equal length, empty rows, ties, or only negative scores."""
+    """Arguments of `make` that give ragged rows, rows of equal length, empty ones, ties, only negative scores, int8."""
     seed = draw(st.integers(0, 9999))
     scale = draw(st.sampled_from([None, "random", "negative"]))
     scales = {"random": np.random.default_rng(seed).random(N_ITEMS), "negative": np.full(N_ITEMS, -1.0)}
@@ -58,6 +60,7 @@ def worlds(draw: st.DrawFn) -> dict[str, Any]:
         "n_dims": draw(st.sampled_from([1, 5, 8])),
         "density": draw(st.sampled_from([0.0, 0.2, 0.6, 1.0])),
         "steps": draw(st.sampled_from([1, 2, 997])),
+        "int8": draw(st.booleans()),
         "item_scale": None if scale is None else scales[scale].astype(np.float32),
     }
 
@@ -123,7 +126,9 @@ def test_scores_are_right(make: Make, world: dict[str, Any]) -> None:
     embeddings = make(**world)
     query = query_for(embeddings, world["seed"], world["steps"])
     dense = np.array([embeddings.decoder.dense_row(i) for i in range(N_ITEMS)], dtype=np.float64)
-    np.testing.assert_allclose(reference.score_rows(embeddings.decoder, query), dense @ query, atol=1e-5)
+    scores = reference.score_rows(embeddings.decoder, query)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, dense @ query, atol=1e-5)
 
 
 @given(st.lists(st.integers(0, 4), max_size=12) | st.lists(st.sampled_from([0, 3]), max_size=12), st.integers(0, 9999))
@@ -223,6 +228,34 @@ def test_a_query_whose_scores_might_not_be_finite_is_refused(make: Make) -> None
     with pytest.raises(ValueError, match="so large that scores may pass the range of float32"):
         searcher.top_n(query, 3)
     assert len(searcher.top_n(query / np.float32(1e3), 3).items) == 3
+
+
+@pytest.mark.parametrize("level", levels())
+def test_sums_of_codes_stay_finite_before_the_step_or_the_query_is_refused(make: Make, level: str) -> None:
+    """A row of tiny values, so that scores are small where the sums of its codes are not."""
+    tiny = SparseRows.from_csr(np.array([0, 2]), np.array([0, 1]), np.array([1e-30, 1e-30]), 2)
+    searcher = Searcher.of(make(n_items=1, decoder=tiny, int8=True), level)
+    for entry in (searcher.top_n, lambda query, n: searcher.batch(np.repeat(query[None], 32, axis=0), n)[31]):
+        with pytest.raises(ValueError, match="so large that scores may pass the range of float32"):
+            entry(np.full(2, 1e35, dtype=np.float32), 1)
+        assert entry(np.full(2, 3e34, dtype=np.float32), 1).scores.tolist() == pytest.approx([6e4], rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ({"steps": None}, "values must be float32, or int8 with steps"),
+        ({"values": np.ones(64, dtype=np.float32)}, "values must be float32, or int8 with steps"),
+        ({"steps": np.ones(19, dtype=np.float32)}, "steps must have a value a row"),
+    ],
+)
+def test_values_of_another_kind_are_refused(make: Make, broken: dict[str, Any], message: str) -> None:
+    model = make(int8=True)
+    wrong = replace(model, decoder=replace(model.decoder, **broken))
+    with pytest.raises(ValueError, match=message):
+        Searcher(wrong, postings.build(model))
+    with pytest.raises(ValueError, match=message):
+        postings.build(wrong)
 
 
 def test_a_query_of_other_dims_is_refused(make: Make) -> None:

@@ -1,14 +1,14 @@
 """Segments: planted blocks are found, degenerate input is survived, ids live as long as their items."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index import blockwise, discovery, segments
+from index import blockwise, discovery, segments, sparse
 from index.discovery import Cluster, Discovery
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.segments import CarriedIds, FoundSegment, Segments
@@ -73,6 +73,18 @@ def test_planted_blocks_are_found_exactly(n_blocks: int, seed: int) -> None:
     blocks = {frozenset(range(b * BLOCK_ITEMS, (b + 1) * BLOCK_ITEMS)) for b in range(n_blocks)}
 
     assert sets_of(find(planted(n_blocks, seed))) == blocks
+
+
+def test_segments_of_int8_are_those_of_its_values() -> None:
+    dense = planted(3)
+    model = embeddings_of(dense)
+    coded = replace(model, decoder=sparse.quantised(model.decoder))
+    found = segments.find(coded, many_readers(dense))
+    same = segments.find(replace(coded, decoder=coded.decoder.floats()), many_readers(dense))
+    assert len(found) == 3
+    for one, other in zip(found, same, strict=True):
+        assert (one.dims, one.items.tolist()) == (other.dims, other.items.tolist())
+        np.testing.assert_array_equal(one.centroid, other.centroid)
 
 
 def test_a_found_segment_tells_its_signed_dimensions_and_its_unit_centroid() -> None:

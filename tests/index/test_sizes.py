@@ -1,6 +1,7 @@
 """Bytes by part, and what is expected of more items, against snapshots that are really that large."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,6 +68,13 @@ def test_expected_lines_are_the_mean_over_all_outcomes() -> None:
         assert sizes._expected_lines(np.array([share]), n_items) == pytest.approx(mean)
         assert sizes._expected_lines(np.array([share] * 3), n_items) == pytest.approx(3 * mean)
     assert sizes._expected_lines(np.array([0.5]), 0) == pytest.approx(0)
+
+
+def test_int8_takes_a_byte_a_non_zero_and_four_an_item(tmp_path: Path, golden: dict[str, Any]) -> None:
+    opened = open_snapshot(tmp_path, builder.write(tmp_path, golden["content"]("int8")))
+    found = sizes.measured(opened.manifest)
+    assert found.parts["row values"] == 128 + found.n_nonzeros + 128 + 4 * found.n_items
+    assert found.disk_bytes == sum(info.bytes for info in opened.manifest.files.values())
 
 
 def test_every_file_belongs_to_one_part(root: Path, content: SnapshotContent) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index import builder, catalogue, embeddings, files, manifest, publication, snapshot
+from index import builder, catalogue, embeddings, files, manifest, publication, snapshot, sparse
 from index.builder import SnapshotContent
 from index.errors import CorruptSnapshot, InvalidEmbeddings, UnknownVersion, UnsupportedFormat
 from index.segments import Segment
@@ -81,6 +81,7 @@ def changed_contents(content: SnapshotContent) -> dict[str, SnapshotContent]:
     return {
         "value": replace(content, embeddings=replace(model, decoder=replace(model.decoder, values=other))),
         "query_dims": replace(content, embeddings=replace(model, query_dims=6)),
+        "int8": replace(content, embeddings=replace(model, decoder=sparse.quantised(model.decoder))),
         "encoder": replace(content, embeddings=replace(model, encoder="tied")),
         "property": replace(content, properties=[{"title": "Other"}, *content.properties[1:]]),
         "popularity": replace(content, popularity=content.popularity + 1),
@@ -297,8 +298,33 @@ def test_arrays_that_contradict_each_other_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("name", "place", "value", "message"),
+    [
+        ("decoder_values", 3, -128, "decoder row 1 holds the value -128; must be from -127"),
+        ("decoder_values", 3, 5, "postings_lines is not what building it from the decoder gives"),
+        ("decoder_steps", 2, np.nan, "decoder row 2 has the step nan; must be finite and above 0"),
+        ("decoder_steps", 2, np.inf, "decoder row 2 has the step inf"),
+        ("decoder_steps", 2, 0, "decoder row 2 has the step 0.0"),
+        ("decoder_steps", 2, -1, "decoder row 2 has the step -1.0"),
+        ("decoder_steps", 2, 7, "postings_.* is not what building it from the decoder gives"),
+    ],
+)
+def test_broken_int8_is_refused(
+    tmp_path: Path, golden: dict[str, Any], name: str, place: int, value: Any, message: str
+) -> None:
+    directory = tmp_path / builder.write(tmp_path, golden["content"]("int8"))
+    open_and_verify(directory)
+    put(directory, name, place, value)
+    resign(directory)
+    with pytest.raises(CorruptSnapshot, match=message):
+        verify(tmp_path, directory.name)
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"values": "int8"}, r"decoder_values\.npy holds float32; expected int8"),
+        ({"values": "float16"}, "values is 'float16'; must be one of float32, int8"),
         ({"n_nonzeros": 1}, "of 1 non-zeros"),
         ({"n_items": 35}, r"item_id_starts\.npy holds 37 values; expected 36"),
         ({"n_items": True}, "n_items is True"),

@@ -88,6 +88,79 @@ def test_rows_longer_than_can_be_are_not_taken(starts: list[int], length: int) -
         broken.take(np.array([0, 1, 2], dtype=np.int32))
 
 
+FLOATS = st.floats(-1, 1, width=32) | st.floats(-(2.0**120), 2.0**120, width=32)
+DENSE = hnp.arrays(np.float32, st.tuples(st.integers(0, 6), st.integers(1, 6)), elements=FLOATS | st.just(0.0))
+
+
+@given(DENSE)
+def test_int8_is_off_by_half_a_step_at_most(dense: NDArray[np.float32]) -> None:
+    given_rows = from_dense(dense)
+    rows = sparse.quantised(given_rows)
+    sparse.check(rows, "rows", int8=True)
+    assert rows.steps is not None
+    assert [array.dtype.name for array in (rows.values, rows.steps)] == ["int8", "float32"]
+    assert np.all(rows.values != 0)
+    exact = np.zeros(dense.shape)
+    owners = np.repeat(np.arange(len(dense)), np.diff(rows.row_starts))
+    exact[owners, rows.dims] = rows.values * rows.steps.astype(np.float64)[owners]
+    assert np.all(np.abs(dense - exact) <= rows.steps[:, None].astype(np.float64) / 2)
+    largest = np.abs(dense).max(axis=1, initial=0)
+    tiny = np.finfo(np.float32).tiny
+    np.testing.assert_array_equal(rows.steps, np.maximum(largest / np.float32(127), tiny))
+    for row, own in enumerate(exact.astype(np.float32)):
+        if largest[row] >= 127 * tiny:  # the whole range is used
+            assert np.abs(rows.values[owners == row]).max() == 127
+        np.testing.assert_array_equal(rows.dense_row(row), own)
+        np.testing.assert_array_equal(rows.floats().dense_row(row), own)
+    chosen = np.arange(len(dense), dtype=np.int32)[::-1]
+    taken, floats = rows.take(chosen), rows.floats()
+    sparse.check(taken, "taken")
+    sparse.check(floats, "floats")
+    assert given_rows.floats() is given_rows
+    np.testing.assert_array_equal(taken.values, floats.take(chosen).values)
+
+
+def test_int8_of_whole_multiples_of_the_step_is_exact() -> None:
+    dense = np.array([[127, -3, 0, 64], [0, 0, 0, 0], [-254, 2, 3, 5]]) / 4  # the last by steps of 1/2, halves to even
+    rows = sparse.quantised(from_dense(dense))
+    assert rows.steps is not None
+    assert rows.steps.tolist() == [0.25, 2.0**-126, 0.5]
+    assert rows.values.tolist() == [127, -3, 64, -127, 1, 2, 2]
+    again = sparse.quantised(rows)
+    for one, other in ((again.values, rows.values), (again.steps, rows.steps)):
+        np.testing.assert_array_equal(one, other)
+
+
+INT8 = sparse.quantised(GOOD)
+STEPS = np.array([0.1, 1, 0.2], dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ({"values": np.array([1, 2, -128, 4], dtype=np.int8)}, "row 2 holds the value -128; must be from -127"),
+        ({"values": np.ones(4, dtype=np.float32)}, "are uint16 and float32; must be uint16 and int8"),
+        ({"values": np.ones(3, dtype=np.int8)}, "4 dims but 3 values"),
+        ({"steps": None}, "are uint16 and int8; must be uint16 and float32"),
+        ({"steps": STEPS[:2]}, r"steps are float32 of \(2,\); must be float32 of \(3,\)"),
+        ({"steps": STEPS.astype(np.float64)}, "steps are float64"),
+        ({"steps": np.where(STEPS < 1, STEPS, np.float32(np.nan))}, "row 1 has the step nan; must be finite and above"),
+        ({"steps": np.where(STEPS < 1, STEPS, np.float32(np.inf))}, "row 1 has the step inf"),
+        ({"steps": np.where(STEPS < 1, STEPS, np.float32(0))}, "row 1 has the step 0.0"),
+        ({"steps": -STEPS}, "row 0 has the step -0.1"),
+    ],
+)
+def test_broken_int8_is_refused(broken: dict[str, Any], message: str) -> None:
+    sparse.check(INT8, "rows", int8=True)
+    with pytest.raises(InvalidEmbeddings, match=f"^rows .*{message}"):
+        sparse.check(replace(INT8, **broken), "rows", int8=True)
+
+
+def test_int8_is_refused_where_it_is_not_meant_to_be() -> None:
+    with pytest.raises(InvalidEmbeddings, match=r"^rows has steps, as for int8; its values must be float32"):
+        sparse.check(INT8, "rows")
+
+
 def test_repeated_dims_are_found_by_the_check() -> None:
     repeated = SparseRows.from_csr(np.array([0, 2]), np.array([1, 1]), np.array([1.0, 2.0]), 4)
     with pytest.raises(InvalidEmbeddings, match="dims 1, 1"):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from index import publication, snapshot
+from index import publication, query, snapshot
 from index.embeddings import SparseItemEmbeddings
 from index.types import Array
 from training import compare, datasets, interactions, items, job, recipe, release, run, trainer
@@ -253,6 +253,27 @@ def test_publishing_and_publishing_again_while_pinned(complete: Path, material: 
     one, other = (snapshot.open_snapshot(tmp_path, each.version).segments for each in (first, again))
     ids, ids_again = ({each.segment_id for each in segments.segments} for segments in (one, other))
     assert len(ids & ids_again) == again.n_carried
+
+
+def test_publishing_int8(complete: Path, tmp_path: Path) -> None:
+    plain = release.publish(complete, tmp_path, lambda _: None)
+    coded = release.publish(complete, tmp_path, lambda _: None, values="int8")
+    assert coded.current
+    one, other = (snapshot.verify(tmp_path, each.version) for each in (plain, coded))
+    assert (one.manifest.values, other.manifest.values) == ("float32", "int8")
+    decoder = other.embeddings.decoder
+    assert [each.embeddings.decoder.values.dtype.name for each in (one, other)] == ["float32", "int8"]
+    assert decoder.steps is not None
+    half_steps = decoder.steps * np.float32(0.5 + 1e-6)
+    for row in range(one.embeddings.n_items):
+        error = np.abs(decoder.dense_row(row) - one.embeddings.decoder.dense_row(row))
+        assert np.all(error <= half_steps[row])
+    for found in (one, other):
+        assert found.manifest.n_segments > 0
+        assert [segment.size for segment in found.segments.segments]
+    user = query.encode(other.embeddings, np.array([0, 1], np.int32), np.ones(2, np.float32))
+    near = [each.searcher.top_n(user, 10) for each in (one, other)]
+    assert len(np.intersect1d(near[0].items, near[1].items)) >= 8
 
 
 def garbage(root: Path, version: str) -> None:

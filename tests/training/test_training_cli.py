@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from index import snapshot
 from training.__main__ import main
 
 QUICK = ["--set", "training.epochs=1", "--set", "model.n_dims=256", "--set", "training.batch_size=64"]
@@ -57,6 +58,11 @@ def test_fit_reports_what_it_dropped_and_what_it_reached(train: Run, books_file:
     published = train("publish", tmp_path / "run", "--snapshots", tmp_path / "snapshots", "--json")
     assert published.code == 0
     assert json.loads(published.out)["current"] is True
+    coded = train(
+        "publish", tmp_path / "run", "--snapshots", tmp_path / "snapshots", "--values", "int8", "--json"
+    )  # fmt: skip
+    version = json.loads(coded.out)["version"]
+    assert snapshot.read_manifest(tmp_path / "snapshots", version).values == "int8"
 
 
 def test_popularity_on_the_bundled_books(train: Run, tmp_path: Path) -> None:
