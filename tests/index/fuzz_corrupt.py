@@ -24,7 +24,7 @@ PATIENCE = 120
 """Seconds for one case, with every level and under sanitizers; after that it is taken to hang."""
 FLOATS = [np.nan, np.inf, -np.inf, 0.0, -0.0, -1.0, 3.4e38, -3.4e38, 1e-45]
 HALVES = [0x7C00, 0xFC00, 0x7E00, 0xFFFF, 0x7BFF, 0x0001, 0x8000]
-NAMES = ("row_starts", "dims", "values", "item_scale", "lines", "list_starts", "units", "norms", "lengths")
+NAMES = ("row_starts", "dims", "values", "item_scale", "steps", "lines", "list_starts", "units", "norms", "lengths")
 
 
 def whole(dice: Random, rng: np.random.Generator) -> tuple[dict[str, Any], int]:
@@ -39,8 +39,12 @@ def whole(dice: Random, rng: np.random.Generator) -> tuple[dict[str, Any], int]:
         "values": rng.standard_normal(len(owners)).astype(np.float32),
         "item_scale": rng.standard_normal(n_items).astype(np.float32) if dice.random() < 0.5 else None,
     }
-    built = _kernel.build_postings(rows["row_starts"], rows["dims"], rows["values"], n_dims, rows["item_scale"])
-    return rows | dict(zip(NAMES[4:], built, strict=True)), n_dims
+    rows["steps"] = None
+    if dice.random() < 0.4:
+        rows["values"] = rng.integers(-128, 128, len(owners), dtype=np.int8)
+        rows["steps"] = rng.random(n_items, dtype=np.float32)
+    matrix = (rows["row_starts"], rows["dims"], rows["values"], n_dims, rows["item_scale"], rows["steps"])
+    return rows | dict(zip(NAMES[5:], _kernel.build_postings(*matrix), strict=True)), n_dims
 
 
 def damage(dice: Random, rng: np.random.Generator, name: str, array: Array) -> Array:
@@ -63,8 +67,9 @@ def damage(dice: Random, rng: np.random.Generator, name: str, array: Array) -> A
     elif name == "lines":
         damaged[places] = rng.choice([*HALVES, _kernel.BLOCK, _kernel.BLOCK - 1], count)
     else:
-        largest = int(np.iinfo(damaged.dtype).max)
-        specials = [0, 1, largest, largest - 1, len(damaged), len(damaged) - 1, int(np.iinfo(damaged.dtype).min)]
+        least, largest = int(np.iinfo(damaged.dtype).min), int(np.iinfo(damaged.dtype).max)
+        length = min(len(damaged), largest)
+        specials = [0, 1, largest, largest - 1, length, length - 1, least]
         damaged[places] = [dice.choice(specials) for _ in places]
     return damaged
 
@@ -101,15 +106,18 @@ def explore(seed: int, number: int, seen: Counter[str]) -> None:
         arrays[name] = damage(dice, rng, name, arrays[name])
     matrix = (arrays["row_starts"], arrays["dims"], arrays["values"], n_dims, arrays["item_scale"])
     lists = (arrays["lines"], arrays["list_starts"], arrays["units"], arrays["norms"], arrays["lengths"])
-    for build in (_kernel.build_postings, _kernel.score_rows):
-        last = np.ones(n_dims, dtype=np.float32) if build is _kernel.score_rows else arrays["item_scale"]
+    builds: dict[str, Callable[[], Any]] = {
+        "build_postings": lambda: _kernel.build_postings(*matrix, arrays["steps"]),
+        "score_rows": lambda: _kernel.score_rows(*matrix[:4], np.ones(n_dims, dtype=np.float32)),
+    }
+    for name, build in builds.items():
         try:
-            build(*matrix[:4], last)
+            build()
         except ValueError:
-            seen[f"refused by {build.__name__}"] += 1
+            seen[f"refused by {name}"] += 1
     for level in _kernel.levels():
         try:
-            kernel = Kernel(*matrix, *lists, level=level)
+            kernel = Kernel(*matrix, *lists, level, arrays["steps"])
         except ValueError:
             seen["refused by Kernel"] += 1
             continue

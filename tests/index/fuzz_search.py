@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from index import _kernel, postings, reference
+from index import _kernel, postings, reference, sparse
 from index.bitmap import Bitmap
 from index.boosts import Boosts
 from index.embeddings import SparseItemEmbeddings, SparseRows
@@ -36,6 +36,8 @@ MOST_ITEMS, MOST_USED_DIMS, WIDE = 3000, 200, 5000
 NOISE = (0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.5)
 GREATEST = 1e36
 """Products of the norms of a row and of a query stay below: beyond 1e37 the kernel refuses the query."""
+GREATEST_CODES = 128.0
+"""Norm of a row of one code; of more, at most this times the root of their number."""
 
 
 class Question(NamedTuple):
@@ -108,21 +110,26 @@ def make_world(seed: int, number: int) -> World:
     used[0], used[-1] = 0, n_dims - 1
     pointed = ["even", "midpoints"] if kind == "midpoints" else []
     queries = make_queries(dice, rng, rows, directions, n_queries, pointed)
-    queries, room = tame(queries, rows, scale)
-    embeddings = embed(rows, used, n_dims, scale)
+    int8 = dice.random() < 0.4
+    queries, room = tame(queries, rows, scale, GREATEST_CODES * np.sqrt(n_used) if int8 else 1.0)
+    embeddings = embed(rows, used, n_dims, scale, int8=int8)
     dense = np.zeros((n_queries, n_dims), dtype=np.float32)
     dense[:, used] = queries
-    plain = score_all(embeddings.decoder, dense)
+    centroids = embeddings.decoder.floats()
+    plain = score_all(centroids, dense)
+    unscaled = score_all(embeddings.decoder, dense) if int8 else plain
     lists = postings.build(embeddings)
-    description = f"{kind} {n_items} x {n_dims}, {len(embeddings.decoder.values)} non-zeros, scale {scale_kind}"
+    description = (
+        f"{kind} {n_items} x {n_dims}, {len(embeddings.decoder.values)} non-zeros, scale {scale_kind}{', int8' * int8}"
+    )
     return World(
         description,
         {level: Searcher(embeddings, lists, level) for level in _kernel.levels()},
         dense,
-        plain if scale is None else np.multiply(plain, scale),
+        unscaled if scale is None else np.multiply(unscaled, scale),
         plain,
         room,
-        Segments((), np.zeros(1, np.int64), NONE, NONE.astype(np.float32), embeddings.decoder, frozenset()),
+        Segments((), np.zeros(1, np.int64), NONE, NONE.astype(np.float32), centroids, frozenset()),
         dice,
     )
 
@@ -299,9 +306,9 @@ def query_run(
     return -queries if dice.random() < 0.25 else queries
 
 
-def tame(queries: Dense, rows: Dense, scale: Float32 | None) -> tuple[Dense, Dense]:
+def tame(queries: Dense, rows: Dense, scale: Float32 | None, least: float) -> tuple[Dense, Dense]:
     """Queries that are not refused: neither they nor a score or a sum on the way to one pass the range of float32."""
-    greatest = np.linalg.norm(queries, axis=1) * max(1.0, greatest_norm(rows, scale))
+    greatest = np.linalg.norm(queries, axis=1) * max(least, greatest_norm(rows, scale))
     room = np.divide(GREATEST, greatest, out=np.ones(len(queries)), where=greatest > 0)
     return queries * np.minimum(1.0, room)[:, None], np.maximum(1.0, room)
 
@@ -312,11 +319,14 @@ def greatest_norm(rows: Dense, scale: Float32 | None) -> float:
     return float(norms.max() if scale is None else (norms * np.maximum(1.0, np.abs(scale))).max())
 
 
-def embed(rows: Dense, used: NDArray[np.int64], n_dims: int, scale: Float32 | None) -> SparseItemEmbeddings:
+def embed(
+    rows: Dense, used: NDArray[np.int64], n_dims: int, scale: Float32 | None, *, int8: bool
+) -> SparseItemEmbeddings:
     owners, places = np.nonzero(rows.astype(np.float32))
     starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(rows)))])
     decoder = SparseRows.from_csr(starts, used[places], rows[owners, places], n_dims)
     ids = Vocabulary.build(["search does not look at the ids"])
+    decoder = sparse.quantised(decoder) if int8 else decoder
     return SparseItemEmbeddings(ids, decoder, scale, "tied", None, "latents", {})
 
 
@@ -329,6 +339,8 @@ def score_all(rows: SparseRows, queries: Float32) -> Float32:
         own = np.flatnonzero(lengths > j)
         places = starts[own] + j
         scores[own] += rows.values[places, None] * by_dim[rows.dims[places]]
+    if rows.steps is not None:
+        scores *= rows.steps[:, None]
     answer = np.ascontiguousarray(scores.T)
     for number in (0, len(queries) - 1):
         slow = reference.score_rows(rows, queries[number])
