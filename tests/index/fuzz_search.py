@@ -274,7 +274,8 @@ def make_queries(
 ) -> Dense:
     """Queries of every kind, or of those named, (n_queries, n_used); each kind in a run, as a batch takes them."""
     queries = np.zeros((n_queries, rows.shape[1]))
-    vanishing = -dice.uniform(37, 46) - np.log10(np.median(np.abs(rows[rows != 0])) if rows.any() else 1)  # products
+    typical = dice.choice([100.0, np.median(np.abs(rows[rows != 0])) if rows.any() else 1.0])  # a code, a value
+    vanishing = -dice.uniform(37, 46) - np.log10(typical)
     first = 0
     while first < n_queries:
         last = min(n_queries, first + dice.choice([1, 3, 10, 40]))
