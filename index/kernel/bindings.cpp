@@ -280,10 +280,10 @@ nb::tuple build_postings(const Array<std::int64_t> &row_starts, const AnyArray &
         built = build(rows);
     }
     const std::size_t n_halves = built.n_lines * 2 * kLine;
-    Line *lines = built.lines.release();
-    const nb::capsule owner(lines, [](void *memory) noexcept { std::free(memory); });
-    nb::object flat_lines =
-        nb::ndarray<nb::numpy, std::uint16_t>(reinterpret_cast<std::uint16_t *>(lines), {n_halves}, owner).cast();
+    Pages *pages = built.lines.release();
+    const nb::capsule owner(pages, [](void *memory) noexcept { delete static_cast<Pages *>(memory); });
+    auto *halves = static_cast<std::uint16_t *>(pages->data());
+    nb::object flat_lines = nb::ndarray<nb::numpy, std::uint16_t>(halves, {n_halves}, owner).cast();
     return nb::make_tuple(flat_lines, owned(std::move(built.list_starts)), owned(std::move(built.units)),
                           owned(std::move(built.norms)), owned(std::move(built.lengths)));
 }

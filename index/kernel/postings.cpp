@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
-#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -90,6 +88,7 @@ Survey survey(const Rows &rows, Block block, std::uint32_t *counts) {
 
 void fill(const Rows &rows, Block block, float unit, const std::uint32_t *lists, Line *lines,
           std::vector<std::uint32_t> &used) {
+    const double per_unit = 1.0 / static_cast<double>(unit);  // exact: a power of two
     std::fill(used.begin(), used.end(), 0u);
     for (std::size_t row = block.first; row < block.last; row++) {
         for (std::size_t place = rows.begin(row); place < rows.end(row); place++) {
@@ -97,7 +96,7 @@ void fill(const Rows &rows, Block block, float unit, const std::uint32_t *lists,
             Line &line = lines[lists[dim] + used[dim] / kLine];
             const std::size_t slot = used[dim]++ % kLine;
             line.items[slot] = static_cast<std::uint16_t>(row - block.first);
-            line.values[slot] = to_half(static_cast<float>(scaled(rows, row, place) / static_cast<double>(unit)));
+            line.values[slot] = to_half(static_cast<float>(scaled(rows, row, place) * per_unit));
         }
     }
     for (std::size_t dim = 0; dim < rows.n_dims; dim++) {
@@ -132,14 +131,11 @@ BuiltPostings build(const Rows &rows) {
         }
     }
     built.n_lines = n_lines;
-    void *memory = std::aligned_alloc(sizeof(Line), std::max<std::size_t>(n_lines, 1) * sizeof(Line));
-    if (memory == nullptr) {
-        throw std::bad_alloc();
-    }
-    built.lines = {static_cast<Line *>(memory), std::free};
+    built.lines = std::make_unique<Pages>(n_lines * sizeof(Line));
+    Line *lines = static_cast<Line *>(built.lines->data());
     for (std::size_t number = 0; number < n_blocks; number++) {
         const std::uint32_t *lists = built.list_starts.data() + number * rows.n_dims;
-        fill(rows, block_of(rows, number), built.units[number], lists, built.lines.get(), counts);
+        fill(rows, block_of(rows, number), built.units[number], lists, lines, counts);
     }
     return built;
 }

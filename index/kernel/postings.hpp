@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "line.hpp"
+#include "pages.hpp"
 #include "rows.hpp"
 
 namespace sparrow {
@@ -28,7 +29,7 @@ struct Postings {
 
 // Postings that own their arrays.
 struct BuiltPostings {
-    std::unique_ptr<Line, void (*)(void *)> lines{nullptr, nullptr};
+    std::unique_ptr<Pages> lines;
     std::size_t n_lines = 0;
     std::vector<std::uint32_t> list_starts;
     std::vector<float> units;

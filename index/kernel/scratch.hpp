@@ -8,23 +8,9 @@
 #include <vector>
 
 #include "line.hpp"
+#include "pages.hpp"
 
 namespace sparrow {
-
-// Aligned memory, zeroed, in huge pages where the system has them: scores are read and written in random order, and
-// with 4 KiB pages each access would miss the first-level TLB.
-class Pages {
-  public:
-    explicit Pages(std::size_t n_bytes);
-    ~Pages();
-    Pages(const Pages &) = delete;
-    Pages &operator=(const Pages &) = delete;
-
-    void *data() const { return data_; }
-
-  private:
-    void *data_;
-};
 
 class Scratch {
   public:

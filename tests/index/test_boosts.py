@@ -51,7 +51,11 @@ def test_scores_are_multiplied_before_they_are_compared(
     embeddings = make(seed=seed, steps=steps, item_scale=rng.standard_normal(20).astype(np.float32))
     boosts = Boosts((most ** rng.random(20)).astype(np.float32))
     query = (rng.integers(-steps, steps + 1, 8) / steps).astype(np.float32)
-    searcher, out, some = Searcher.of(embeddings, level), np.array(exclude, np.int32), np.unique(np.array(within, np.int32))
+    searcher, out, some = (
+        Searcher.of(embeddings, level),
+        np.array(exclude, np.int32),
+        np.unique(np.array(within, np.int32)),
+    )
     same(searcher.top_n(query, n, exclude=out, boosts=boosts), expected(embeddings, query, boosts, n, out, None))
     wanted = expected(embeddings, query, boosts, n, out, some)
     same(searcher.top_n(query, n, exclude=out, within=some, boosts=boosts), wanted)
