@@ -3,6 +3,7 @@
 PYTHON ?= python3
 SERVE  ?= 1
 PORT   ?= 8000
+QUERIES ?= 1000000
 
 BIN  := .venv/bin
 DEMO := .demo
@@ -11,13 +12,14 @@ INSTALL_DEV := $(INSTALL) --no-build-isolation -C build-dir=build/kernel -C cmak
 KERNEL := $(wildcard index/kernel/*)
 CPP := $(wildcard index/kernel/*.cpp index/kernel/*.hpp)
 
-.PHONY: help demo kernel sanitize test lint types clean compiler
+.PHONY: help demo kernel sanitize fuzz test lint types clean compiler
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo          train on the bundled books, publish, serve the page on port $(PORT) (SERVE=0: stop before serving)"
 	@echo "make kernel        compile the C++ kernel again, in place and only what changed (make test does it too)"
-	@echo "make sanitize      the kernel's tests under the address and undefined-behaviour sanitizers (Linux, GCC)"
+	@echo "make sanitize      the kernel's tests and fuzzers under the address and undefined-behaviour sanitizers (Linux, GCC)"
+	@echo "make fuzz          a million random questions to the kernel, against the reference (QUERIES=20000: fewer)"
 	@echo "make test          lint, types and all tests; needs Chromium"
 	@echo "make clean         remove the environment and everything the demo made"
 
@@ -84,25 +86,41 @@ lint: .venv/.dev
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CPP)
 
-# In a tree of its own, where the sanitized extension lies in place of the other: no module and no test knows of it. The
-# sanitizers must be loaded before Python, and libstdc++ too, or they cannot see its exceptions. Loads and stores of
+# $(call kernel_of,NAME,CMAKE OPTIONS): the kernel compiled otherwise, and a tree in which it lies in place of the installed
+# one, so that no module and no test knows of it. $(call python_of,NAME): Python there.
+define kernel_of
+	$(BIN)/cmake -S index/kernel -B build/$(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja $(2) \
+	  -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -Dnanobind_ROOT=$$($(BIN)/python -m nanobind --cmake_dir)
+	$(BIN)/cmake --build build/$(1)
+	rm -rf build/$(1)/tree && mkdir -p build/$(1)/tree/tests
+	cp -R index pyproject.toml build/$(1)/tree && cp -R tests/index tests/golden build/$(1)/tree/tests
+	rm -f build/$(1)/tree/index/_kernel.*.so && cp build/$(1)/_kernel.*.so build/$(1)/tree/index
+	$(call python_of,$(1)) -c 'from index import _kernel as k; assert k.__file__.startswith("$(CURDIR)/build/$(1)/"), k.__file__'
+endef
+TREE = $(CURDIR)/build/$(1)/tree
+python_of = cd $(TREE) && env PYTHONPATH=$(TREE) $(ENV_$(1)) $(CURDIR)/$(BIN)/python -X faulthandler
+
+# The sanitizers must be loaded before Python, and libstdc++ too, or they cannot see its exceptions. Loads and stores of
 # vectors are checked as any other; gathers, scatters and masked ones are not.
-SANITIZED := $(CURDIR)/build/sanitized
 RUNTIME = $(foreach name,asan ubsan stdc++,$(shell $${CXX:-g++} -print-file-name=lib$(name).so))
-SANITIZED_PYTHON = cd $(SANITIZED) && env LD_PRELOAD="$(RUNTIME)" PYTHONPATH=$(SANITIZED) PYTHONMALLOC=malloc \
-  ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1 \
-  $(CURDIR)/$(BIN)/python -X faulthandler
+ENV_sanitize = LD_PRELOAD="$(RUNTIME)" PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 \
+  UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1
+ENV_sanitize-fuzz = $(ENV_sanitize)
+SANITIZERS := -DCMAKE_BUILD_TYPE=Debug -DSPARROW_SANITIZE=ON
+
+# With small blocks a catalogue of a few thousand items has many, and its searches are pruned.
+SMALL_BLOCKS := -DCMAKE_CXX_FLAGS=-DSPARROW_BLOCK=128
 
 sanitize: .venv/.dev
-	$(BIN)/cmake -S index/kernel -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
-	  -DCMAKE_BUILD_TYPE=Debug -DSPARROW_SANITIZE=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python \
-	  -Dnanobind_ROOT=$$($(BIN)/python -m nanobind --cmake_dir)
-	$(BIN)/cmake --build build/sanitize
-	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED)/tests
-	cp -R index pyproject.toml $(SANITIZED) && cp -R tests/index tests/golden $(SANITIZED)/tests
-	rm -f $(SANITIZED)/index/_kernel.*.so && cp build/sanitize/_kernel.*.so $(SANITIZED)/index
-	$(SANITIZED_PYTHON) -c 'from index import _kernel as k; assert k.__file__.startswith("$(SANITIZED)"), k.__file__'
-	$(SANITIZED_PYTHON) -m pytest --capture=sys tests/index/test_kernel*.py tests/index/test_postings.py tests/index/test_search.py
+	$(call kernel_of,sanitize,$(SANITIZERS))
+	$(call python_of,sanitize) -m pytest --capture=sys tests/index/test_kernel*.py tests/index/test_postings.py tests/index/test_search.py
+	$(call kernel_of,sanitize-fuzz,$(SANITIZERS) $(SMALL_BLOCKS))
+	$(call python_of,sanitize-fuzz) tests/index/fuzz_search.py 20000
+	$(call python_of,sanitize-fuzz) tests/index/fuzz_corrupt.py 1000
+
+fuzz: .venv/.dev
+	$(call kernel_of,fuzz,-DCMAKE_BUILD_TYPE=Release $(SMALL_BLOCKS))
+	$(call python_of,fuzz) tests/index/fuzz_search.py $(QUERIES)
 
 types: .venv/.dev
 	$(BIN)/mypy
