@@ -54,7 +54,7 @@ async def test_info_says_exactly_what_is_served(settings: Settings, serving: Any
         ready = (await client.get("/readyz")).json()
     assert found["version"] == installed("sparrow-recs")
     assert found["index"]["version"] == ready["index_version"]
-    assert (found["index"]["n_items"], found["index"]["n_segments"], found["index"]["format"]) == (32, 4, 0)
+    assert (found["index"]["n_items"], found["index"]["n_segments"], found["index"]["format"]) == (32, 4, 1)
     assert found["index"]["provenance"] == {"model": "planted"}
     assert "files" not in found["index"]
     assert found["example_users"] == ["ann", "bob"]
