@@ -177,20 +177,19 @@ def _storage(places: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def _targets(verdicts: Sequence[Mapping[str, Any]]) -> Table:
+    """Of the targets that answers are the oracle's, one row if they are met."""
     columns = ("target", "catalogue", "must be", "is", "by", "met", "doubt")
-    rows = [
-        (
-            each["name"],
-            each["place"],
-            each["target"],
-            f"{each['value']:.3g}",
-            each["by"],
-            "yes" if each["met"] else "NO",
-            each["doubt"] or "",
-        )
-        for each in verdicts
-    ]
+    exact = [each for each in verdicts if each["target"].startswith("==") and each["met"]]
+    rows = [_target(each) for each in verdicts if each not in exact]
+    if exact:
+        rows.insert(0, ("the oracle's answers", f"{len(exact)} questions", "== 1", "1", "figure", "yes", ""))
     return Table("Targets", columns, rows)
+
+
+def _target(verdict: Mapping[str, Any]) -> tuple[str, ...]:
+    met = "yes" if verdict["met"] else "NO"
+    named = (verdict["name"], verdict["place"], verdict["target"], f"{verdict['value']:.3g}", verdict["by"])
+    return (*named, met, verdict["doubt"] or "")
 
 
 def _asked(places: Mapping[str, Any], question: str) -> list[tuple[str, Any]]:
