@@ -98,7 +98,7 @@ def make_world(seed: int, number: int) -> World:
     """The world of this number: the same on every machine with the same NumPy."""
     rng, dice = np.random.default_rng([seed, number]), Random(f"{seed}/{number}")
     n_items, n_used, n_dims = shape(dice)
-    directions = rng.standard_normal((8, n_used)) * dice.choice([np.ones(n_used), rng.random(n_used) ** 4])
+    directions = np.power(rng.standard_normal((8, n_used)), dice.choice([1, 3, 7]))
     directions[0] = np.sign(directions[0]) if dice.random() < 0.3 else directions[0]
     kind = dice.choice([*ROWS, "clustered", "aligned", "aligned"])
     rows = ROWS[kind](dice, rng, directions, n_items)
@@ -141,7 +141,7 @@ def shape(dice: Random) -> tuple[int, int, int]:
     n_items = dice.choice(
         [1, dice.randint(2, 20), around, around, dice.randint(20, 600), dice.randint(600, MOST_ITEMS)]
     )
-    n_used = dice.choice([1, 2, 3, 8, 17, 40, 100, MOST_USED_DIMS])
+    n_used = dice.choice([1, 2, 3, 8, 17, 40, 100, 100, MOST_USED_DIMS])
     n_dims = dice.choice([n_used] * 6 + [n_used + 1, n_used * 3])
     if dice.random() < 0.03:
         n_dims = dice.choice([65_535, 65_536, 65_537, 70_000])
@@ -153,15 +153,16 @@ def masks(dice: Random, rng: np.random.Generator, n_rows: int, n_dims: int) -> N
     keys = rng.random((n_rows, n_dims))
     if dice.random() < 0.3:  # some dims are popular
         keys **= np.arange(1, n_dims + 1) / n_dims
-    length = min(n_dims, dice.choice([1, 2, 4, 8, 16, 16, 32, n_dims]))
+    length = min(n_dims, dice.choice([1, 2, 4, 8, 16, 16, 32, 64, n_dims]))
     kept: NDArray[np.bool_] = keys >= np.partition(keys, n_dims - length, axis=1)[:, n_dims - length, None]
     thinned = dice.choice([None, None, None, 0.7, 0.1])
     return kept if thinned is None else kept & (rng.random((n_rows, 1)) ** 2 * rng.random(kept.shape) < thinned)
 
 
 def random_rows(dice: Random, rng: np.random.Generator, directions: Dense, n_items: int) -> Dense:
+    """Values of like sizes, or few large ones, which pruning likes."""
     values = rng.standard_normal((n_items, directions.shape[1]))
-    return np.where(masks(dice, rng, n_items, directions.shape[1]), values, 0.0)
+    return np.where(masks(dice, rng, n_items, directions.shape[1]), np.power(values, dice.choice([1, 3, 5])), 0.0)
 
 
 def clustered_rows(dice: Random, rng: np.random.Generator, directions: Dense, n_items: int) -> Dense:
