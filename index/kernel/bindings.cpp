@@ -19,6 +19,7 @@
 
 #include "levels.hpp"
 #include "postings.hpp"
+#include "scoring.hpp"
 #include "searcher.hpp"
 
 namespace nb = nanobind;
@@ -191,9 +192,10 @@ class Kernel {
         std::vector<float> scores(items.size());
         {
             const nb::gil_scoped_release release;
-            for (std::size_t i = 0; i < items.size(); i++) {
-                scores[i] = score(rows(), static_cast<std::size_t>(items.data()[i]), query.data());
-            }
+            score_each(
+                rows(), query.data(), items.size(),
+                [&](std::size_t i) { return static_cast<std::size_t>(items.data()[i]); },
+                [&, next = scores.begin()](Hit hit) mutable { *next++ = hit.score; });
         }
         return owned(std::move(scores));
     }

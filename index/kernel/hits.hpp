@@ -25,7 +25,7 @@ struct Better {
 // Keeps the n best of what is pushed.
 class Best {
   public:
-    explicit Best(std::size_t n) : n_(n) {}
+    explicit Best(std::size_t n) : n_(n) { hits_.reserve(std::min(n, kRoom) + kSpare); }
 
     // The n-th best score so far, -infinity while there are fewer. What is below can be left out.
     float threshold() const { return threshold_; }
@@ -66,13 +66,15 @@ class Best {
 
     // The n best, best first.
     Hits sorted() {
-        shrink();
-        std::sort(hits_.begin(), hits_.end(), Better());
+        const std::size_t n_left = std::min(n_, hits_.size());
+        std::partial_sort(hits_.begin(), hits_.begin() + static_cast<std::ptrdiff_t>(n_left), hits_.end(), Better());
+        hits_.resize(n_left);
         return std::move(hits_);
     }
 
   private:
     static constexpr std::size_t kRoom = 1024;
+    static constexpr std::size_t kSpare = 32;  // of a small set few are more than wanted
 
     std::size_t n_;
     float threshold_ = -std::numeric_limits<float>::infinity();
