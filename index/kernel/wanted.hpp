@@ -1,7 +1,7 @@
 // What a caller wants: how many items, which not, which at most, and which rather.
 #pragma once
 
-#include <algorithm>
+#include <cfloat>
 #include <cmath>
 #include <cstddef>
 
@@ -19,11 +19,12 @@ struct Boosts {
     bool none() const { return factors == nullptr; }
     Hit boosted(Hit hit) const { return none() ? hit : Hit{hit.score * factors[hit.item], hit.item}; }
 
-    // What the score of an item must exceed for its boosted score to exceed a threshold.
+    // What the score of an item must exceed for its boosted score to reach a threshold. The product is rounded, and may
+    // vanish.
     double unboosted(double threshold) const {
-        const double factor = static_cast<double>(threshold > 0.0 ? greatest : least);
-        const double score = threshold / factor;
-        return none() ? threshold : score - std::fabs(score) * 0x1p-22;  // the product is rounded
+        const double least_product = threshold - FLT_MIN;
+        const double score = least_product / static_cast<double>(least_product > 0.0 ? greatest : least);
+        return none() ? threshold : score - std::fabs(score) * 0x1p-22;
     }
 };
 

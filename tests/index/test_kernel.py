@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from index import postings, reference, sparse
 from index._kernel import levels
 from index.bitmap import Bitmap
+from index.boosts import Boosts
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.reference import Hits
 from index.search import NONE, Searcher, score_segments
@@ -328,6 +329,22 @@ def test_products_that_vanish_before_a_large_item_scale(make: Make, level: str) 
     assert_same(searcher.top_n(query, 1), expected)
     assert_same(searcher.top_n_per_segment(query, [None], 1)[0], expected)
     assert_same(searcher.batch(np.repeat(query[None], 32, axis=0), 1)[7], expected)
+
+
+@pytest.mark.parametrize("level", levels())
+def test_boosted_scores_that_vanish_are_ties(level: str) -> None:
+    """All that are not above 0 then are 0 or -0, and the first of them are answered: here not those that seem best.
+
+    The first items promise more than there is, so that the search begins again, knowing that 200 items reach 0.
+    """
+    values = np.zeros((N_ITEMS, 1))
+    values[:150], values[150:300] = 1e-36, -1e-25
+    embeddings = embed(np.zeros((N_ITEMS, 1), dtype=np.int64), values, 1)
+    boosts = Boosts(np.where(values[:, 0] < 0, 1e-25, 1).astype(np.float32))
+    query = np.ones(1, dtype=np.float32)
+    expected = reference.select(all_scores(embeddings, query) * boosts.factors, 200, NONE, None)
+    assert expected.items.tolist() == list(range(200))
+    assert_same(Searcher.of(embeddings, level).top_n(query, 200, boosts=boosts), expected)
 
 
 @pytest.mark.parametrize("level", levels())
