@@ -534,11 +534,12 @@ def explore(seed: int, number: int, tally: Tally, most: int) -> None:
             found = question.ask(searcher)
             if not same(found, question.expected):
                 tally.differences += 1
-                tally.first = tally.first or (
-                    f"world {number}: {world.description}\nquery {query}, {question.entry} on {level}, "
-                    f"{question.options}\n{first_difference(found, question.expected)}\n"
-                    f"again by: --seed {seed} --world {number}"
-                )
+                with np.printoptions(threshold=20):
+                    tally.first = tally.first or (
+                        f"world {number}: {world.description}\nquery {query}, {question.entry} on {level}, "
+                        f"{question.options}\n{first_difference(found, question.expected)}\n"
+                        f"again by: --seed {seed} --world {number}"
+                    )
 
 
 def fuzz(n_queries: int, seed: int) -> Tally:
