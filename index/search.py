@@ -17,7 +17,7 @@ from index.embeddings import SparseItemEmbeddings
 from index.postings import Postings
 from index.reference import Hits
 from index.segments import Segments
-from index.types import Float32, Int32, Int64, UInt64
+from index.types import Float32, Int32, UInt64
 
 __all__ = ["NONE", "Hits", "Searcher", "score_segments"]
 
@@ -122,5 +122,6 @@ def _factors(boosts: Boosts | None) -> tuple[Float32, float, float] | None:
     return None if boosts is None else (boosts.factors, boosts.least, boosts.greatest)
 
 
-def _split(starts: Int64, items: Int32, scores: Float32) -> list[Hits]:
-    return [Hits(items[first:last], scores[first:last]) for first, last in pairwise(starts.tolist())]
+def _split(starts: list[int], items: Int32, scores: Float32) -> list[Hits]:
+    made = tuple.__new__  # a page has a dozen rows, and Hits(...) takes as long as to search a segment
+    return [made(Hits, (items[first:last], scores[first:last])) for first, last in pairwise(starts)]

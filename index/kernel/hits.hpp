@@ -66,9 +66,11 @@ class Best {
 
     // The n best, best first.
     Hits sorted() {
-        const std::size_t n_left = std::min(n_, hits_.size());
-        std::partial_sort(hits_.begin(), hits_.begin() + static_cast<std::ptrdiff_t>(n_left), hits_.end(), Better());
-        hits_.resize(n_left);
+        if (hits_.size() > 2 * n_) {
+            shrink();
+        }
+        std::sort(hits_.begin(), hits_.end(), Better());
+        hits_.resize(std::min(n_, hits_.size()));
         return std::move(hits_);
     }
 

@@ -18,12 +18,13 @@ constexpr double kSlack = 1e-9;
 }  // namespace
 
 Query::Query(const float *dense, std::size_t n_dims) : dense_(dense), active_(n_dims) {
-    std::size_t n_active = 0;
+    Active *next = active_.data();
     for (std::size_t dim = 0; dim < n_dims; dim++) {  // without a branch: which dimensions are 0 cannot be predicted
-        active_[n_active] = {static_cast<std::uint32_t>(dim), dense[dim]};
-        n_active += dense[dim] != 0.0f;
+        const float value = dense[dim];
+        *next = {static_cast<std::uint32_t>(dim), value};
+        next += value != 0.0f;
     }
-    active_.resize(n_active);
+    active_.resize(static_cast<std::size_t>(next - active_.data()));
     double square = 0.0;
     for (const Active &active : active_) {
         const double value = active.value;

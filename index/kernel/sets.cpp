@@ -88,11 +88,13 @@ std::vector<Hits> Searcher::from_one_pass(const Query &query, const Wanted &want
     }
     rounding *= std::max(1.0, static_cast<double>(wanted.boosts.greatest));
     hide(wanted.excluded, 0, rows_.n_rows, scores);
+    const Excluded nobody(nullptr, 0);  // who is excluded is hidden already
+    const Wanted shown{wanted.n, nobody, {}, wanted.boosts};
     Room room;
     std::vector<Hits> answers;
     for (const Set &set : sets) {
         contend(loops_, {set, rows_.n_rows, scores}, wanted.n, rounding, room);
-        answers.push_back(one_by_one(query, wanted, {room.left.data(), room.left.size()}));
+        answers.push_back(one_by_one(query, shown, {room.left.data(), room.left.size()}));
     }
     std::fill(scores, scores + whole_vectors(rows_.n_rows), 0.0f);
     scratch.done();
