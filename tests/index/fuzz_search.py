@@ -139,7 +139,7 @@ def shape(dice: Random) -> tuple[int, int, int]:
     block = _kernel.BLOCK if MOST_ITEMS > _kernel.BLOCK else 128
     around = dice.randint(1, MOST_ITEMS // block) * block + dice.choice([-1, 0, 1])
     n_items = dice.choice(
-        [1, dice.randint(2, 20), around, around, dice.randint(20, 600), dice.randint(600, MOST_ITEMS)]
+        [dice.randint(1, 20), around, around, dice.randint(20, 600), dice.randint(600, MOST_ITEMS), MOST_ITEMS]
     )
     n_used = dice.choice([1, 2, 3, 8, 17, 40, 100, 100, MOST_USED_DIMS])
     n_dims = dice.choice([n_used] * 6 + [n_used + 1, n_used * 3])
@@ -485,7 +485,7 @@ def ask_score_segments(world: World, _: np.random.Generator, number: int) -> Que
     return Question("score_segments", 1, lambda _: [Hits(rows, score_segments(world.segments, query))], expected, {})
 
 
-ASKING = [ask_top_n] * 20 + [ask_within] * 12 + [ask_segments] * 8 + [ask_batch, ask_score_items, ask_score_segments]
+ASKING = [ask_top_n] * 25 + [ask_within] * 15 + [ask_segments] * 10 + [ask_batch, ask_score_items, ask_score_segments]
 
 
 def questions(world: World, seed: int, number: int) -> Iterator[tuple[int, Question]]:
