@@ -40,7 +40,7 @@ def draw(
         if figure is not None:
             figure.suptitle(title)
             path = directory / f"{document['date']}-{name}.png"
-            figure.savefig(path, dpi=110)
+            figure.savefig(path, dpi=80)
             made.append((title, path))
     return made
 
