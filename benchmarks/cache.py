@@ -1,6 +1,5 @@
 """Directories that are expensive to make, kept under a name that says what is in them; whole or not there at all."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,8 +19,3 @@ def directory(root: Path, name: str, make: Callable[[Path], None]) -> Path:
             make(making)
             making.rename(final)
     return final
-
-
-def forget(root: Path, name: str) -> None:
-    """Remove a directory, if it is there."""
-    shutil.rmtree(root / name, ignore_errors=True)
