@@ -32,7 +32,7 @@ std::uint32_t to_bfloat(float value) {
 // Items whose coarse score may still put them among the n best.
 class Contenders {
   public:
-    Contenders(std::size_t n, double slack) : n_(n), slack_(slack), room_(2 * n + 1024) {}
+    Contenders(std::size_t n, double slack) : n_(n), slack_(slack), room_(2 * n + 128) {}
 
     // Items with lower coarse scores are out.
     float bound() const { return bound_; }
@@ -114,14 +114,14 @@ std::vector<Hits> Searcher::batch(const float *dense, std::size_t n, const std::
 }
 
 bool Searcher::worth_a_scan(const std::vector<Query> &queries, const Allowed &allowed) const {
-    double n_postings = 0.0;
+    double reading = 0.0;
     for (const Query &query : queries) {
-        const double share = static_cast<double>(query.active().size()) / static_cast<double>(rows_.n_dims);
-        n_postings += static_cast<double>(rows_.n_nonzeros) * share;
+        reading += reading_cost(query);
     }
     const bool all_few = !allowed.all() && few(queries.front(), allowed.count);
-    return !rows_.wide && !all_few && static_cast<double>(rows_.n_nonzeros) * kScanCost < n_postings * kPostingCost &&
-           scannable();
+    const double scanning = static_cast<double>(rows_.n_nonzeros) * kScanCost;
+    const double contending = static_cast<double>(queries.size()) * kContendCost;
+    return !rows_.wide && !all_few && scanning + contending < reading && scannable();
 }
 
 bool Searcher::scannable() const {

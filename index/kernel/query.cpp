@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 
@@ -64,6 +65,20 @@ double Query::tail(std::size_t first, std::size_t count) const {
     }
     const double square = squares_before_[last] - squares_before_[first];
     return std::sqrt(square + kSlack * squares_before_.back());
+}
+
+double Query::norm_of_largest(std::size_t count) const {
+    if (count >= active_.size()) {
+        return norm_;
+    }
+    std::vector<double> squares;
+    squares.reserve(active_.size());
+    for (const Active &active : active_) {
+        squares.push_back(static_cast<double>(active.value) * static_cast<double>(active.value));
+    }
+    const auto last = squares.begin() + static_cast<std::ptrdiff_t>(count);
+    std::nth_element(squares.begin(), last, squares.end(), std::greater<double>());
+    return std::sqrt(std::accumulate(squares.begin(), last, 0.0)) * (1.0 + kSlack);
 }
 
 double Query::head(std::size_t count) const { return std::sqrt(squares_before_[count]); }

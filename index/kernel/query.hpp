@@ -26,6 +26,9 @@ class Query {
     // The L2 norm of the first `count` values in that order.
     double head(std::size_t count) const;
 
+    // The L2 norm of the `count` largest values, in any order; rounded up.
+    double norm_of_largest(std::size_t count) const;
+
     // The L2 and L1 norms of the whole query; rounded up.
     double norm() const { return norm_; }
     double sum() const { return sum_; }

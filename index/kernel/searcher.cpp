@@ -19,9 +19,6 @@ constexpr double kGreatestScore = 1e37;
 // No int8 is larger. Sums of a row are multiplied by its step at the end, and must be finite until then.
 constexpr double kGreatestCode = 128.0;
 
-// With fewer blocks, planning costs more than it saves.
-constexpr std::size_t kPrunedBlocks = 2;
-
 }  // namespace
 
 Searcher::Searcher(const Rows &rows, const Postings &postings, const Loops &loops)
@@ -47,18 +44,21 @@ Query Searcher::checked(const float *dense, const Boosts &boosts) const {
     return query;
 }
 
-bool Searcher::few(const Query &query, std::size_t n) const {
+double Searcher::reading_cost(const Query &query) const {
     const double share = static_cast<double>(query.active().size()) / static_cast<double>(rows_.n_dims);
-    const double n_postings = static_cast<double>(rows_.n_nonzeros) * share;
-    return static_cast<double>(n) * kItemCost < n_postings * kPostingCost;
+    return static_cast<double>(rows_.n_nonzeros) * share * kPostingCost;
+}
+
+bool Searcher::few(const Query &query, std::size_t n) const {
+    return static_cast<double>(n) * kItemCost < reading_cost(query);
 }
 
 Hits Searcher::top_n(const float *dense, Wanted wanted, bool prune) const {
     Query query = checked(dense, wanted.boosts);
     const Allowed &allowed = wanted.allowed;
     wanted.n = std::min(wanted.n, allowed.all() ? rows_.n_rows : allowed.count);
-    const bool worth_planning = allowed.all() || !few(query, allowed.count);
-    return walk(query, wanted, prune && worth_planning && postings_.n_blocks >= kPrunedBlocks);
+    const bool worth_planning = (allowed.all() || !few(query, allowed.count)) && reading_cost(query) > kPlanCost;
+    return walk(query, wanted, prune && worth_planning && postings_.n_blocks > 1);
 }
 
 Hits Searcher::top_n_within(const float *dense, Wanted wanted, std::vector<std::int32_t> items) const {

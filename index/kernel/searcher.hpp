@@ -51,6 +51,9 @@ class Searcher {
   private:
     Query checked(const float *query, const Boosts &boosts = {}) const;
 
+    // What reading all postings of a query costs.
+    double reading_cost(const Query &query) const;
+
     // Whether scoring n items one by one is cheaper than reading the postings of a query.
     bool few(const Query &query, std::size_t n) const;
 

@@ -44,7 +44,7 @@ inline double rounding_error(const Postings &postings, std::size_t block, const 
 // Of any score of a row of `norm` at most that is summed from its values and a query in bfloat16.
 inline double coarse_error(double norm, std::size_t length, const Query &query, double scale) {
     const double share = kBfloatError + summing_error(length);
-    return norm * (query.norm() * share + std::sqrt(static_cast<double>(length)) * kBfloatStep) +
+    return norm * (query.norm_of_largest(length) * share + std::sqrt(static_cast<double>(length)) * kBfloatStep) +
            underflow_error(length, scale);
 }
 
