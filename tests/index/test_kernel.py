@@ -88,7 +88,7 @@ def ascending(rng: np.random.Generator) -> SparseItemEmbeddings:
 
 def equal(_: np.random.Generator) -> SparseItemEmbeddings:
     """Nothing but ties, over all blocks."""
-    return embed(np.tile([[3, 17]], (N_ITEMS, 1)), np.tile([[0.25, -0.5]], (N_ITEMS, 1)), 20)
+    return embed(np.tile([[0, 1]], (N_ITEMS, 1)), np.tile([[0.25, -0.5]], (N_ITEMS, 1)), 2)
 
 
 def ragged(rng: np.random.Generator) -> SparseItemEmbeddings:
@@ -131,12 +131,12 @@ CATALOGUES = (clustered, descending, ascending, equal, ragged, scaled, half_zero
 
 
 def queries_of(rng: np.random.Generator, embeddings: SparseItemEmbeddings) -> dict[str, Float32]:
-    """A query of each kind. Only dims that rows have are used, and not all of them by all."""
+    """A query of each kind. All but one use only dims that rows have."""
     used = np.unique(embeddings.decoder.dims)
     made = {name: np.zeros(embeddings.n_dims, dtype=np.float32) for name in ("one dim", "few dims", "all dims", "zero")}
     made["one dim"][used[1]] = -0.7
     made["few dims"][used[:4]] = [1, -2, 1e-3, 0.5][: len(used)]
-    made["all dims"][used] = rng.standard_normal(len(used)) ** 3
+    made["all dims"][:] = rng.standard_normal(embeddings.n_dims) ** 3
     made["history"] = sum((embeddings.decoder.dense_row(row) for row in (5, 70_000, 131_000)), made["zero"])
     made["negated"] = -made["history"]
     return made
