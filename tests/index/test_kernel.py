@@ -387,6 +387,19 @@ def test_any_number_of_items_can_be_asked_for(make: Make, n: int) -> None:
         assert_same(hits, everything)
 
 
+@pytest.mark.parametrize("wrong", [np.arange(3), np.zeros((2, 2), np.int32), np.zeros(3, np.uint32), [1, 2], b"1234"])
+def test_sets_of_other_types_are_refused_rather_than_converted(make: Make, wrong: Any) -> None:
+    searcher = Searcher.of(make())
+    with pytest.raises(TypeError, match="a set must be int32 item rows|a bytes-like object is required"):
+        searcher.top_n_per_segment(np.ones(8, dtype=np.float32), [None, wrong], 3)
+
+
+def test_sets_that_lie_apart_in_memory_are_refused(make: Make) -> None:
+    searcher = Searcher.of(make())
+    with pytest.raises(ValueError, match="not C-contiguous"):
+        searcher.top_n_per_segment(np.ones(8, dtype=np.float32), [np.arange(9, dtype=np.int32)[::2]], 3)
+
+
 # --- the fuzzers, briefly ---
 
 
