@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -390,7 +391,7 @@ def test_any_number_of_items_can_be_asked_for(make: Make, n: int) -> None:
 @pytest.mark.parametrize("wrong", [np.arange(3), np.zeros((2, 2), np.int32), np.zeros(3, np.uint32), [1, 2], b"1234"])
 def test_sets_of_other_types_are_refused_rather_than_converted(make: Make, wrong: Any) -> None:
     searcher = Searcher.of(make())
-    with pytest.raises(TypeError, match="a set must be int32 item rows|a bytes-like object is required"):
+    with pytest.raises(TypeError, match=r"a set must be int32 item rows|a bytes-like object is required"):
         searcher.top_n_per_segment(np.ones(8, dtype=np.float32), [None, wrong], 3)
 
 
