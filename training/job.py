@@ -14,8 +14,8 @@ from training import evaluate
 from training.checkpoint import Checkpoint, Checkpoints, Progress
 from training.errors import TrainingError
 from training.evaluate import MAIN, Evaluation, Retriever
-from training.models import compressed_elsa, elsa, popularity
 from training.models.learner import Fitted, Learner, Optimiser
+from training.models.registry import MODELS, Learnt, Solved
 from training.recipe import Recipe, Training
 from training.split import Question, Split
 from training.trainer import Monitor, Schedule, train
@@ -61,23 +61,21 @@ def run(
     n_items = histories.shape[1]
     known = histories[split.train]
     asked = evaluate.ask(histories, split.validation, recipe.evaluation.folds, recipe.training.seed)
-    settings = recipe.training
-    if not isinstance(settings, Training):
-        model: Fitted = popularity.fit(known)
-        validation = evaluate.evaluate(model.retriever(None), asked, n_items)
-        return Job(model, 0.0, None, validation, None, time.perf_counter() - started)
-    learner = _learner(recipe, settings, known, device)
-    schedule = Schedule(settings.seed, settings.batch_size, settings.patience)
+    kind, progress = MODELS[recipe.model_name], None
+    if isinstance(kind, Solved):
+        model = kind.fit(known, recipe.model, recipe.training.seed)
+    else:
+        learner, schedule = _learning(recipe, kind, known, device)
 
-    def validate(fitted: Fitted) -> float:
-        return evaluate.evaluate(fitted.retriever(None), asked, n_items).mean(MAIN)
+        def validate(fitted: Fitted) -> float:
+            return evaluate.evaluate(fitted.retriever(None), asked, n_items).mean(MAIN)
 
-    trained = train(learner, known, schedule, validate, kept=kept, checkpoints=checkpoints, monitor=monitor)
-    model = learner.fitted(trained.result)
+        trained = train(learner, known, schedule, validate, kept=kept, checkpoints=checkpoints, monitor=monitor)
+        model, progress = learner.fitted(trained.result), trained.progress
     counts = np.bincount(known.indices, minlength=n_items).astype(np.float32)
     shrinkage, validation = _shrink(model, counts, recipe.output.shrinkage, asked)
     seconds = time.perf_counter() - started
-    return Job(model, shrinkage, item_scale(counts, shrinkage), validation, trained.progress, seconds)
+    return Job(model, shrinkage, item_scale(counts, shrinkage), validation, progress, seconds)
 
 
 def item_scale(counts: Float32, shrinkage: float) -> Float32 | None:
@@ -93,14 +91,13 @@ def device_of(name: Literal["auto", "cpu", "cuda"]) -> str:
     return "cuda" if name != "cpu" and present else "cpu"
 
 
-def _learner(recipe: Recipe, settings: Training, known: csr_array, device: str) -> Learner:
-    optimiser = Optimiser(settings.learning_rate, settings.epsilon)
-    how = {"epochs": settings.epochs, "seed": settings.seed}
-    if isinstance(recipe.model, elsa.Settings):
-        return elsa.Elsa(known, recipe.model, optimiser, **how, device=device)
-    if isinstance(recipe.model, compressed_elsa.Settings):
-        return compressed_elsa.CompressedElsa(known, recipe.model, optimiser, **how, device=device)
-    raise TypeError(f"{recipe.model_name} is not learnt by steps")
+def _learning(recipe: Recipe, kind: Learnt, known: csr_array, device: str) -> tuple[Learner, Schedule]:
+    how = recipe.training
+    if not isinstance(how, Training):
+        raise TypeError(f"a recipe of {recipe.model_name} without steps; recipe.parse makes none")
+    optimiser = Optimiser(how.learning_rate, how.epsilon)
+    learner = kind.learner(known, recipe.model, optimiser, epochs=how.epochs, seed=how.seed, device=device)
+    return learner, Schedule(how.seed, how.batch_size, how.patience)
 
 
 def _shrink(

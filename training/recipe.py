@@ -10,27 +10,22 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from training.errors import RecipeError
 from training.interactions import Columns, Filters
-from training.models import compressed_elsa, elsa
+from training.models.registry import MODELS, Learnt
 
 BUNDLED = Path(__file__).parent / "recipes"
 DEFAULT = "compressed-elsa"
 
 
 @dataclass(frozen=True)
-class NoSettings:
-    """A model without hyper-parameters."""
-
-
-@dataclass(frozen=True)
-class Counting:
-    """The training of a model without steps."""
+class Seeded:
+    """The training of a model that is fitted at once."""
 
     seed: int = 42
-    """Of the folds. (Who validates is the same for every seed: see `training.split`.)"""
+    """Of the folds and of what the model draws. (Who validates is the same for every seed: see `training.split`.)"""
 
 
 @dataclass(frozen=True)
@@ -69,27 +64,19 @@ class Evaluation:
     """Disjoint parts of a held-out history."""
 
 
-ModelSettings = NoSettings | elsa.Settings | compressed_elsa.Settings
-MODELS: Mapping[str, type[ModelSettings]] = {
-    "popularity": NoSettings,
-    "elsa": elsa.Settings,
-    "compressed-elsa": compressed_elsa.Settings,
-}
-
-
 @dataclass(frozen=True)
 class Recipe:
     """One complete configuration."""
 
     model_name: str
-    """Key of MODELS."""
+    """Key of registry.MODELS."""
+    model: Any
+    """Hyper-parameters of the model: its Settings."""
     columns: Columns = field(default_factory=Columns)
     """Where the file keeps what."""
     filters: Filters = field(default_factory=Filters)
     """What is left out of the file."""
-    model: ModelSettings = field(default_factory=NoSettings)
-    """Hyper-parameters of the model."""
-    training: Training | Counting = field(default_factory=Training)
+    training: Training | Seeded = field(default_factory=Training)
     """How steps are made."""
     output: Output = field(default_factory=Output)
     """What is done to scores."""
@@ -141,17 +128,17 @@ def parse(document: Mapping[str, Any]) -> Recipe:
     sections = _sections(model_name)
     _refuse_unknown("", document, ("model_name", *sections))
     built = {name: _section(name, kind, document.get(name, {})) for name, kind in sections.items()}
-    if built["model"] == elsa.Settings(n_dims=0):
+    if model_name == "elsa" and built["model"].n_dims == 0:
         raise RecipeError("model.n_dims is 0; it must be within 1..65536")
     return Recipe(model_name, **built)
 
 
 def _sections(model_name: str) -> dict[str, type[Any]]:
-    """The sections that a model has: one without steps has nothing to say about them."""
-    common = {"columns": Columns, "filters": Filters, "model": MODELS[model_name], "evaluation": Evaluation}
-    if model_name == "popularity":
-        return {**common, "training": Counting}
-    return {**common, "training": Training, "output": Output}
+    """The sections of a model's recipes: one that is fitted at once has nothing to say about steps."""
+    model = MODELS[model_name]
+    training = Training if isinstance(model, Learnt) else Seeded
+    common = {"columns": Columns, "filters": Filters, "model": model.settings, "training": training}
+    return {**common, "output": Output, "evaluation": Evaluation}
 
 
 def resolved(recipe: Recipe) -> str:
@@ -226,6 +213,14 @@ def _checked(where: str, value: object, kind: object) -> Any:  # noqa: ANN401 (o
         if not isinstance(value, Sequence) or isinstance(value, str) or not value:
             raise RecipeError(f"{where} is {value!r}; a list of numbers is expected")
         return tuple(_number(where, key, each, float) for each in value)
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise RecipeError(f"{where} is {value!r}; it is one of {', '.join(map(repr, get_args(kind)))}")
+        return value
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise RecipeError(f"{where} is {value!r}; true or false is expected")
+        return value
     if kind in (str, str | None):
         if not isinstance(value, str) or not value:
             raise RecipeError(f"{where} is {value!r}; a text is expected")

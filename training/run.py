@@ -32,8 +32,6 @@ from training.recipe import Recipe
 from training.trainer import Monitor
 
 METRICS = "metrics.json"
-PUBLISHED = "compressed-elsa"
-"""The model whose runs have embeddings."""
 AGAIN = "remove the run directory and train again"
 
 
@@ -99,8 +97,9 @@ def load(directory: Path) -> Run:
     """Read a complete run with embeddings. Raises RunError naming what is missing."""
     if not (directory / METRICS).is_file():
         raise RunError(f"{directory} is no complete run (it has no {METRICS}); sparrow-train fit --resume goes on")
-    if (kind := _read_json(directory / METRICS)["recipe"]["model_name"]) != PUBLISHED:
-        raise RunError(f"{directory} is a run of {kind}, which has nothing to publish; fit {PUBLISHED}")
+    kind = _read_json(directory / METRICS)["recipe"]["model_name"]
+    if not (directory / "embeddings").is_dir():
+        raise RunError(f"{directory} is a run of {kind}, which has nothing to publish; fit {recipe.DEFAULT}")
     embeddings = _read(directory / "embeddings", SparseItemEmbeddings.load)
     properties = _read(directory / "items" / "items.jsonl", items.reload)
     popularity = _read(directory / "popularity.npy", _load_popularity)

@@ -137,7 +137,7 @@ def test_resuming_with_another_recipe_is_refused(complete: Path, material: Mater
     other = recipe.load("compressed-elsa", [*QUICK, "model.k=8"])
     with pytest.raises(RunError, match="of other data or another recipe"):
         fit(complete, other, material, resume=True)
-    assert recipe.load(str(complete / "recipe.toml")).model.k == 16  # type: ignore[union-attr]
+    assert recipe.load(str(complete / "recipe.toml")).model.k == 16
 
 
 def test_a_run_that_is_not_complete_cannot_be_published(tmp_path: Path) -> None:

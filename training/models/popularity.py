@@ -11,6 +11,11 @@ from training.evaluate import DenseRetriever
 
 
 @dataclass(frozen=True)
+class Settings:
+    """There are none."""
+
+
+@dataclass(frozen=True)
 class Popularity:
     """Users per item."""
 
@@ -30,6 +35,6 @@ class Popularity:
         """Nothing: popularity has no vectors; a snapshot holds the counts anyway."""
 
 
-def fit(histories: csr_array) -> Popularity:
+def fit(histories: csr_array, settings: Settings, seed: int) -> Popularity:  # noqa: ARG001 (as every model is fitted)
     """Count the users of each item in a binary matrix (n_users, n_items)."""
     return Popularity(np.bincount(histories.indices, minlength=histories.shape[1]).astype(np.float32))
