@@ -28,7 +28,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document as
 SomeVersion = Annotated[str | None, typer.Argument(help="Name of the version; by default the current one.")]
 Filter = Annotated[
     str | None,
-    typer.Option("--filter", help='Only items that pass: {"must": [{"key": "year", "range": {"gte": 2000}}]}'),
+    typer.Option(
+        "--filter",
+        help='Only items that pass, such as {"must": [{"key": "year", "range": {"gte": 2000}}]}; '
+        "'sparrow-index inspect' shows what can be filtered by.",
+    ),
+]
+EarlierVersion = Annotated[
+    str | None, typer.Argument(help="Name of the version; by default the one before the current.")
 ]
 OneVersion = Annotated[str, typer.Argument(help="Name of the version.")]
 SNAPSHOTS = Path("snapshots")
@@ -87,7 +94,7 @@ def publish(version: OneVersion, snapshots: Root = SNAPSHOTS, as_json: AsJson = 
 
 
 @cli.command()
-def rollback(version: SomeVersion = None, snapshots: Root = SNAPSHOTS, as_json: AsJson = False) -> None:
+def rollback(version: EarlierVersion = None, snapshots: Root = SNAPSHOTS, as_json: AsJson = False) -> None:
     """Go back to a version (by default the one before the current) and pin it until 'unpin'."""
     version = version or publication.before(snapshots)
     with progress("verifying", _bytes(snapshots, version)) as advance:
@@ -154,10 +161,10 @@ def recommend(
 ) -> None:
     """Find the best items for every user of a file; nothing is written unless every line of it is good."""
     opened = snapshot.open_snapshot(snapshots, version or _current(snapshots))
-    if out.resolve() == users.resolve():
-        fail(f"{out} holds the users; name another file to write to")
     within = _within(opened, passing)
-    total = sum(1 for _ in exports.read_users(users))
+    _check_files(users, out)
+    with progress("checking", users.stat().st_size) as advance:
+        total = sum(1 for _ in exports.read_users(users, advance))
     with progress("recommending", total) as advance:
         done = exports.export(opened, users, out, Wish(count, include_history, within), advance)
     text = f"{out}: lists for {done.n_users:,} users, {done.n_empty:,} of them empty"
@@ -171,6 +178,18 @@ def _current(root: Path) -> str:
     return version or fail(
         f"nothing is published in {root}; 'sparrow-train publish' or 'sparrow-index publish' does it"
     )
+
+
+def _check_files(users: Path, out: Path) -> None:
+    """Fail before the work, not after it, where users cannot be read or answers not written."""
+    if not users.is_file():
+        fail(f"--users: {users} is not a file")
+    if out.resolve() == users.resolve():
+        fail(f"{out} holds the users; name another file to write to")
+    if out.is_dir():
+        fail(f"--out: {out} is a directory; name a file in it")
+    if not out.parent.is_dir():
+        fail(f"--out: {out.parent} is not a directory; make it first")
 
 
 def _within(opened: Snapshot, given: str | None) -> Bitmap | None:

@@ -69,13 +69,14 @@ class Exported:
     """Users with an empty list: nothing of the history is known, or nothing passes."""
 
 
-def read_users(path: Path) -> Iterator[User]:
+def read_users(path: Path, advance: Callable[[int], object] = lambda _: None) -> Iterator[User]:
     """The users of a file, one at a time; InvalidUsers naming file, line and reason for a line that is no user.
 
-    Blank lines are passed over.
+    Blank lines are passed over. `advance` is told the number of bytes read.
     """
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
+            advance(len(line))
             if line.strip():
                 try:
                     yield _user(json.loads(line, parse_constant=_refuse_constant))

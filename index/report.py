@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from index import columns, sizes
+from index._kernel import levels
 from index.manifest import Manifest
 from index.reference import Hits
 from index.sizes import Sizes
@@ -20,12 +21,14 @@ SHOWN_SEGMENTS = 20
 
 
 def inspection(opened: Snapshot, n_items: int | None = None) -> dict[str, Any]:
-    """The manifest, with sizes put in proportion, the segments, and what n_items would take."""
+    """The manifest, with sizes put in proportion, the segments, what n_items would take, and this CPU's levels."""
     expected = None if n_items is None else _in_proportion(sizes.expected(opened, n_items))
     return {
         **asdict(opened.manifest),
         "sizes": _in_proportion(sizes.measured(opened.manifest)),
         "expected_sizes": expected,
+        "level": opened.searcher.kernel.level,
+        "levels": levels(),
         "properties": list(opened.catalogue.keys),
         **columns.to_json(opened.filters.columns),
         "segments": opened.segments.to_json()["segments"],
@@ -37,7 +40,8 @@ def print_inspection(console: Console, document: Mapping[str, Any]) -> None:
     facts = Table("what", "value", title=str(document["version"]), title_justify="left")
     names = ("created_at", "format", "content_hash", "n_items", "n_dims", "n_nonzeros", "n_segments", "encoder")
     for name in (*names, "values", "item_scale", "dims_are", "query_dims"):
-        _add(facts, name, str(document[name]))
+        _add(facts, name, _shown(document[name]))
+    _add(facts, "searched with", f"{document['level']} (this CPU has {', '.join(document['levels'])})")
     console.print(facts)
     _print_properties(console, document)
     _print_sizes(console, document["sizes"], "sizes")
@@ -63,7 +67,7 @@ def print_versions(console: Console, versions: Sequence[Mapping[str, JSON]]) -> 
     """Show summaries, with what is current and what is pinned."""
     table = Table("version", "items", "dims", "segments", "bytes", "state")
     for line in versions:
-        counts = [str(line.get(name, "")) for name in ("n_items", "n_dims", "n_segments", "total_bytes")]
+        counts = [_shown(line.get(name, "")) for name in ("n_items", "n_dims", "n_segments", "total_bytes")]
         states = [name for name in ("current", "pinned") if line[name]]
         _add(table, str(line["version"]), *counts, str(line.get("problem") or ", ".join(states)))
     console.print(table)
@@ -86,6 +90,10 @@ def print_items(console: Console, items: Sequence[Mapping[str, JSON]]) -> None:
     for number, item in enumerate(items, start=1):
         _add(table, str(number), str(item["item_id"]), f"{item['score']:.4f}", str(item["title"] or ""))
     console.print(table)
+
+
+def _shown(value: JSON) -> str:
+    return f"{value:,}" if type(value) is int else str(value)
 
 
 def _add(table: Table, *cells: str) -> None:
@@ -140,7 +148,7 @@ def _print_properties(console: Console, document: Mapping[str, Any]) -> None:
 def _print_files(console: Console, document: Mapping[str, Any]) -> None:
     table = Table("file", "bytes", "bytes per item")
     for name, info in document["files"].items():
-        _add(table, name, str(info["bytes"]), f"{info['bytes'] / document['n_items']:.1f}")
+        _add(table, name, _shown(info["bytes"]), f"{info['bytes'] / document['n_items']:.1f}")
     console.print(table)
 
 

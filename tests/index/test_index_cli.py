@@ -81,12 +81,14 @@ def test_inspect(run: Run, root: Path, version: str) -> None:
     assert document["expected_sizes"] is None
     assert document["provenance"]["model"] == "golden"
     assert [segment["title"] for segment in document["segments"]] == ["Segment 0", "Segment 1", "Segment 2"]
+    assert document["level"] == document["levels"][0] == snapshot.open_snapshot(root, version).searcher.kernel.level
     text = run("inspect", version)
     assert text.code == 0
     for part in (
         about.content_hash,
         "decoder_values.npy",
         "what a search reads",
+        f"{document['level']} (this CPU has {', '.join(document['levels'])})",
         "Segment 2",
         "golden",
         "several texts",
@@ -148,6 +150,7 @@ def test_list(run: Run, root: Path, version: str, second: str) -> None:
     assert "manifest.json is not JSON" in other["problem"]
     text = run("list").out
     assert "current" in text
+    assert f"{first['total_bytes']:,}" in text
     assert second in text
 
 
@@ -288,7 +291,20 @@ def test_recommend_refuses_bad_lines_before_it_writes(run: Run, tmp_path: Path) 
     assert not out.exists()
     same = run("recommend", "--users", str(users), "--out", f"{tmp_path}/../{tmp_path.name}/users.jsonl")
     assert (same.code, "holds the users; name another file" in same.err) == (1, True)
-    assert run("recommend", "--users", str(tmp_path / "none"), "--out", str(out)).code == 1
+
+
+def test_recommend_says_before_it_works_which_file_is_wrong(run: Run, tmp_path: Path) -> None:
+    users = tmp_path / "users.jsonl"
+    users.write_text('{"user_id": "u1", "history": ["7"]}\n')
+    none = tmp_path / "none"
+    for given, out, message in (
+        (none, tmp_path / "out", f"--users: {none} is not a file"),
+        (users, tmp_path, f"--out: {tmp_path} is a directory; name a file in it"),
+        (users, none / "out", f"--out: {none} is not a directory; make it first"),
+    ):
+        done = run("recommend", "--users", str(given), "--out", str(out))
+        assert (done.code, done.out, done.err) == (1, "", f"Error: {message}\n")
+    assert [path.name for path in tmp_path.iterdir() if path.name != "snapshots"] == ["users.jsonl"]
 
 
 @pytest.mark.parametrize(
@@ -345,6 +361,8 @@ def test_every_command_explains_itself(run: Run) -> None:
         assert done.code == 0
         assert "--snapshots" in done.out
         assert "--json" in done.out
+    assert "by default the one before the current" in run("rollback", "--help").out
+    assert "by default the current one" in run("verify", "--help").out
 
 
 def test_markup_in_titles_is_text(run: Run, root: Path, content: SnapshotContent) -> None:
