@@ -31,13 +31,8 @@ std::size_t dim_at(const Rows &rows, std::size_t place) {
     return rows.wide ? rows.wide_dims()[place] : rows.narrow_dims()[place];
 }
 
-double value_at(const Rows &rows, std::size_t row, std::size_t place) {
-    return rows.steps == nullptr ? static_cast<double>(rows.floats()[place])
-                                 : static_cast<double>(rows.codes()[place]) * static_cast<double>(rows.steps[row]);
-}
-
 double scaled(const Rows &rows, std::size_t row, std::size_t place) {
-    const double value = value_at(rows, row, place);
+    const double value = rows.value(row, place);
     return rows.scale == nullptr ? value : value * static_cast<double>(rows.scale[row]);
 }
 

@@ -1,5 +1,7 @@
 #include "rows.hpp"
 
+#include <cmath>
+
 namespace sparrow {
 namespace {
 
@@ -37,6 +39,15 @@ float score(const Rows &rows, std::size_t row, const float *query) {
     const float total = rows.steps == nullptr ? sum(rows, rows.floats(), row, query)
                                               : sum(rows, rows.codes(), row, query) * rows.steps[row];
     return rows.scale == nullptr ? total : total * rows.scale[row];
+}
+
+double unscaled_norm(const Rows &rows, std::size_t row) {
+    double square = 0.0;
+    for (std::size_t place = rows.begin(row), end = rows.end(row); place < end; place++) {
+        const double value = rows.value(row, place);
+        square += value * value;
+    }
+    return std::sqrt(square);
 }
 
 void prefetch_start(const Rows &rows, std::size_t row) {

@@ -28,6 +28,10 @@ struct Rows {
         return starts[row] >= 0 && starts[row] <= starts[row + 1] &&
                static_cast<std::uint64_t>(starts[row + 1]) <= n_nonzeros;
     }
+    double value(std::size_t row, std::size_t place) const {
+        return steps == nullptr ? static_cast<double>(floats()[place])
+                                : static_cast<double>(codes()[place]) * static_cast<double>(steps[row]);
+    }
     std::size_t begin(std::size_t row) const { return whole(row) ? static_cast<std::size_t>(starts[row]) : 0; }
     std::size_t end(std::size_t row) const { return whole(row) ? static_cast<std::size_t>(starts[row + 1]) : 0; }
 };
@@ -36,6 +40,9 @@ struct Rows {
 // sum rounded to float32: bit for bit the score of index/reference.py. This is the only code that computes a score
 // which leaves the kernel; it must be compiled without contraction.
 float score(const Rows &rows, std::size_t row, const float *query);
+
+// The L2 norm of a row before its scale, in double precision.
+double unscaled_norm(const Rows &rows, std::size_t row);
 
 // Ask the memory for what score() will read: first where the row lies, and when that is there, the row.
 void prefetch_start(const Rows &rows, std::size_t row);

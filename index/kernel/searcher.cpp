@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <sstream>
 #include <stdexcept>
 
 #include "cost.hpp"
@@ -28,20 +29,37 @@ Searcher::Searcher(const Rows &rows, const Postings &postings, const Loops &loop
         greatest_length_ = std::max(greatest_length_, postings.lengths[block]);
     }
     for (std::size_t row = 0; row < rows.n_rows && rows.scale != nullptr; row++) {
-        greatest_scale_ = std::max(greatest_scale_, std::fabs(static_cast<double>(rows.scale[row])));
+        const double scale = std::fabs(static_cast<double>(rows.scale[row]));
+        greatest_scale_ = std::max(greatest_scale_, scale);
+        least_scale_ = std::min(least_scale_, scale);
     }
 }
 
 Query Searcher::checked(const float *dense, const Boosts &boosts) const {
     Query query(dense, rows_.n_dims);
     double greatest = std::max(1.0, static_cast<double>(greatest_norm_)) * query.norm();
+    if (greatest < kGreatestScore && greatest >= kGreatestScore * least_scale_) {
+        greatest = std::max(greatest, greatest_unscaled_norm() * query.norm());
+    }
     if (rows_.steps != nullptr) {
         greatest = std::max(greatest, kGreatestCode * query.sum());
     }
     if (!(greatest * std::max(1.0, static_cast<double>(boosts.greatest)) < kGreatestScore)) {
-        throw std::invalid_argument("the query is so large that scores may pass the range of float32");
+        std::ostringstream message;
+        message << "the query, of norm " << query.norm()
+                << ", is so large that scores may pass the range of float32: scale it down";
+        throw std::invalid_argument(message.str());
     }
     return query;
+}
+
+double Searcher::greatest_unscaled_norm() const {
+    std::call_once(norms_read_, [&] {
+        for (std::size_t row = 0; row < rows_.n_rows; row++) {
+            greatest_unscaled_norm_ = std::max(greatest_unscaled_norm_, unscaled_norm(rows_, row));
+        }
+    });
+    return greatest_unscaled_norm_;
 }
 
 double Searcher::reading_cost(const Query &query) const {

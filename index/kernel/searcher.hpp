@@ -51,6 +51,9 @@ class Searcher {
   private:
     Query checked(const float *query, const Boosts &boosts = {}) const;
 
+    // No row is longer (L2) before its scale: sums must have room for it. The rows are read for it once, if ever.
+    double greatest_unscaled_norm() const;
+
     // What reading all postings of a query costs.
     double reading_cost(const Query &query) const;
 
@@ -73,9 +76,12 @@ class Searcher {
     float greatest_norm_ = 0.0f;
     std::uint32_t greatest_length_ = 0;
     double greatest_scale_ = 0.0;  // of an item, without its sign
+    double least_scale_ = 1.0;     // so too, of those below 1
     mutable ScratchPool pool_;
     mutable std::once_flag rows_checked_;
     mutable bool rows_whole_ = true;
+    mutable std::once_flag norms_read_;
+    mutable double greatest_unscaled_norm_ = 0.0;
 };
 
 }  // namespace sparrow

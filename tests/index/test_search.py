@@ -241,6 +241,22 @@ def test_sums_of_codes_stay_finite_before_the_step_or_the_query_is_refused(make:
         assert entry(np.full(2, 3e34, dtype=np.float32), 1).scores.tolist() == pytest.approx([6e4], rel=1e-2)
 
 
+@pytest.mark.parametrize("level", levels())
+@pytest.mark.parametrize("scale", [[1e-30, 1e-30], [0, 1e-30], [-1e-30, 1]])
+@pytest.mark.parametrize("int8", [False, True])
+def test_sums_stay_finite_before_a_small_scale_or_the_query_is_refused(
+    make: Make, level: str, scale: list[float], *, int8: bool
+) -> None:
+    """Long rows of a small scale, so that scores are small where their sums are not."""
+    long = SparseRows.from_csr(np.array([0, 1, 2]), np.array([0, 1]), np.array([1e30, 1]), 2)
+    sizes = np.array(scale, dtype=np.float32)
+    searcher = Searcher.of(make(n_items=2, decoder=long, item_scale=sizes, int8=int8), level)
+    for entry in (searcher.top_n, lambda query, n: searcher.batch(np.repeat(query[None], 32, axis=0), n)[31]):
+        with pytest.raises(ValueError, match=r"of norm 1.*e\+09, is so large that scores may pass the range of float32"):
+            entry(np.full(2, 1e9, dtype=np.float32), 1)
+        assert np.isfinite(entry(np.full(2, 1e6, dtype=np.float32), 2).scores).tolist() == [True, True]
+
+
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
