@@ -252,7 +252,7 @@ def test_sums_stay_finite_before_a_small_scale_or_the_query_is_refused(
     sizes = np.array(scale, dtype=np.float32)
     searcher = Searcher.of(make(n_items=2, decoder=long, item_scale=sizes, int8=int8), level)
     for entry in (searcher.top_n, lambda query, n: searcher.batch(np.repeat(query[None], 32, axis=0), n)[31]):
-        with pytest.raises(ValueError, match=r"of norm 1.*e\+09, is so large that scores may pass the range of float32"):
+        with pytest.raises(ValueError, match=r"norm 1.*e\+09, is so large that scores may pass the range of float32"):
             entry(np.full(2, 1e9, dtype=np.float32), 1)
         assert np.isfinite(entry(np.full(2, 1e6, dtype=np.float32), 2).scores).tolist() == [True, True]
 
