@@ -99,12 +99,7 @@ Hits Searcher::one_by_one(const Query &query, const Wanted &wanted, const Set &s
     score_each(
         rows_, query.dense(), wanted.n == 0 ? 0 : set.n,
         [&](std::size_t i) { return static_cast<std::size_t>(set.items[i]); },
-        [&](Hit hit) {
-            const Hit boosted = wanted.boosts.boosted(hit);
-            if (boosted.score >= best.threshold() && !wanted.excluded.contains(hit.item)) {
-                best.push(boosted);
-            }
-        });
+        [&](Hit hit) { push_unless_excluded(wanted, hit, best); });
     return best.sorted();
 }
 

@@ -59,14 +59,7 @@ void Walk::visit_rows(std::size_t block) {
     wanted_.allowed.visit(first_of(block), first_of(block) + items_in(block), [&](std::size_t item) {
         scratch_.found[n_items++] = static_cast<std::uint16_t>(item - first_of(block));
     });
-    score_each(
-        place_.rows, query_.dense(), n_items, [&](std::size_t i) { return first_of(block) + scratch_.found[i]; },
-        [&](Hit hit) {
-            const Hit boosted = wanted_.boosts.boosted(hit);
-            if (boosted.score >= best_.threshold() && !wanted_.excluded.contains(hit.item)) {
-                best_.push(boosted);
-            }
-        });
+    score_found(block, n_items, [&](Hit hit) { push_unless_excluded(wanted_, hit, best_); });
 }
 
 void Walk::visit_postings(std::size_t block, std::size_t n_allowed) {
@@ -82,33 +75,27 @@ void Walk::visit_postings(std::size_t block, std::size_t n_allowed) {
         bound -= static_cast<double>(place_.postings.norms[block]) * query_.tail(last, place_.postings.lengths[block]);
     }
     sum(block, done, last);
-    if (pruning_ != nullptr && !observed_) {
-        observe(block, last);
-    }
     hide(wanted_.excluded, first_of(block), items_in(block), scratch_.scores);
     if (known == kHidden) {
         boost(block);
         bound = opening_bound(block);
     }
     const std::size_t n_found = found_above(block, bound);
-    score_each(
-        place_.rows, query_.dense(), n_found, [&](std::size_t i) { return first_of(block) + scratch_.found[i]; },
-        [&](Hit hit) { best_.push(wanted_.boosts.boosted(hit)); });
+    score_found(block, n_found, [&](Hit hit) { best_.push(wanted_.boosts.boosted(hit)); });
 }
 
 // Guess from the items of a block that a few dimensions already recommend.
 void Walk::look_first(std::size_t block) {
     const std::size_t n_items = items_in(block), m = pruning_->first_look();
     sum(block, 0, m);
-    observe(block, m);
+    pruning_->observe(scratch_.scores, n_items, m);
+    observed_ = true;
     hide(wanted_.excluded, first_of(block), n_items, scratch_.scores);
     const float bound = below(opening_bound(block));
     const std::size_t n_found =
         place_.loops.collect(scratch_.scores, whole_vectors(n_items), bound, false, scratch_.found);
     Best best(wanted_.n);
-    score_each(
-        place_.rows, query_.dense(), n_found, [&](std::size_t i) { return first_of(block) + scratch_.found[i]; },
-        [&](Hit hit) { best.push(hit); });
+    score_found(block, n_found, [&](Hit hit) { best.push(wanted_.boosts.boosted(hit)); });
     guess_ = std::max(guess_, guess(best));
 }
 
@@ -116,11 +103,6 @@ void Walk::sum(std::size_t block, std::size_t first, std::size_t last) {
     const Postings &postings = place_.postings;
     place_.loops.accumulate(postings.lines, postings.lists(block, place_.rows.n_dims), query_.active().data() + first,
                             last - first, postings.units[block], scratch_.scores);
-}
-
-void Walk::observe(std::size_t block, std::size_t m) {
-    pruning_->observe(scratch_.scores, items_in(block), m);
-    observed_ = true;
 }
 
 void Walk::boost(std::size_t block) {
@@ -139,6 +121,14 @@ std::size_t Walk::found_above(std::size_t block, double bound) {
     }
     const auto forbidden = [&](std::uint16_t number) { return !wanted_.allowed.contains(first_of(block) + number); };
     return static_cast<std::size_t>(std::remove_if(found, found + n_found, forbidden) - found);
+}
+
+// Score the items whose numbers in the block were found.
+template <typename Visit>
+void Walk::score_found(std::size_t block, std::size_t n_found, Visit visit) const {
+    score_each(
+        place_.rows, query_.dense(), n_found, [&](std::size_t i) { return first_of(block) + scratch_.found[i]; },
+        visit);
 }
 
 // Where no threshold is known: what n allowed items of the block reach, as far as its sums can tell.

@@ -44,9 +44,10 @@ class Walk {
     void visit_postings(std::size_t block, std::size_t n_allowed);
     void look_first(std::size_t block);
     void sum(std::size_t block, std::size_t first, std::size_t last);
-    void observe(std::size_t block, std::size_t m);
     void boost(std::size_t block);
     std::size_t found_above(std::size_t block, double bound);
+    template <typename Visit>
+    void score_found(std::size_t block, std::size_t n_found, Visit visit) const;
     double opening_bound(std::size_t block);
     double rounding(std::size_t block) const;
     float guess(Best &best) const;

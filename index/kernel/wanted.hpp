@@ -35,4 +35,12 @@ struct Wanted {
     Boosts boosts = {};
 };
 
+// Whether an item is excluded is asked last: it takes longer than to compare scores.
+inline void push_unless_excluded(const Wanted &wanted, Hit hit, Best &best) {
+    const Hit boosted = wanted.boosts.boosted(hit);
+    if (boosted.score >= best.threshold() && !wanted.excluded.contains(hit.item)) {
+        best.push(boosted);
+    }
+}
+
 }  // namespace sparrow
