@@ -21,6 +21,7 @@ namespace {
 // Items between two looks at what was found: bounds rise, so fewer are found.
 constexpr std::size_t kChunk = 256;
 
+// The bound of a query that is not there.
 constexpr float kNothing = std::numeric_limits<float>::infinity();
 
 // The nearest bfloat16, as the low half of a word.
@@ -70,6 +71,7 @@ class Contenders {
     Hits hits_;
 };
 
+// The values of up to 32 queries, by dimension; behind the last one stand zeros.
 struct Table {
     explicit Table(std::size_t n_dims)
         : entries(static_cast<PackedValues *>(std::aligned_alloc(sizeof(PackedValues), bytes(n_dims))), std::free) {
@@ -89,6 +91,43 @@ struct Table {
     }
 
     std::unique_ptr<PackedValues, void (*)(void *)> entries;
+};
+
+// The contenders of each query of a batch, of those items that it may have.
+class Contest {
+  public:
+    Contest(const Excluded *excluded, const Allowed &allowed) : excluded_(excluded), allowed_(allowed) {
+        std::fill(bounds_, bounds_ + kBatch, kNothing);
+    }
+
+    void add_query(std::size_t n, double slack) {
+        contenders_.emplace_back(n, slack);
+        bounds_[contenders_.size() - 1] = contenders_.back().bound();
+    }
+
+    // (kBatch,): which scores are worth telling, by query.
+    const float *bounds() const { return bounds_; }
+
+    void push(const ItemScores &item) {
+        for (std::uint32_t left = item.above; left != 0; left &= left - 1) {
+            const auto number = static_cast<std::size_t>(__builtin_ctz(left));
+            const bool contends = item.scores[number] > bounds_[number] &&
+                                  allowed_.contains(static_cast<std::size_t>(item.item)) &&
+                                  !excluded_[number].contains(item.item);
+            if (contends) {
+                contenders_[number].push({item.scores[number], item.item});
+                bounds_[number] = contenders_[number].bound();
+            }
+        }
+    }
+
+    const Hits &left_of(std::size_t number) { return contenders_[number].by_item(); }
+
+  private:
+    const Excluded *excluded_;
+    const Allowed &allowed_;
+    std::vector<Contenders> contenders_;
+    float bounds_[kBatch];
 };
 
 }  // namespace
@@ -135,38 +174,29 @@ bool Searcher::scannable() const {
 
 void Searcher::scan(const std::vector<Query> &queries, std::size_t n, const Excluded *excluded, const Allowed &allowed,
                     Hits *answers) const {
+    if (n == 0) {
+        return;
+    }
     Table table(rows_.n_dims);
-    std::vector<Contenders> contenders;
-    float bounds[kBatch];
-    std::fill(bounds, bounds + kBatch, kNothing);
-    for (std::size_t number = 0; number < queries.size() && n != 0; number++) {
-        table.add(number, queries[number]);
+    Contest contest(excluded, allowed);
+    for (std::size_t number = 0; number < queries.size(); number++) {
+        const Query &query = queries[number];
+        table.add(number, query);
         const double norm = static_cast<double>(greatest_norm_);
-        contenders.emplace_back(n, 2.0 * coarse_error(norm, greatest_length_, queries[number], greatest_scale_));
-        bounds[number] = contenders.back().bound();
+        contest.add_query(n, 2.0 * coarse_error(norm, greatest_length_, query, greatest_scale_));
     }
     const ScanRows rows{rows_.starts, rows_.narrow_dims(), rows_.values,
                         rows_.steps,  rows_.scale,         static_cast<std::uint32_t>(rows_.n_dims)};
     std::vector<ItemScores> found(kChunk);
-    for (std::size_t first = 0; first < rows_.n_rows && n != 0; first += kChunk) {
+    for (std::size_t first = 0; first < rows_.n_rows; first += kChunk) {
         const std::size_t last = std::min(rows_.n_rows, first + kChunk);
-        const std::size_t n_found = loops_.scan(rows, first, last, table.entries.get(), bounds, found.data());
+        const std::size_t n_found = loops_.scan(rows, first, last, table.entries.get(), contest.bounds(), found.data());
         for (std::size_t i = 0; i < n_found; i++) {
-            const ItemScores &item = found[i];
-            for (std::uint32_t left = item.above; left != 0; left &= left - 1) {
-                const auto number = static_cast<std::size_t>(__builtin_ctz(left));
-                const bool wanted = item.scores[number] > contenders[number].bound() &&
-                                    allowed.contains(static_cast<std::size_t>(item.item)) &&
-                                    !excluded[number].contains(item.item);
-                if (wanted) {
-                    contenders[number].push({item.scores[number], item.item});
-                    bounds[number] = contenders[number].bound();
-                }
-            }
+            contest.push(found[i]);
         }
     }
-    for (std::size_t number = 0; number < queries.size() && n != 0; number++) {
-        const Hits &left = contenders[number].by_item();
+    for (std::size_t number = 0; number < queries.size(); number++) {
+        const Hits &left = contest.left_of(number);
         Best best(n);
         score_each(
             rows_, queries[number].dense(), left.size(),

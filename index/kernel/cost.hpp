@@ -11,9 +11,9 @@ constexpr double kScanCost = 1.3;     // one non-zero of a row for a batch
 
 // What a search costs however small the catalogue is. None where `make fuzz` sets a small block: there small catalogues
 // shall go every way that large ones go.
-constexpr double once(double cost) { return kBlock == 65472 ? cost : 0.0; }
+constexpr double fixed_cost(double cost) { return kBlock == kBlockOfFormat ? cost : 0.0; }
 
-constexpr double kPlanCost = once(100e3);    // order a query's dims, look first, plan each block
-constexpr double kContendCost = once(50e3);  // keep and complete what a scan leaves open, for a query of a batch
+constexpr double kPlanCost = fixed_cost(100e3);    // order a query's dims, look first, plan each block
+constexpr double kContendCost = fixed_cost(50e3);  // keep and complete what a scan leaves open, for a query of a batch
 
 }  // namespace sparrow

@@ -60,7 +60,8 @@ class Best {
             hits_.resize(n_);
         }
         if (hits_.size() == n_ && n_ > 0) {
-            threshold_ = std::max(threshold_, std::max_element(hits_.begin(), hits_.end(), Better())->score);
+            const auto worst = std::max_element(hits_.begin(), hits_.end(), Better());  // the last in that order
+            threshold_ = std::max(threshold_, worst->score);
         }
     }
 

@@ -8,10 +8,12 @@ namespace sparrow {
 
 // Items of a block. Their numbers fit 16 bits and leave kBlock itself free for padding; their scores (256 KiB) fit the
 // L2. The format has this number; `make fuzz` sets a small one, so that small catalogues have many blocks.
-#ifndef SPARROW_BLOCK
-#define SPARROW_BLOCK 65472
-#endif
+constexpr std::size_t kBlockOfFormat = 65472;
+#ifdef SPARROW_BLOCK
 constexpr std::size_t kBlock = SPARROW_BLOCK;
+#else
+constexpr std::size_t kBlock = kBlockOfFormat;
+#endif
 
 // Scores of a block have room for every 16-bit number, so that no number found in a file can reach outside.
 constexpr std::size_t kBlockScores = 65536;

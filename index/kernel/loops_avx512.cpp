@@ -8,10 +8,6 @@ namespace {
 
 constexpr std::size_t kLanes = 16;
 
-inline const Line *list_of(const Line *lines, const std::uint32_t *lists, std::uint32_t dim) {
-    return lines + lists[dim];
-}
-
 inline void add_line(const Line &line, __m512 factor, float *scores) {
     alignas(64) float products[kLine];
     const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(line.values));
@@ -27,8 +23,8 @@ void accumulate(const Line *lines, const std::uint32_t *lists, const Active *act
                 float *scores) {
     for (std::size_t a = 0; a < n_active; a++) {
         const std::uint32_t dim = active[a].dim, next_dim = active[a + 1 < n_active ? a + 1 : a].dim;
-        const Line *line = list_of(lines, lists, dim), *end = list_of(lines, lists, dim + 1);
-        const Line *next = list_of(lines, lists, next_dim), *next_end = list_of(lines, lists, next_dim + 1);
+        const Line *line = lines + lists[dim], *end = lines + lists[dim + 1];
+        const Line *next = lines + lists[next_dim], *next_end = lines + lists[next_dim + 1];
         const __m512 factor = _mm512_set1_ps(active[a].value * unit);
         for (; line < end && next < next_end; line++, next++) {
             __builtin_prefetch(next);
