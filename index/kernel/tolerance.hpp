@@ -21,11 +21,11 @@ constexpr double kHalfStep = 0x1p-25 * (1.0 + 0x1p-8);
 constexpr double kBfloatError = 0x1p-8 * (1.0 + 0x1p-6);
 constexpr double kBfloatStep = 0x1p-134 * (1.0 + 0x1p-6);
 
-// Of summing a row of `length` non-zeros twice, fast and exactly, as a share of |row| |query|; infinity if no bound
-// holds.
+// Of summing a row of `length` non-zeros twice, fast and exactly, as a share of |row| |query|. Where no bound holds,
+// the greatest number but infinity, since a norm may be 0.
 inline double summing_error(std::size_t length) {
     const double steps = (static_cast<double>(length) + 4.0) * 0x1p-24;
-    return steps < 0.5 ? 2.0 * steps / (1.0 - steps) : std::numeric_limits<double>::infinity();
+    return steps < 0.5 ? 2.0 * steps / (1.0 - steps) : std::numeric_limits<double>::max();
 }
 
 // Products below the normal range of float32 may vanish, before an item scale of at most `scale` multiplies their sum.
