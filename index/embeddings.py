@@ -1,6 +1,7 @@
 """Sparse item embeddings: the artifact that training writes and everything else is built from.
 
-q = x E and scores = item_scale * (D q), with a decoder D and an encoder E of sparse rows, (n_items, n_dims).
+q = x E and scores = item_scale * (D q), with a decoder D and an encoder E of sparse rows, (n_items, n_dims). Where dims
+are not independent of each other, q = x E F F^T, with a dense factor F, (n_dims, query_width).
 """
 
 import json
@@ -44,6 +45,8 @@ class SparseItemEmbeddings:
     """What a dimension is."""
     provenance: Mapping[str, JSON]
     """Where this comes from: model, recipe, metrics, data."""
+    query_factor: Float32 | None = None
+    """F, (n_dims, query_width): a query is multiplied by F F^T before it is cut; None: it is not."""
 
     @property
     def n_items(self) -> int:
@@ -79,11 +82,18 @@ def to_arrays(embeddings: SparseItemEmbeddings) -> dict[str, Array]:
         named |= sparse.to_arrays("encoder", embeddings.encoder)
     if embeddings.item_scale is not None:
         named["item_scale"] = embeddings.item_scale
+    if embeddings.query_factor is not None:
+        named["query_factor"] = embeddings.query_factor.reshape(-1)
     return named
 
 
 def header(embeddings: SparseItemEmbeddings) -> dict[str, Any]:
-    """What must be known besides the arrays to open them again."""
+    """What must be known besides the arrays to open them again.
+
+    There is a query_width only where there is a query factor: what has none is the same, hash and all, as before there
+    were any.
+    """
+    factor = embeddings.query_factor
     return {
         "n_items": embeddings.n_items,
         "n_dims": embeddings.n_dims,
@@ -92,6 +102,7 @@ def header(embeddings: SparseItemEmbeddings) -> dict[str, Any]:
         "item_scale": embeddings.item_scale is not None,
         "query_dims": embeddings.query_dims,
         "dims_are": embeddings.dims_are,
+        **({} if factor is None else {"query_width": factor.shape[-1]}),
     }
 
 
@@ -102,9 +113,10 @@ def check_header(header: Mapping[str, Any]) -> None:
             raise ValueError(f"{name} is {header.get(name)!r}; must be a whole number from 1")
     if type(header.get("item_scale")) is not bool:
         raise ValueError(f"item_scale is {header.get('item_scale')!r}; must be true or false")
-    kept = header.get("query_dims")
-    if kept is not None and (type(kept) is not int or kept < 1):
-        raise ValueError(f"query_dims is {kept!r}; must be null or a whole number from 1")
+    for name in ("query_dims", "query_width"):
+        value = header.get(name)
+        if value is not None and (type(value) is not int or value < 1):
+            raise ValueError(f"{name} is {value!r}; must be null or a whole number from 1")
     for name, known in (("values", VALUES), ("encoder", ENCODERS), ("dims_are", DIMS_ARE)):
         if header.get(name) not in known:
             raise ValueError(f"{name} is {header.get(name)!r}; must be one of {', '.join(known)}")
@@ -122,11 +134,19 @@ def from_arrays(directory: Path, header: Mapping[str, Any], provenance: Mapping[
         query_dims=header["query_dims"],
         dims_are=header["dims_are"],
         provenance=provenance,
+        query_factor=_load_factor(directory, n_dims, header.get("query_width")),
     )
 
 
+def _load_factor(directory: Path, n_dims: int, width: int | None) -> Float32 | None:
+    if width is None:
+        return None
+    flat: Float32 = arrays.load(directory, "query_factor", np.float32, length=n_dims * width)
+    return flat.reshape(n_dims, width)
+
+
 def check(embeddings: SparseItemEmbeddings) -> None:
-    """Refuse embeddings that break a rule with InvalidEmbeddings naming array, row and value; O(nnz + n_items)."""
+    """Refuse embeddings that break a rule with InvalidEmbeddings naming array, row and value; O(what is stored)."""
     try:
         check_header(header(embeddings))
     except ValueError as error:
@@ -148,6 +168,7 @@ def check(embeddings: SparseItemEmbeddings) -> None:
     if square and embeddings.n_dims != n_items:
         raise InvalidEmbeddings(f"dims stand for items, so there must be {n_items} dims, not {embeddings.n_dims}")
     _check_scale(embeddings.item_scale, n_items)
+    _check_factor(embeddings.query_factor, embeddings.n_dims)
 
 
 def _check_scale(scale: Float32 | None, n_items: int) -> None:
@@ -158,6 +179,16 @@ def _check_scale(scale: Float32 | None, n_items: int) -> None:
     wrong = np.flatnonzero(~np.isfinite(scale))
     if len(wrong):
         raise InvalidEmbeddings(f"item_scale of row {wrong[0]} is {scale[wrong[0]]}; must be finite")
+
+
+def _check_factor(factor: Float32 | None, n_dims: int) -> None:
+    if factor is None:
+        return
+    if factor.dtype != np.float32 or factor.ndim != 2 or len(factor) != n_dims:
+        raise InvalidEmbeddings(f"query_factor is {factor.dtype} of {factor.shape}; must be float32 of ({n_dims}, any)")
+    wrong = np.flatnonzero(~np.isfinite(factor).all(axis=1))
+    if len(wrong):
+        raise InvalidEmbeddings(f"query_factor of dim {wrong[0]} holds a value that is not finite")
 
 
 def _read_metadata(path: Path) -> dict[str, Any]:

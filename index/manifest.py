@@ -58,6 +58,8 @@ class Manifest:
     """How many of its largest dimensions a query keeps; None: all."""
     provenance: Mapping[str, JSON]
     """Model, recipe, metrics, data."""
+    query_width: int | None = None
+    """Columns of the query factor; None, which is not written: there is no factor."""
 
 
 def content_hash(header: Mapping[str, Any], hashes: Mapping[str, str]) -> str:
@@ -68,6 +70,8 @@ def content_hash(header: Mapping[str, Any], hashes: Mapping[str, str]) -> str:
 def to_bytes(manifest: Manifest) -> bytes:
     """The manifest as a JSON document that carries its own checksum."""
     fields = json.loads(json.dumps(asdict(manifest), allow_nan=False))
+    if manifest.query_width is None:  # as manifests were before there were query factors
+        del fields["query_width"]
     return (json.dumps({**fields, "checksum": _canonical_hash(fields)}, indent=2, allow_nan=False) + "\n").encode()
 
 

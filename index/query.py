@@ -1,7 +1,8 @@
 """From a history to a query vector, and back to what each item of the history contributed.
 
-q = x E, x the weighted history and E the encoder; then, if query_dims is set, only its largest |q_d| are kept.
-For a target t the score q . t is a sum over the history: item i owes x_i * sum over kept d of E_id * t_d.
+q = x E, x the weighted history and E the encoder, or q = x E F F^T if there is a query factor F; then, if query_dims is
+set, only its largest |q_d| are kept. For a target t the score q . t is a sum over the history: item i owes
+x_i * sum over d of E_id * s_d, where s = t at the kept dims and 0 elsewhere, or that multiplied by F F^T.
 """
 
 import numpy as np
@@ -11,7 +12,10 @@ from index.types import Float32, Int32
 
 
 def encode(embeddings: SparseItemEmbeddings, items: Int32, weights: Float32) -> Float32:
-    """The query vector, float32 (n_dims,), of item rows and their weights (both (n,)); existing rows, may repeat."""
+    """The query vector, float32 (n_dims,), of item rows and their weights (both (n,)); existing rows, may repeat.
+
+    With a query factor its last bits may differ from one machine to another: BLAS sums in an order of its own.
+    """
     rows = encoder_rows(embeddings)
     if rows is None:
         summed = np.bincount(items, weights=weights, minlength=embeddings.n_dims)
@@ -19,7 +23,7 @@ def encode(embeddings: SparseItemEmbeddings, items: Int32, weights: Float32) -> 
         chosen = rows.take(items)
         spread = np.repeat(weights.astype(np.float64), np.diff(chosen.row_starts))
         summed = np.bincount(chosen.dims, weights=chosen.values * spread, minlength=embeddings.n_dims)
-    return _cut(summed.astype(np.float32), embeddings.query_dims)
+    return _cut(_through(embeddings.query_factor, summed.astype(np.float32)), embeddings.query_dims)
 
 
 def contributions(
@@ -29,7 +33,7 @@ def contributions(
 
     `query` is the answer of encode for this history, `target` a dense row (n_dims,): of an item or of a segment.
     """
-    kept = np.where(query != 0, target, np.float32(0))
+    kept = _through(embeddings.query_factor, np.where(query != 0, target, np.float32(0)))
     rows = encoder_rows(embeddings)
     if rows is None:
         return weights * kept[items]
@@ -44,6 +48,14 @@ def encoder_rows(embeddings: SparseItemEmbeddings) -> SparseRows | None:
     if isinstance(embeddings.encoder, SparseRows):
         return embeddings.encoder
     return embeddings.decoder if embeddings.encoder == "tied" else None
+
+
+def _through(factor: Float32 | None, query: Float32) -> Float32:
+    """F F^T q; only those rows of F are read twice where q is not 0."""
+    if factor is None:
+        return query
+    active = np.flatnonzero(query)
+    return np.asarray(factor @ (query[active] @ factor[active]), dtype=np.float32)
 
 
 def _cut(query: Float32, query_dims: int | None) -> Float32:

@@ -39,7 +39,7 @@ def print_inspection(console: Console, document: Mapping[str, Any]) -> None:
     """Show what `inspection` found."""
     facts = Table("what", "value", title=str(document["version"]), title_justify="left")
     names = ("created_at", "format", "content_hash", "n_items", "n_dims", "n_nonzeros", "n_segments", "encoder")
-    for name in (*names, "values", "item_scale", "dims_are", "query_dims"):
+    for name in (*names, "values", "item_scale", "dims_are", "query_dims", "query_width"):
         _add(facts, name, _shown(document[name]))
     _add(facts, "searched with", f"{document['level']} (this CPU has {', '.join(document['levels'])})")
     console.print(facts)

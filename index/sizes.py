@@ -33,6 +33,7 @@ _PREFIXES = {
     "decoder_steps": "row values",
     "encoder_": "encoder rows",
     "item_scale": "item scales",
+    "query_factor": "query factor",
     "item_": "ids",
     "popular": "popularity",
     "propert": "properties",
@@ -102,7 +103,7 @@ def _by_part(manifest: Manifest, growth: float) -> dict[str, float]:
 
 
 def _said_once(name: str) -> float:
-    if name.startswith("segment_centroids") or name.endswith(".json"):
+    if name.startswith(("segment_centroids", "query_factor")) or name.endswith(".json"):
         return inf
     return _EMPTY_SQLITE_BYTES if name.endswith(".sqlite") else _HEADER_BYTES
 

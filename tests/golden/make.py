@@ -1,4 +1,4 @@
-"""Make the golden snapshots of the current format, of float32 and of int8: `python tests/golden/make.py`.
+"""Make the golden snapshots of the current format, one of each kind: `python tests/golden/make.py`.
 
 Run it only for a new format number.
 
@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from index import builder, disk, embeddings, manifest, publication, query, search, snapshot, sparse
+from index import builder, disk, manifest, publication, query, search, snapshot, sparse
 from index.builder import SnapshotContent
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.segments import Segment, Segments
 from index.snapshot import Snapshot
-from index.types import JSON, Int32
+from index.types import JSON, Float32, Int32
 from index.vocabulary import Vocabulary
 
 HERE = Path(__file__).parent
@@ -26,6 +26,7 @@ ROOT = HERE / f"format-{manifest.FORMAT}"
 EXPECTED = HERE / f"format-{manifest.FORMAT}.json"
 BUILT_AT = datetime(2026, 11, 21, 8, 12, 0, tzinfo=UTC)
 N_ITEMS, N_DIMS, N_SEGMENTS = 36, 12, 3
+KINDS = ("float32", "int8", "factor")
 HISTORIES = {"one": {"7": 1.0}, "three": {"0": 1.0, "b\u00fccher-5": 0.5, "11": -0.25}, "all": {"1": 1.0, "2": 2.0}}
 
 FILTERS: dict[str, JSON] = {
@@ -39,14 +40,14 @@ FILTERS: dict[str, JSON] = {
 }
 
 
-def rows(n_rows: int, step: int) -> SparseRows:
+def rows(n_rows: int, step: int, divisor: int = 3) -> SparseRows:
     """A sparse matrix out of a linear congruence; thirds, so that the order of summation shows in the last bit."""
     numbers = (np.arange(n_rows * N_DIMS, dtype=np.int64) * step * 7919 + 104729) % 101
     dense = np.where(numbers < 30, numbers - 15, 0).reshape(n_rows, N_DIMS)
     dense[:, 0] += dense.any(axis=1) == 0
     owners, dims = np.nonzero(dense)
     starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=n_rows))])
-    return SparseRows.from_csr(starts, dims, dense[owners, dims] / 3, N_DIMS)
+    return SparseRows.from_csr(starts, dims, dense[owners, dims] / divisor, N_DIMS)
 
 
 def segments() -> Segments:
@@ -85,18 +86,30 @@ def properties(row: int) -> dict[str, Any]:
     }
 
 
-def content(values: str = "float32") -> SnapshotContent:
-    """Every optional part of the format is there: item scale, an encoder of its own (or int8), query_dims, segments."""
+def factor() -> Float32:
+    """A query factor in halves: with an encoder in quarters all its sums are exact, in whatever order."""
+    numbers = (np.arange(N_DIMS * 5, dtype=np.int64) * 7919 + 104729) % 101 % 7 - 3
+    return (numbers.reshape(N_DIMS, 5) / 2).astype(np.float32)
+
+
+def kind_of(opened: Snapshot) -> str:
+    """What `content` was asked for."""
+    return "factor" if opened.manifest.query_width else opened.manifest.values
+
+
+def content(kind: str = "float32") -> SnapshotContent:
+    """Optional parts of the format are there: item scale, an encoder of its own (or int8), query_dims, segments."""
     ids = [f"b\u00fccher-{row}" if row % 5 == 0 and row else str(row) for row in range(N_ITEMS)]
-    int8 = values == "int8"
+    int8, encoder = kind == "int8", rows(N_ITEMS, 3, 4 if kind == "factor" else 3)
     model = SparseItemEmbeddings(
         items=Vocabulary.build(ids),
         decoder=sparse.quantised(rows(N_ITEMS, 1)) if int8 else rows(N_ITEMS, 1),
         item_scale=((1 + np.arange(N_ITEMS) % 4) / 4).astype(np.float32),
-        encoder="tied" if int8 else rows(N_ITEMS, 3),
+        encoder="tied" if int8 else encoder,
         query_dims=5,
         dims_are="latents",
         provenance={"model": "golden", "metrics": {"ndcg@100": 0.5}},
+        query_factor=factor() if kind == "factor" else None,
     )
     popularity = (np.arange(N_ITEMS) * 7 % 13).astype(np.float32)
     return SnapshotContent(model, [properties(row) for row in range(N_ITEMS)], popularity, segments())
@@ -126,7 +139,7 @@ def answers(opened: Snapshot) -> dict[str, Any]:
 def main() -> None:
     """Replace the golden snapshots and the answers that are expected of them, by version."""
     shutil.rmtree(ROOT, ignore_errors=True)
-    versions = [builder.write(ROOT, content(values), now=BUILT_AT) for values in embeddings.VALUES]
+    versions = [builder.write(ROOT, content(kind), now=BUILT_AT) for kind in KINDS]
     publication.publish(ROOT, versions[0])
     (ROOT / disk.LOCK).unlink()
     expected = {version: answers(snapshot.open_snapshot(ROOT, version)) for version in versions}

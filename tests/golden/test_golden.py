@@ -30,8 +30,8 @@ def test_it_answers_as_on_the_day_it_was_made(golden: snapshot.Snapshot) -> None
 
 
 def test_there_is_one_of_each_kind_and_one_is_served() -> None:
-    kinds = [snapshot.read_manifest(ROOT, version).values for version in publication.versions(ROOT)]
-    assert kinds == list(embeddings.VALUES)
+    kinds = [MAKE["kind_of"](snapshot.open_snapshot(ROOT, version)) for version in publication.versions(ROOT)]
+    assert kinds == list(MAKE["KINDS"])
     assert list(EXPECTED) == list(publication.versions(ROOT))
     assert publication.current(ROOT) == publication.versions(ROOT)[0]
 
@@ -47,18 +47,22 @@ def test_it_has_something_to_answer(version: str) -> None:
 
 
 def test_the_same_content_has_the_same_hash_and_the_same_arrays(golden: snapshot.Snapshot, tmp_path: Path) -> None:
-    content = MAKE["content"](golden.manifest.values)
+    content = MAKE["content"](MAKE["kind_of"](golden))
     version = builder.write(tmp_path, content, now=datetime.fromisoformat(golden.manifest.created_at))
     assert version == golden.version
     built = snapshot.read_manifest(tmp_path, version)
     assert built.content_hash == golden.manifest.content_hash
+    manifests = [
+        json.loads((each / manifest.FILE_NAME).read_bytes()) for each in (golden.directory, tmp_path / version)
+    ]
+    assert manifests[0].keys() == manifests[1].keys()
     # the bytes of the SQLite file depend on the version of SQLite, all others on nothing
     for name, info in golden.manifest.files.items():
         assert name == "texts.sqlite" or built.files[name] == info
 
 
 def test_it_holds_what_went_in(golden: snapshot.Snapshot) -> None:
-    content = MAKE["content"](golden.manifest.values)
+    content = MAKE["content"](MAKE["kind_of"](golden))
     assert golden.catalogue.properties(range(len(golden.items))) == list(content.properties)
     assert golden.segments.segments == content.segments.segments
     assert golden.segments.retired == content.segments.retired

@@ -39,9 +39,9 @@ DAMAGES: dict[str, Damage] = {
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory, golden: dict[str, Any]) -> Path:
-    """The directory of one good snapshot; tests put back what they change."""
+    """The directory of one good snapshot with every kind of file; tests put back what they change."""
     root = tmp_path_factory.mktemp("damage")
-    return root / builder.write(root, golden["content"]())
+    return root / builder.write(root, golden["content"]("factor"))
 
 
 def names_of(directory: Path) -> list[str]:

@@ -16,6 +16,7 @@ from index.vocabulary import Vocabulary
 
 Make = Callable[..., SparseItemEmbeddings]
 SCALE = np.linspace(0, 1, 20, dtype=np.float32)
+FACTOR = np.arange(24, dtype=np.float32).reshape(8, 3)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,8 @@ SCALE = np.linspace(0, 1, 20, dtype=np.float32)
         {"n_dims": 20, "encoder": "identity", "dims_are": "items"},
         {"density": 0.0},
         {"int8": True},
+        {"query_factor": FACTOR, "query_dims": 3},
+        {"query_factor": np.asfortranarray(FACTOR), "own_encoder": True},
         {"int8": True, "own_encoder": True, "density": 0.0},
     ],
 )
@@ -34,6 +37,8 @@ def test_saved_and_loaded_it_is_the_same(make: Make, tmp_path: Path, fields: dic
     given.save(tmp_path / "deep" / "run")
     loaded = SparseItemEmbeddings.load(tmp_path / "deep" / "run")
     assert embeddings.header(loaded) == embeddings.header(given)
+    if given.query_factor is not None:
+        np.testing.assert_array_equal(loaded.query_factor, given.query_factor)
     assert loaded.provenance == given.provenance
     assert (loaded.n_items, loaded.n_dims) == (given.n_items, given.n_dims)
     stored, original = embeddings.to_arrays(loaded), embeddings.to_arrays(given)
@@ -60,6 +65,14 @@ def rows(n_rows: int, n_dims: int) -> SparseRows:
         ({"encoder": "other"}, "encoder is 'other'; must be one of tied, identity, rows"),
         ({"dims_are": "other"}, "dims_are is 'other'; must be one of latents, items"),
         ({"query_dims": 0}, "query_dims is 0; must be null or a whole number from 1"),
+        (
+            {"query_factor": FACTOR.astype(np.float64)},
+            r"query_factor is float64 of \(8, 3\); must be float32 of \(8, any",
+        ),
+        ({"query_factor": FACTOR[:7]}, r"query_factor is float32 of \(7, 3\); must be float32 of \(8, any"),
+        ({"query_factor": FACTOR[:, 0]}, r"query_factor is float32 of \(8,\); must be float32 of \(8, any"),
+        ({"query_factor": FACTOR[:, :0]}, "query_width is 0; must be null or a whole number from 1"),
+        ({"query_factor": np.where(FACTOR == 10, np.float32(np.inf), FACTOR)}, "query_factor of dim 3 holds a value"),
         ({"item_scale": SCALE[:3]}, r"item_scale is float32 of \(3,\); must be float32 of \(20,\)"),
         ({"item_scale": SCALE.astype(np.float64)}, "item_scale is float64"),
         ({"item_scale": np.where(SCALE < 0.9, SCALE, np.float32(np.nan))}, "item_scale of row 18 is nan"),
@@ -88,6 +101,8 @@ def test_no_items_are_no_embeddings(make: Make) -> None:
         ({"item_scale": 1}, CorruptSnapshot, "item_scale is 1"),
         ({"values": "int4"}, CorruptSnapshot, "values is 'int4'; must be one of float32, int8"),
         ({"values": "int8"}, CorruptSnapshot, r"decoder_values\.npy holds float32; expected int8"),
+        ({"query_width": 3}, CorruptSnapshot, r"query_factor\.npy is missing"),
+        ({"query_width": True}, CorruptSnapshot, "query_width is True; must be null or a whole number from 1"),
         ({"item_scale": True}, CorruptSnapshot, r"item_scale\.npy is missing"),
         ({"encoder": "rows"}, CorruptSnapshot, r"encoder_row_starts\.npy is missing"),
         ({"provenance": 3}, CorruptSnapshot, "not the metadata of embeddings"),

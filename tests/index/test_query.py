@@ -24,17 +24,22 @@ def dense_encoder(embeddings: SparseItemEmbeddings) -> NDArray[np.float64]:
     if embeddings.encoder == "identity":
         return np.eye(embeddings.n_items)
     rows = embeddings.encoder if isinstance(embeddings.encoder, SparseRows) else embeddings.decoder
-    return np.array([rows.dense_row(i) for i in range(rows.n_rows)], dtype=np.float64)
+    dense = np.array([rows.dense_row(i) for i in range(rows.n_rows)], dtype=np.float64)
+    factor = embeddings.query_factor
+    return dense if factor is None else dense @ factor @ factor.T.astype(np.float64)
 
 
 def variant(make: Make, seed: int, kind: str, query_dims: int | None) -> SparseItemEmbeddings:
     if kind == "identity":
         return make(seed, n_dims=20, encoder="identity", dims_are="items", query_dims=query_dims)
     scale = np.linspace(0.5, 2, 20, dtype=np.float32)  # belongs to the output: it must not change the query
+    if kind == "factor":
+        factor = np.random.default_rng(seed).standard_normal((8, 5)).astype(np.float32)
+        return make(seed, item_scale=scale, query_dims=query_dims, query_factor=factor)
     return make(seed, own_encoder=kind == "own", int8=kind == "int8", item_scale=scale, query_dims=query_dims)
 
 
-KINDS = st.sampled_from(["tied", "int8", "own", "identity"])
+KINDS = st.sampled_from(["tied", "int8", "own", "identity", "factor"])
 
 
 @given(st.integers(0, 99), KINDS, HISTORIES)
@@ -46,7 +51,10 @@ def test_the_query_is_the_weighted_sum_of_encoder_rows(
     expected = weights.astype(np.float64) @ dense_encoder(embeddings)[items]
     found = query.encode(embeddings, items, weights)
     assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, expected.astype(np.float32))
+    if kind == "factor":
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+    else:
+        np.testing.assert_array_equal(found, expected.astype(np.float32))
 
 
 @given(st.integers(0, 99), KINDS, HISTORIES, st.integers(1, 25))
@@ -73,16 +81,16 @@ def test_contributions_add_up_to_the_score(
     owed = query.contributions(embeddings, items, weights, user, target)
     assert owed.shape == items.shape
     assert owed.dtype == np.float32
-    np.testing.assert_allclose(owed.sum(dtype=np.float64), user.astype(np.float64) @ target, atol=1e-5)
+    np.testing.assert_allclose(owed.sum(dtype=np.float64), user.astype(np.float64) @ target, rtol=1e-5, atol=1e-4)
     each = [
         float(w * (dense_encoder(embeddings)[i] * (user != 0)) @ target) for i, w in zip(items, weights, strict=True)
     ]
-    np.testing.assert_allclose(owed, each, atol=1e-5)
+    np.testing.assert_allclose(owed, each, rtol=1e-5, atol=1e-4)
 
 
 def test_no_history_is_no_query(make: Make) -> None:
     items, weights = arrays([])
-    for kind in ("tied", "own", "identity"):
+    for kind in ("tied", "own", "identity", "factor"):
         embeddings = variant(make, 0, kind, 3)
         user = query.encode(embeddings, items, weights)
         assert user.shape == (embeddings.n_dims,)

@@ -77,8 +77,8 @@ def test_int8_takes_a_byte_a_non_zero_and_four_an_item(tmp_path: Path, golden: d
     assert found.disk_bytes == sum(info.bytes for info in opened.manifest.files.values())
 
 
-def test_every_file_belongs_to_one_part(root: Path, content: SnapshotContent) -> None:
-    opened = open_snapshot(root, builder.write(root, content))
+def test_every_file_belongs_to_one_part(root: Path, golden: dict[str, Any]) -> None:
+    opened = open_snapshot(root, builder.write(root, golden["content"]("factor")))
     measured = sizes.measured(opened.manifest)
     assert measured.disk_bytes == sum(info.bytes for info in opened.manifest.files.values())
     files = opened.manifest.files
@@ -86,5 +86,7 @@ def test_every_file_belongs_to_one_part(root: Path, content: SnapshotContent) ->
         files[f"item_{name}.npy"].bytes for name in ("id_bytes", "id_starts", "sorted_hashes", "hash_rows")
     )
     assert measured.parts["text search"] == files["texts.sqlite"].bytes
+    once = files["query_factor.npy"].bytes
+    assert measured.parts["query factor"] == sizes.expected(opened, 10_000).parts["query factor"] == once
     assert measured.disk_bytes - measured.memory_bytes == sum(measured.parts[part] for part in sizes.ON_DEMAND)
     assert all(measured.parts[part] > 0 for part in measured.parts if part != "columns")

@@ -81,6 +81,7 @@ def changed_contents(content: SnapshotContent) -> dict[str, SnapshotContent]:
     return {
         "value": replace(content, embeddings=replace(model, decoder=replace(model.decoder, values=other))),
         "query_dims": replace(content, embeddings=replace(model, query_dims=6)),
+        "query_factor": replace(content, embeddings=replace(model, query_factor=np.eye(12, dtype=np.float32))),
         "int8": replace(content, embeddings=replace(model, decoder=sparse.quantised(model.decoder))),
         "encoder": replace(content, embeddings=replace(model, encoder="tied")),
         "property": replace(content, properties=[{"title": "Other"}, *content.properties[1:]]),
@@ -333,6 +334,7 @@ def test_broken_int8_is_refused(
         ({"encoder": "hex"}, "encoder is 'hex'"),
         ({"item_scale": "no"}, "item_scale is 'no'"),
         ({"content_hash": "0" * 64}, "content_hash is not that of the content"),
+        ({"query_width": 3}, r"query_factor\.npy is missing"),
         ({"query_dims": 2}, "content_hash is not that of the content"),
         ({"version": "20260101T000000Z-00000000"}, "belongs to version 20260101T000000Z-00000000"),
     ],
