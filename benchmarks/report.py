@@ -75,7 +75,8 @@ def _ran(document: Mapping[str, Any]) -> dict[str, Any]:
     """The machine, the rounds, and the settings of the engines."""
     settings: dict[str, str] = {}
     for place in document["places"].values():
-        settings |= place.get("latency", {}).get("settings", {})
+        for engine, each in place.get("latency", {}).get("settings", {}).items():
+            settings[f"engine {engine}"] = each
     return {**document["machine"], "rounds": document["rounds"], **settings}
 
 

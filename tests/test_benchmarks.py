@@ -38,7 +38,8 @@ from index.vocabulary import Vocabulary
 
 N, D, K = 300, 64, 4
 PLAIN = Variant("plain", swapped=0.0, sigma=0.0, partner="nearest", seed=5)
-DOCUMENT = {"date": "2026-11-21", "rounds": 1, "machine": {"cpu": "a", "levels": ["portable"], "peers": {"scipy": "1"}}}
+MACHINE = {"cpu": "a", "levels": ["portable"], "sparrow": "7", "peers": {"scipy": "1"}}
+DOCUMENT = {"date": "2026-11-21", "rounds": 1, "machine": MACHINE}
 
 
 @pytest.fixture(autouse=True)
@@ -314,6 +315,8 @@ def test_everything_small(
     document["targets"] = targets.to_json(targets.judge(document))
     json.dumps(document, allow_nan=False)
     text = report.write(tmp_path, document, []).read_text()
+    assert "\n* sparrow: 7\n" in text
+    assert "\n* engine sparrow: Searcher.top_n" in text
     assert text.index("Why to doubt this") < text.index("What came out") < text.index("**Targets**")
 
 
