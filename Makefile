@@ -10,7 +10,7 @@ DEMO := .demo
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 INSTALL_DEV := $(INSTALL) --no-build-isolation -C build-dir=build/kernel -C cmake.define.SPARROW_STRICT=ON -e '.[train,collect,dev]'
 KERNEL := $(wildcard index/kernel/*)
-CPP := $(wildcard index/kernel/*.cpp index/kernel/*.hpp)
+CPP := $(wildcard index/kernel/*.cpp index/kernel/*.hpp benchmarks/*.cpp)
 
 .PHONY: help demo kernel sanitize fuzz test lint types clean compiler
 .DELETE_ON_ERROR:
