@@ -1,4 +1,4 @@
-"""Exact search in plain NumPy: the oracle of every faster search, and what serves where there is none.
+"""Exact search in plain NumPy: the oracle of every faster search.
 
 score(i) = step(i) * sum over the non-zeros of row i, in stored order, of value * query[dim]
 
