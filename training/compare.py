@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from index.types import Array
-from training import evaluate, job, recipe, split
+from training import evaluate, figures, job, recipe, split
 from training.errors import TrainingError
-from training.evaluate import COVERAGE, JUDGES, Evaluation, finite, standard_error
+from training.evaluate import COVERAGE, MAIN, METRICS, Evaluation
+from training.figures import PerUser
 from training.interactions import Interactions
 from training.recipe import Recipe
 
@@ -63,11 +63,12 @@ def trials(
     for seed in range(seeds):
         splits = split.groups(n_users, seed, n_groups=groups, test=TEST_SHARE, validation=max(shares))
         for group, divided in enumerate(splits):
+            known = np.asarray(histories[divided.train].sum(axis=0), np.float32)
             for name, each in recipes.items():
                 seeded = replace(each, training=replace(each.training, seed=seed))
                 fitted = job.run(seeded, histories, divided, device=device)
                 asked = evaluate.ask(histories, divided.test, each.evaluation.folds, seed)
-                judged = evaluate.evaluate(fitted.retriever(), asked, len(data.items))
+                judged = evaluate.evaluate(fitted.retriever(), asked, known)
                 done(name)
                 yield Trial(name, seed, group, judged, _facts(fitted))
 
@@ -93,7 +94,7 @@ def report(
         "against": against,
         "figures": {name: _figures(own) for name, own in by_name.items()},
         "differences": {
-            name: {metric: _difference(own, by_name[against], metric) for metric in JUDGES}
+            name: {metric: _difference(own, by_name[against], metric) for metric in METRICS}
             for name, own in by_name.items()
             if name != against
         },
@@ -104,50 +105,45 @@ def report(
 
 
 def _figures(own: Sequence[Trial]) -> dict[str, Any]:
-    figures: dict[str, Any] = {}
-    for metric in JUDGES:
+    found: dict[str, Any] = {}
+    for metric in METRICS:
         by_seed = [
-            float(np.mean(np.concatenate([t.test.per_user[metric] for t in own if t.seed == seed])))
+            figures.joined([t.test.per_user[metric] for t in own if t.seed == seed]).mean()
             for seed in sorted({t.seed for t in own})
         ]
-        figures[metric] = {
+        found[metric] = {
             "mean": float(np.mean(by_seed)),
             "spread_over_seeds": float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else None,
-            "standard_error_over_users": finite(standard_error(np.array(list(_by_user(own, metric).values())))),
+            "standard_error_over_users": _by_user(own, metric).standard_error(),
             "seeds": by_seed,
         }
-    figures[COVERAGE] = {"mean": float(np.mean([t.test.coverage for t in own])), "per": "group"}
-    figures["training_seconds"] = float(np.median([t.facts["training_seconds"] for t in own]))
-    return figures
+    found[COVERAGE] = {"mean": float(np.mean([t.test.coverage for t in own])), "per": "group"}
+    found["training_seconds"] = float(np.median([t.facts["training_seconds"] for t in own]))
+    return found
 
 
-def _by_user(own: Sequence[Trial], metric: str) -> dict[int, float]:
+def _by_user(own: Sequence[Trial], metric: str) -> PerUser:
     """A user's figure, averaged over the seeds in which the user judged."""
-    users = np.concatenate([t.test.users for t in own])
-    values: Array = np.concatenate([t.test.per_user[metric] for t in own])
-    rows, owner = np.unique(users, return_inverse=True)
-    means = np.bincount(owner, weights=values) / np.bincount(owner)
-    return dict(zip(rows.tolist(), means.tolist(), strict=True))
+    return figures.joined([t.test.per_user[metric] for t in own])
 
 
-def _difference(own: Sequence[Trial], other: Sequence[Trial], metric: str) -> dict[str, float | None]:
-    mine, theirs = _by_user(own, metric), _by_user(other, metric)
-    paired = np.array([mine[user] - theirs[user] for user in mine])
-    return {"mean": float(paired.mean()), "standard_error": finite(standard_error(paired)), "users": len(paired)}
+def _difference(own: Sequence[Trial], other: Sequence[Trial], metric: str) -> dict[str, float | int | None]:
+    paired = _by_user(own, metric).minus(_by_user(other, metric))
+    return {"mean": paired.mean(), "standard_error": paired.standard_error(), "users": len(paired.users)}
 
 
 def markdown(document: Mapping[str, Any]) -> str:
     """The document's figures as a table."""
-    names, against = list(JUDGES), document["against"]
+    against = document["against"]
     lines = [
-        "| recipe | " + " | ".join(names) + f" | {COVERAGE} | {names[-1]} minus {against} (paired SE) | training |",
-        "| --- " * (len(names) + 4) + "|",
+        "| recipe | " + " | ".join(METRICS) + f" | {COVERAGE} | {MAIN} minus {against} (paired SE) | training |",
+        "| --- " * (len(METRICS) + 4) + "|",
     ]
-    for name, figures in document["figures"].items():
-        cells = [_cell(figures[metric]) for metric in names]
+    for name, found in document["figures"].items():
+        cells = [_cell(found[metric]) for metric in METRICS]
         difference = document["differences"].get(name)
-        versus = "-" if difference is None else _signed(difference[names[-1]])
-        cells += [f"{figures[COVERAGE]['mean']:.3f}", versus, f"{figures['training_seconds']:.1f} s"]
+        versus = "-" if difference is None else _signed(difference[MAIN])
+        cells += [f"{found[COVERAGE]['mean']:.3f}", versus, f"{found['training_seconds']:.1f} s"]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

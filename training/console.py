@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from training.evaluate import COVERAGE, JUDGES
+from training.evaluate import COVERAGE, METRICS
 from training.interactions import LoadReport
 from training.items import ItemsReport
 from training.models.learner import Stage
@@ -112,7 +112,7 @@ def print_report(console: Console, loaded: LoadReport, described: ItemsReport | 
 def print_metrics(console: Console, title: str, metrics: Mapping[str, Any]) -> None:
     """Means with their standard errors over users."""
     table = Table("metric", "mean", "standard error", title=title)
-    for name in (*JUDGES, COVERAGE):
+    for name in (name for name in (*METRICS, COVERAGE) if name in metrics):  # runs of before have fewer
         error = metrics.get(f"{name}_se")
         table.add_row(name, f"{metrics[name]:.4f}", "" if error is None else f"{error:.4f}")
     console.print(table)

@@ -1,12 +1,14 @@
-"""Held-out users ask, a retriever answers, metrics judge.
+"""Users ask, a retriever answers, metrics judge.
 
 Every model is asked through one interface. Sparse ones answer with `index.search`, the code that serves; dense ones
 score a batch and choose with `index.reference.select`, so ties and order follow the same rule. A user's figure is the
-mean over the user's folds; the standard error is that of the mean over users.
+mean over the user's questions (`training.figures` has the errors); the penalised recall is one quotient over them all.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -16,24 +18,32 @@ from index.embeddings import SparseItemEmbeddings
 from index.query import encode
 from index.reference import Hits, select
 from index.search import Searcher
-from index.types import Array, Float32, Int32
-from training import metrics
+from index.types import Array, Float32, Int32, Int64
+from training import figures, metrics
 from training.errors import DataError
+from training.figures import PerUser
+from training.metrics import NOTHING, Found
 from training.split import Question, questions
 
 DEPTH = 100
 """Length of the lists that are judged."""
 MAIN = "ndcg@100"
 """The metric that stops training and chooses settings."""
-JUDGES: Mapping[str, Callable[[Int32, Int32], float]] = {
-    "recall@20": lambda ranked, targets: metrics.recall(ranked, targets, 20),
-    "recall@50": lambda ranked, targets: metrics.recall(ranked, targets, 50),
-    MAIN: lambda ranked, targets: metrics.ndcg(ranked, targets, 100),
+JUDGES: Mapping[str, Callable[[Found, Int64], Array]] = {
+    "recall@20": partial(metrics.recall, n=20),
+    "calibrated_recall@20": partial(metrics.calibrated_recall, n=20),
+    "calibrated_recall@50": partial(metrics.calibrated_recall, n=50),
+    "ndcg@20": partial(metrics.ndcg, n=20),
+    MAIN: partial(metrics.ndcg, n=100),
 }
-"""The metrics of one list by name."""
+"""The metrics that need the lists and the targets only, by name."""
+PENALISED = "penalised_recall@20"
+METRICS = (*JUDGES, PENALISED)
+"""Every metric that has a figure of each user."""
 COVERAGE = f"coverage@{DEPTH}"
 
 _BATCH = 256  # questions scored at once: bounds the memory of dense scores
+_JUDGED = 4096  # questions judged at once: bounds the memory of lists
 
 
 class Retriever(Protocol):
@@ -81,37 +91,68 @@ class DenseRetriever:
 class Evaluation:
     """What a retriever is worth to some users."""
 
-    users: Int32
-    """Rows of the users judged, (n_users,)."""
-    per_user: Mapping[str, Array]
-    """Metric -> the mean over the folds of each user, float64 (n_users,)."""
+    per_user: Mapping[str, PerUser]
+    """Each of METRICS, of the same users in the same order."""
     coverage: float
     """Share of the catalogue in the first 100 of all lists together."""
+    n_questions: int
+    """How many lists were judged."""
+
+    @property
+    def users(self) -> Int32:
+        """Rows of the users judged, ascending, (n_users,)."""
+        return self.per_user[MAIN].users
 
     def mean(self, metric: str) -> float:
         """The mean over users."""
-        return float(self.per_user[metric].mean())
-
-    def standard_error(self, metric: str) -> float:
-        """The standard error of the mean over users; nan for a single user."""
-        return standard_error(self.per_user[metric])
+        return self.per_user[metric].mean()
 
     def summary(self) -> dict[str, float | None]:
         """All means, standard errors (None for a single user) and the coverage, by name."""
-        figures = {name: self.mean(name) for name in self.per_user}
-        errors = {f"{name}_se": finite(self.standard_error(name)) for name in self.per_user}
-        return {**figures, **errors, COVERAGE: self.coverage, "users": len(self.users)}
+        means = {name: each.mean() for name, each in self.per_user.items()}
+        errors = {f"{name}_se": each.standard_error() for name, each in self.per_user.items()}
+        return {**means, **errors, COVERAGE: self.coverage, "users": len(self.users), "questions": self.n_questions}
 
 
-def evaluate(retriever: Retriever, asked: Sequence[Question], n_items: int) -> Evaluation:
-    """Ask every question and judge the answers; `asked` lists the folds of a user one behind the other."""
-    answers = [hits.items for hits in retriever.retrieve([each.given for each in asked], DEPTH)]
-    users, owner = np.unique(np.array([each.user for each in asked], np.int32), return_inverse=True)
-    per_user = {}
-    for name, judge in JUDGES.items():
-        values = [judge(ranked, each.targets) for ranked, each in zip(answers, asked, strict=True)]
-        per_user[name] = np.bincount(owner, weights=values) / np.bincount(owner)
-    return Evaluation(users, per_user, metrics.coverage(answers, n_items))
+def evaluate(
+    retriever: Retriever, asked: Sequence[Question], popularity: Float32, *, beta: float = metrics.BETA
+) -> Evaluation:
+    """Ask every question and judge the answers.
+
+    popularity: training users per item, (n_items,), for the penalised recall; beta: how strongly it counts there.
+    """
+    answers = retriever.retrieve([each.given for each in asked], DEPTH)
+    worth, shown = metrics.worth(popularity, beta), np.zeros(len(popularity), bool)
+    parts = []
+    for start in range(0, len(asked), _JUDGED):
+        part = asked[start : start + _JUDGED]
+        ranked = _table(islice(answers, len(part)), len(part))
+        shown[ranked[ranked != NOTHING]] = True
+        parts.append(_judge(ranked, part, worth))
+    users = np.array([each.user for each in asked], np.int32)
+    values = {name: np.concatenate([part[name] for part in parts]) for name in (*METRICS, "worth")}
+    per_user = {name: figures.of_questions(users, values[name]) for name in JUDGES}
+    per_user[PENALISED] = figures.of_questions(users, values[PENALISED], values["worth"])
+    return Evaluation(per_user, metrics.coverage(shown), len(asked))
+
+
+def _table(answers: Iterator[Hits], n: int) -> Int32:
+    """The answers as rows, (n, DEPTH)."""
+    ranked = np.full((n, DEPTH), NOTHING, np.int32)
+    for row, (items, _) in enumerate(answers):
+        ranked[row, : len(items)] = items
+    return ranked
+
+
+def _judge(ranked: Int32, asked: Sequence[Question], worth: Array) -> dict[str, Array]:
+    """Every metric of every question, and under "worth" that of its targets together, (n_questions,) each."""
+    n_targets = np.array([len(each.targets) for each in asked], np.int64)
+    targets = np.concatenate([each.targets for each in asked])
+    found = metrics.find(ranked, targets, n_targets)
+    starts = np.cumsum(n_targets) - n_targets
+    total = np.add.reduceat(metrics.worth_of(worth, targets), starts)
+    penalised = metrics.penalised_recall(found, metrics.worth_of(worth, ranked), total, 20)
+    return {**{name: judge(found, n_targets) for name, judge in JUDGES.items()}, PENALISED: penalised, "worth": total}
 
 
 def ask(histories: csr_array, users: Int32, n_folds: int, seed: int) -> list[Question]:
@@ -120,16 +161,6 @@ def ask(histories: csr_array, users: Int32, n_folds: int, seed: int) -> list[Que
     if not asked:
         raise DataError("no held-out user has two items or more, so nothing can be evaluated; hold out more users")
     return asked
-
-
-def standard_error(values: Array) -> float:
-    """The standard error of a mean; nan for a single value."""
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
-
-
-def finite(value: float) -> float | None:
-    """None where there is no number that JSON could hold."""
-    return value if np.isfinite(value) else None
 
 
 def row(histories: csr_array, user: int) -> Int32:

@@ -58,8 +58,8 @@ def run(
     `kept` and `checkpoints` as of `trainer.train`.
     """
     started = time.perf_counter()
-    n_items = histories.shape[1]
     known = histories[split.train]
+    counts = np.bincount(known.indices, minlength=histories.shape[1]).astype(np.float32)
     asked = evaluate.ask(histories, split.validation, recipe.evaluation.folds, recipe.training.seed)
     kind, progress = MODELS[recipe.model_name], None
     if isinstance(kind, Solved):
@@ -68,11 +68,10 @@ def run(
         learner, schedule = _learning(recipe, kind, known, device)
 
         def validate(fitted: Fitted) -> float:
-            return evaluate.evaluate(fitted.retriever(None), asked, n_items).mean(MAIN)
+            return evaluate.evaluate(fitted.retriever(None), asked, counts).mean(MAIN)
 
         trained = train(learner, known, schedule, validate, kept=kept, checkpoints=checkpoints, monitor=monitor)
         model, progress = learner.fitted(trained.result), trained.progress
-    counts = np.bincount(known.indices, minlength=n_items).astype(np.float32)
     shrinkage, validation = _shrink(model, counts, recipe.output.shrinkage, asked)
     seconds = time.perf_counter() - started
     return Job(model, shrinkage, item_scale(counts, shrinkage), validation, progress, seconds)
@@ -105,7 +104,7 @@ def _shrink(
 ) -> tuple[float, Evaluation]:
     """The lambda with the best validation score (of equal ones the first), and what it reaches."""
     judged = [
-        (shrinkage, evaluate.evaluate(model.retriever(item_scale(counts, shrinkage)), asked, len(counts)))
+        (shrinkage, evaluate.evaluate(model.retriever(item_scale(counts, shrinkage)), asked, counts))
         for shrinkage in candidates
     ]
     return max(judged, key=lambda each: each[1].mean(MAIN))

@@ -6,14 +6,16 @@ import pytest
 from training import compare, recipe
 from training.compare import Trial
 from training.errors import TrainingError
-from training.evaluate import COVERAGE, JUDGES, MAIN, Evaluation
+from training.evaluate import COVERAGE, MAIN, METRICS, Evaluation
+from training.figures import PerUser
 from training.interactions import Interactions
 
 FACTS = {"best_epoch": 3, "shrinkage": 0.0, "validation": 0.5, "seconds": 2.0, "training_seconds": 1.0}
 
 
 def trial(name: str, seed: int, users: list[int], values: list[float]) -> Trial:
-    judged = Evaluation(np.array(users, np.int32), {metric: np.array(values) for metric in JUDGES}, 0.5)
+    figure = PerUser(np.array(users, np.int32), np.array(values), np.ones(len(users)))
+    judged = Evaluation(dict.fromkeys(METRICS, figure), 0.5, len(users))
     return Trial(name, seed, 0, judged, FACTS)
 
 
@@ -48,7 +50,7 @@ def test_one_seed_has_no_spread() -> None:
     document = compare.report(done, {"a": recipe.load("elsa")}, "a", {})
     assert document["figures"]["a"][MAIN]["spread_over_seeds"] is None
     assert document["figures"]["a"][MAIN]["standard_error_over_users"] is None
-    assert "| a | 0.4000 | 0.4000 | 0.4000 | 0.500 | - | 1.0 s |" in compare.markdown(document)
+    assert "| a " + "| 0.4000 " * len(METRICS) + "| 0.500 | - | 1.0 s |" in compare.markdown(document)
 
 
 def test_trials_on_real_books(books: Interactions) -> None:

@@ -8,9 +8,9 @@ from scipy.sparse import csr_array
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.types import Float32
 from index.vocabulary import Vocabulary
-from training import evaluate, metrics
+from training import evaluate
 from training.errors import DataError
-from training.evaluate import COVERAGE, MAIN, DenseRetriever, SparseRetriever
+from training.evaluate import COVERAGE, MAIN, PENALISED, DenseRetriever, SparseRetriever
 from training.interactions import Interactions
 from training.models.elsa import DenseFactors
 from training.split import Question
@@ -49,32 +49,50 @@ def rows(*values: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
     return np.array(values, np.int32)
 
 
-def test_figures_are_means_over_folds_and_then_over_users() -> None:
+def test_figures_are_means_over_questions_and_then_over_users() -> None:
     asked = [
         Question(4, rows(0), rows(1)),  # first
         Question(4, rows(0), rows(5)),  # fifth, as 0 is left out
         Question(9, rows(1), rows(0)),  # first
     ]
-    found = evaluate.evaluate(constant(200), asked, 200)
+    found = evaluate.evaluate(constant(200), asked, np.ones(200, np.float32))
     assert found.users.tolist() == [4, 9]
     fifth = 1 / np.log2(6)
-    np.testing.assert_allclose(found.per_user[MAIN], [(1 + fifth) / 2, 1])
+    np.testing.assert_allclose(found.per_user[MAIN].values, [(1 + fifth) / 2, 1])
     assert found.mean(MAIN) == pytest.approx((3 + fifth) / 4)
-    spread = np.std([(1 + fifth) / 2, 1], ddof=1)
-    assert found.standard_error(MAIN) == pytest.approx(spread / np.sqrt(2))
     assert found.coverage == pytest.approx(101 / 200)
-    assert set(found.summary()) == {*(n + e for n in evaluate.JUDGES for e in ("", "_se")), COVERAGE, "users"}
+    names = {n + e for n in evaluate.METRICS for e in ("", "_se")}
+    assert set(found.summary()) == {*names, COVERAGE, "users", "questions"}
+    assert found.summary()["questions"] == 3
 
 
-def test_it_is_the_metric_it_says(books: Interactions) -> None:
-    histories, n_items = books.matrix(), len(books.items)
-    asked = evaluate.ask(histories, np.arange(40, dtype=np.int32), 5, 1)
-    retriever = constant(n_items)
-    found = evaluate.evaluate(retriever, asked, n_items)
-    answers = [hits.items for hits in retriever.retrieve([each.given for each in asked], 100)]
-    pairs = [(ranked, each.targets) for ranked, each in zip(answers, asked, strict=True) if each.user == 7]
-    assert found.per_user["recall@20"][7] == pytest.approx(np.mean([metrics.recall(*pair, 20) for pair in pairs]))
-    assert found.per_user["recall@50"][7] == pytest.approx(np.mean([metrics.recall(*pair, 50) for pair in pairs]))
+def test_what_everybody_has_is_worth_less() -> None:
+    popularity = np.ones(200, np.float32)
+    popularity[:30] = 16
+    asked = [Question(4, rows(9), rows(0, 50)), Question(4, rows(0), rows(1)), Question(9, rows(1), rows(60, 70))]
+    found = evaluate.evaluate(constant(200), asked, popularity, beta=0.5)  # 16^-.5 = 1/4
+    # user 4: found 0 (1/4) of 0 and 50 (1/4 + 1), found 1 of 1; user 9 found nothing of 2
+    assert found.per_user[PENALISED].values.tolist() == pytest.approx([0.5 / 1.5, 0])
+    assert found.per_user[PENALISED].weights.tolist() == pytest.approx([1.5, 2])
+    assert found.mean(PENALISED) == pytest.approx(0.5 / 3.5)
+    plain = evaluate.evaluate(constant(200), asked, popularity, beta=0)
+    assert plain.mean(PENALISED) == pytest.approx(2 / 5)  # hits over all targets
+
+
+def test_targets_beyond_the_catalogue_are_never_found_but_count() -> None:
+    found = evaluate.evaluate(constant(200), [Question(0, rows(9), rows(0, 200, 777))], np.full(200, 16, np.float32))
+    assert found.mean("recall@20") == pytest.approx(1 / 3)
+    found = evaluate.evaluate(constant(3), [Question(0, rows(0), rows(3))], np.full(3, 16, np.float32))
+    assert found.mean("recall@20") == 0
+    assert found.per_user[PENALISED].weights.tolist() == [1]
+
+
+def test_lists_are_judged_in_parts_as_they_are_at_once(books: Interactions, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = evaluate.ask(books.matrix(), np.arange(30, dtype=np.int32), 5, 1)
+    whole = evaluate.evaluate(constant(len(books.items)), asked, books.popularity())
+    monkeypatch.setattr(evaluate, "_JUDGED", 7)
+    parts = evaluate.evaluate(constant(len(books.items)), asked, books.popularity())
+    assert parts.summary() == whole.summary()
 
 
 def test_users_without_two_items_are_not_asked() -> None:
@@ -83,7 +101,3 @@ def test_users_without_two_items_are_not_asked() -> None:
     assert [each.user for each in asked] == [1, 1]
     with pytest.raises(DataError, match="no held-out user has two items or more"):
         evaluate.ask(histories, rows(0, 2), 5, 1)
-
-
-def test_the_error_of_a_single_user_is_unknown() -> None:
-    assert np.isnan(evaluate.standard_error(np.array([0.5])))
