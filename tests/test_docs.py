@@ -84,3 +84,25 @@ def test_the_answer_in_the_readme_is_one_of_this_api() -> None:
     (block,) = re.findall(r"```json\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
     page = HomepageAnswer.model_validate_json(block, strict=True)
     assert {row.kind for row in page.rows} == {"top_picks", "because", "segment", "popular"}
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.removeprefix("|").removesuffix("|").split("|")]
+
+
+def test_the_readme_tells_the_speed_of_the_newest_report() -> None:
+    text = (ROOT / "README.md").read_text()
+    newest = max((ROOT / "benchmarks" / "reports").glob("*-search.md"))
+    assert f"(benchmarks/reports/{newest.name})" in text
+    table = text.split("## Is it fast?")[1].split("\n\n")[2].splitlines()[2:]
+    wanted = []
+    for catalogue in (cells(line)[0] for line in table):
+        (part,) = re.findall(
+            rf"\*\*{catalogue}: one query, one thread.*?\*\*\n\n(.*?)\n\n", newest.read_text(), re.DOTALL
+        )
+        header, _, *lines = map(cells, part.splitlines())
+        rows = {line[0]: dict(zip(header, line, strict=True)) for line in lines}
+        peers = (rows[name] for name in ("qdrant-edge", "scipy", "faiss"))
+        told = [f"{peer['CPU median']} ({float(peer['by CPU']):.1f}x)" for peer in peers]
+        wanted.append(" | ".join([f"| {catalogue}", rows["sparrow"]["CPU median"], *told]) + " |")
+    assert table == wanted, "the table of README.md should be\n" + "\n".join(wanted)
