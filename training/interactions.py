@@ -1,14 +1,15 @@
 """Interactions of users with items, from a user's own file or a bundled one, cleaned and counted.
 
-The order of the steps: rows below the minimum rating go, then repeated (user, item) pairs (the newest row stays where
-there are timestamps, else the one with the largest weight), then users and items with too little support, repeated to
-a fixed point: whoever is left has the support asked for. Users and items are numbered by ascending id, rows are sorted
-by (user, item), so the order of the file changes nothing.
+The order of the steps: rows of another time and rows below the minimum rating go, then repeated (user, item) pairs
+(the newest row stays where there are timestamps, else the one with the largest weight), then users and items with too
+little support, repeated to a fixed point: whoever is left has the support asked for. Users and items are numbered by
+ascending id, rows are sorted by (user, item), so the order of the file changes nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -42,6 +43,8 @@ class Filters:
 
     min_rating: float | None = None
     """Rows with a lower rating are dropped; None: all stay."""
+    before: int | None = None
+    """Rows of this moment (unix seconds) or later are dropped, before any other step; None: all stay."""
     min_user_support: int = 1
     """Users with fewer distinct items are dropped."""
     min_item_support: int = 1
@@ -107,14 +110,22 @@ class LoadReport:
     """Items left."""
 
 
-def load(path: Path, columns: Columns | None = None, filters: Filters | None = None) -> tuple[Interactions, LoadReport]:
-    """Read and clean a CSV, Parquet or JSONL file of interactions. Raises DataError naming file, column and row."""
+def load(
+    path: Path, columns: Columns | None = None, filters: Filters | None = None, *, since: int | None = None
+) -> tuple[Interactions, LoadReport]:
+    """Read and clean a CSV, Parquet or JSONL file of interactions. Raises DataError naming file, column and row.
+
+    since: earlier rows (unix seconds) are dropped first, and of repeated pairs the oldest stays: how `Filters.before`
+    goes on.
+    """
     columns, filters = columns or Columns(), filters or Filters()
     if filters.min_rating is not None and columns.rating is None:
         raise DataError(f"{path}: a minimum rating is asked for, but no column of ratings is named")
+    if columns.timestamp is None and not (filters.before is None and since is None):
+        raise DataError(f"{path}: a split by time is asked for, but no column of timestamps is named")
     frame = _columns(path, columns)
     n_rows, dropped = len(frame), []
-    for reason, step in _steps(columns, filters):
+    for reason, step in _steps(columns, filters, since):
         before, frame = frame, step(frame)
         dropped.append(_dropped(reason, before, frame))
     if frame.is_empty():
@@ -145,19 +156,31 @@ def _columns(path: Path, columns: Columns) -> pl.DataFrame:
     return pl.DataFrame([*series, weight])
 
 
-def _steps(columns: Columns, filters: Filters) -> list[tuple[str, Any]]:
-    kept = "the newest stays" if columns.timestamp else "the largest weight stays"
-    steps: list[tuple[str, Any]] = [(f"repeated user and item ({kept})", _distinct)]
+Step = Callable[[pl.DataFrame], pl.DataFrame]
+
+
+def _steps(columns: Columns, filters: Filters, since: int | None) -> list[tuple[str, Step]]:
+    steps: list[tuple[str, Step]] = []
+    if since is not None:
+        steps.append((f"time before {_moment(since)}", lambda f: f.filter(f["timestamp"] >= since)))
+    if filters.before is not None:
+        steps.append((f"time from {_moment(filters.before)} on", lambda f: f.filter(f["timestamp"] < filters.before)))
     if filters.min_rating is not None:
-        steps.insert(0, (f"rating below {filters.min_rating:g}", lambda f: f.filter(f["rating"] >= filters.min_rating)))
+        steps.append((f"rating below {filters.min_rating:g}", lambda f: f.filter(f["rating"] >= filters.min_rating)))
+    kept = "the largest weight" if columns.timestamp is None else "the newest" if since is None else "the oldest"
+    steps.append((f"repeated user and item ({kept} stays)", lambda frame: _distinct(frame, oldest=since is not None)))
     reason = f"support below {filters.min_user_support} (users) or {filters.min_item_support} (items), to a fixed point"
     return [*steps, (reason, lambda frame: _supported(frame, filters))]
 
 
-def _distinct(frame: pl.DataFrame) -> pl.DataFrame:
-    newest = [name for name in ("timestamp", "weight") if name in frame.columns]
-    descending = [False, False, *(True for _ in newest)]
-    ordered = frame.sort(["user", "item", *newest], descending=descending)
+def _moment(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _distinct(frame: pl.DataFrame, *, oldest: bool) -> pl.DataFrame:
+    by = [name for name in ("timestamp", "weight") if name in frame.columns]
+    descending = [False, False, *(name == "weight" or not oldest for name in by)]
+    ordered = frame.sort(["user", "item", *by], descending=descending)
     return ordered.unique(["user", "item"], keep="first", maintain_order=True)
 
 

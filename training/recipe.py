@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from training.errors import RecipeError
 from training.interactions import Columns, Filters
 from training.models.registry import MODELS, Learnt
+from training.tables import MAX_TIMESTAMP
 
 BUNDLED = Path(__file__).parent / "recipes"
 DEFAULT = "compressed-elsa"
@@ -98,6 +99,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "patience": (1, 10_000),
     "validation_share": (0.0, 0.9),
     "folds": (2, 100),
+    "before": (0, MAX_TIMESTAMP),
     "min_user_support": (1, 2**31 - 1),
     "min_item_support": (1, 2**31 - 1),
     "shrinkage": (0, 1e9),
@@ -225,7 +227,7 @@ def _checked(where: str, value: object, kind: object) -> Any:  # noqa: ANN401 (o
         if not isinstance(value, str) or not value:
             raise RecipeError(f"{where} is {value!r}; a text is expected")
         return value
-    return _number(where, key, value, int if kind is int else float)
+    return _number(where, key, value, int if kind in (int, int | None) else float)
 
 
 def _number(where: str, key: str, value: object, kind: type[int] | type[float]) -> float:

@@ -276,3 +276,37 @@ def test_the_bundled_books_go_through_the_same_loader() -> None:
 def test_an_unknown_bundled_set() -> None:
     with pytest.raises(DataError, match=r"no bundled data set 'movies'; there is goodbooks"):
         datasets.bundled("movies")
+
+
+TIMED = [
+    {"user_id": "a", "item_id": "x", "t": 100},
+    {"user_id": "a", "item_id": "x", "t": 300},
+    {"user_id": "a", "item_id": "x", "t": 400},
+    {"user_id": "a", "item_id": "y", "t": 200},
+    {"user_id": "b", "item_id": "x", "t": 199},
+]
+
+
+def test_a_moment_cuts_the_file_in_two_before_anything_else(write: Write) -> None:
+    path, columns = write("timed.csv", TIMED), Columns(timestamp="t")
+    past, report = interactions.load(path, columns, Filters(before=200))
+    assert [(past.users.item_id(u), past.items.item_id(i)) for u, i in zip(past.user, past.item, strict=True)] == [
+        ("a", "x"), ("b", "x"),
+    ]  # fmt: skip
+    assert past.timestamp is not None
+    assert past.timestamp.tolist() == [100, 199]  # that x was bought again later is not known yet
+    assert (report.dropped[0].reason, report.dropped[0].rows) == ("time from 1970-01-01 00:03:20 on", 3)
+    future, report = interactions.load(path, columns, since=200)
+    assert future.timestamp is not None
+    assert future.timestamp.tolist() == [300, 200]  # the oldest of the repeated
+    assert report.dropped[0].reason == "time before 1970-01-01 00:03:20"
+    assert report.dropped[1].reason == "repeated user and item (the oldest stays)"
+
+
+def test_no_time_no_split(write: Write) -> None:
+    path = write("timed.csv", TIMED)
+    for cut in ({"filters": Filters(before=200)}, {"since": 200}):
+        with pytest.raises(DataError, match="a split by time is asked for, but no column of timestamps is named"):
+            interactions.load(path, **cut)
+    with pytest.raises(DataError, match="nothing is left of 5 rows"):
+        interactions.load(path, Columns(timestamp="t"), Filters(before=50))
