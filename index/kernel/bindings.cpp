@@ -89,6 +89,13 @@ void check_items(const std::int32_t *items, std::size_t n, std::size_t n_items) 
     }
 }
 
+// Checked item rows that are our own: an array of Python's another thread may change while the kernel works.
+std::vector<std::int32_t> copied(const Array<std::int32_t> &items, std::size_t n_items) {
+    std::vector<std::int32_t> own(items.data(), items.data() + items.size());
+    check_items(own.data(), own.size(), n_items);
+    return own;
+}
+
 // Item rows of a Python object, read where they are. By the buffer protocol, which for a dozen small arrays is several
 // times as fast as nanobind's arrays are.
 class Items {
@@ -173,13 +180,13 @@ class Kernel {
     nb::tuple top_n_within(const Array<float> &query, std::size_t n, const Array<std::int32_t> &exclude,
                            const Array<std::int32_t> &items, const Factors &factors) const {
         check_query(query.size(), rows());
-        check_items(items.data(), items.size(), rows().n_rows);
+        std::vector<std::int32_t> own = copied(items, rows().n_rows);
         const Excluded excluded = exclusion(exclude);
         const Wanted wanted{n, excluded, {}, boost(factors)};
         Hits hits;
         {
             const nb::gil_scoped_release release;
-            hits = searcher_.top_n_within(query.data(), wanted, {items.data(), items.data() + items.size()});
+            hits = searcher_.top_n_within(query.data(), wanted, std::move(own));
         }
         return pair(hits);
     }
@@ -189,10 +196,20 @@ class Kernel {
         check_query(query.size(), rows());
         std::deque<Items> held;
         std::vector<Set> views;
+        std::size_t n_items = 0;
         for (const nb::handle set : sets) {
             views.push_back(set.is_none() ? Set{} : held.emplace_back(set).set());
-            check_items(views.back().items, views.back().n, rows().n_rows);
+            n_items += views.back().n;
         }
+        std::vector<std::int32_t> own;  // as in copied()
+        own.reserve(n_items);
+        for (Set &set : views) {
+            if (set.n > 0) {
+                own.insert(own.end(), set.items, set.items + set.n);
+                set.items = own.data() + own.size() - set.n;
+            }
+        }
+        check_items(own.data(), own.size(), rows().n_rows);
         const Excluded excluded = exclusion(exclude);
         const Wanted wanted{n, excluded, {}, boost(factors)};
         std::vector<Hits> answers;
@@ -222,13 +239,12 @@ class Kernel {
 
     nb::object score_items(const Array<float> &query, const Array<std::int32_t> &items) const {
         check_query(query.size(), rows());
-        check_items(items.data(), items.size(), rows().n_rows);
-        std::vector<float> scores(items.size());
+        const std::vector<std::int32_t> own = copied(items, rows().n_rows);
+        std::vector<float> scores(own.size());
         {
             const nb::gil_scoped_release release;
             score_each(
-                rows(), query.data(), items.size(),
-                [&](std::size_t i) { return static_cast<std::size_t>(items.data()[i]); },
+                rows(), query.data(), own.size(), [&](std::size_t i) { return static_cast<std::size_t>(own[i]); },
                 [&, next = scores.begin()](Hit hit) mutable { *next++ = hit.score; });
         }
         return owned(std::move(scores));

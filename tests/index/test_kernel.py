@@ -302,6 +302,48 @@ def test_threads_share_a_searcher() -> None:
                 assert_same(hits, own)
 
 
+# Asks with rows that another thread makes wrong and right again; exits by itself if no access was outside an array.
+RACE = """
+import sys, threading, time
+import numpy as np
+from index.search import Searcher
+from index.embeddings import SparseItemEmbeddings, SparseRows
+from index.vocabulary import Vocabulary
+
+n_items = 30_000
+rows = SparseRows.from_csr(np.arange(n_items + 1), np.zeros(n_items, int), np.ones(n_items), 1)
+items = Vocabulary.build([str(row) for row in range(n_items)])
+searcher = Searcher.of(SparseItemEmbeddings(items, rows, None, "tied", None, "latents", {}))
+query, shared = np.ones(1, np.float32), np.arange(n_items, dtype=np.int32)
+right, wrong = shared.copy(), np.full_like(shared, 2**31 - 1)
+asked = {
+    "top_n": lambda: searcher.top_n(query, 5, exclude=shared, within=shared),
+    "top_n_per_segment": lambda: searcher.top_n_per_segment(query, [shared] * 4, 5),
+    "score_items": lambda: searcher.score_items(query, shared),
+}[sys.argv[1]]
+sys.setswitchinterval(1e-6)
+end = time.monotonic() + 1
+
+def change():
+    while time.monotonic() < end:
+        np.copyto(shared, wrong)
+        np.copyto(shared, right)
+
+threading.Thread(target=change).start()
+while time.monotonic() < end:
+    try:
+        asked()
+    except ValueError:
+        pass
+"""
+
+
+@pytest.mark.parametrize("entry", ["top_n", "top_n_per_segment", "score_items"])
+def test_rows_that_another_thread_changes_lead_nowhere(entry: str) -> None:
+    done = subprocess.run([sys.executable, "-c", RACE, entry], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 # --- the ends of float32 ---
 
 
