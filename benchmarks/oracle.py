@@ -2,7 +2,8 @@
 
 Scores of all queries at once (scipy, one pass) leave the few items whose score could reach the n-th place; these are
 scored and ordered by `index.reference`, so that the answer is the oracle's to the last bit. Both sums are of at most k
-float32 terms, so they differ by less than k * 2^-22 * |q| |row|: items within 1e-4 |q| of the n-th are kept.
+float32 terms, so they differ by less than k * 2^-22 * |q| |row|: items within 1e-4 |q| of the n-th are kept, which
+covers rows of 32 values up to a length of 13; those of our models are of length 1.
 """
 
 from collections.abc import Sequence

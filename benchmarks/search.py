@@ -59,7 +59,7 @@ AT_10M = 32
 cli = typer.Typer(help=__doc__, pretty_exceptions_enable=False, add_completion=False)
 main = main_for(cli, TrainingError, SnapshotError, InvalidEmbeddings, ValueError)
 
-Samples = dict[str, dict[str, Mapping[str, timing.Samples]]]
+Timed = dict[str, dict[str, Mapping[str, timing.Samples]]]
 """By place and question: what was timed, by task."""
 
 
@@ -90,7 +90,7 @@ def measure(
     places = _places(_named(sizes, SIZES, "--sizes"), _named(variants, catalogue.VARIANTS, "--variants"))
     document: dict[str, Any] = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "rounds": n_rounds}
     document |= {"machine": machine.describe(), "places": {}}
-    samples: Samples = {}
+    samples: Timed = {}
     touched = {}
     with threadpool_limits(1):
         known = model.open_model(run or root / "run", root)

@@ -13,7 +13,7 @@
 #include "query.hpp"
 #include "rows.hpp"
 #include "scratch.hpp"
-#include "walk.hpp"
+#include "wanted.hpp"
 
 namespace sparrow {
 
