@@ -268,7 +268,6 @@ class Kernel {
                 units_.data(),
                 norms_.data(),
                 lengths_.data(),
-                n_lines,
                 n_blocks};
     }
 

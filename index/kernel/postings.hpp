@@ -16,12 +16,11 @@ inline std::size_t blocks_of(std::size_t n_items) { return (n_items + kBlock - 1
 
 // A view; the arrays belong to the caller.
 struct Postings {
-    const Line *lines;                 // (n_lines,)
+    const Line *lines;                 // lists behind one another
     const std::uint32_t *list_starts;  // (n_blocks * n_dims + 1,): first line of each list, block by block
     const float *units;                // (n_blocks,): what values are multiples of; powers of two
     const float *norms;                // (n_blocks,): no scaled row of the block is longer (L2)
     const std::uint32_t *lengths;      // (n_blocks,): no row of the block has more non-zeros
-    std::size_t n_lines;
     std::size_t n_blocks;
 
     const std::uint32_t *lists(std::size_t block, std::size_t n_dims) const { return list_starts + block * n_dims; }
