@@ -10,7 +10,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from index import exports, publication, query, report, snapshot
+from index import disk, exports, publication, query, report, snapshot
 from index.bitmap import Bitmap
 from index.cli import fail, main_for, print_json, progress
 from index.errors import FilterError, InvalidUsers, SnapshotError
@@ -166,7 +166,7 @@ def recommend(
     with progress("checking", users.stat().st_size) as advance:
         total = sum(1 for _ in exports.read_users(users, advance))
     with progress("recommending", total) as advance:
-        done = exports.export(opened, users, out, Wish(count, include_history, within), advance)
+        done = exports.export(opened, users, out.resolve(), Wish(count, include_history, within), advance)
     text = f"{out}: lists for {done.n_users:,} users, {done.n_empty:,} of them empty"
     unknown = f"; {done.n_unknown_items:,} items of histories are not in {opened.version}"
     document = {"version": opened.version, "out": str(out), **asdict(done)}
@@ -184,10 +184,12 @@ def _check_files(users: Path, out: Path) -> None:
     """Fail before the work, not after it, where users cannot be read or answers not written."""
     if not users.is_file():
         fail(f"--users: {users} is not a file")
-    if out.resolve() == users.resolve():
+    if users.resolve() in (out.resolve(), disk.temporary(out.parent, out.name).resolve()):
         fail(f"{out} holds the users; name another file to write to")
     if out.is_dir():
         fail(f"--out: {out} is a directory; name a file in it")
+    if out.exists() and not out.is_file():  # a device, which root could replace
+        fail(f"--out: {out} is neither a file nor new")
     if not out.parent.is_dir():
         fail(f"--out: {out.parent} is not a directory; make it first")
 

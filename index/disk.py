@@ -4,6 +4,7 @@ One writer at a time holds the lock. What it makes, it makes under a temporary n
 Whatever bears a temporary name while the lock is held was left by a writer that crashed, and is removed.
 """
 
+import errno
 import fcntl
 import logging
 import os
@@ -54,13 +55,24 @@ def force(directory: Path) -> None:
 
 
 def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Give a file the content that `write` writes, durably and at once; what a crash leaves, the next replace takes."""
+    """Give a file the content that `write` writes, durably and at once; what a crash leaves, the next replace takes.
+
+    BlockingIOError where another one replaces the same file; the first goes on.
+    """
     made = temporary(path.parent, path.name)
-    with made.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    made.replace(path)
+    try:
+        with _only_writer(made) as file:
+            try:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            except BaseException:
+                made.unlink()
+                raise
+            made.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say which file
+        raise
     _sync(path.parent)
 
 
@@ -89,6 +101,21 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
+
+
+def _only_writer(path: Path) -> BinaryIO:
+    """Open a file to be written anew, unless another one is writing it: then cutting it would leave both with half."""
+    file = open(path, "wb", opener=lambda name, flags: os.open(name, flags & ~os.O_TRUNC, 0o666))  # noqa: SIM115
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        alone = os.path.samestat(os.fstat(file.fileno()), path.stat())  # it may be renamed before it is locked
+    except (BlockingIOError, FileNotFoundError):
+        alone = False
+    if not alone:
+        file.close()
+        raise BlockingIOError(errno.EAGAIN, "Another process is writing it", str(path))
+    file.truncate()
+    return file
 
 
 def _wait_for(lock: int, root: Path) -> None:

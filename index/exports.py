@@ -100,11 +100,7 @@ def export(
                 tally["n_empty"] += not len(hits.items)
             advance(len(batch))
 
-    try:
-        disk.replace(out, write)
-    except BaseException:
-        disk.temporary(out.parent, out.name).unlink(missing_ok=True)
-        raise
+    disk.replace(out, write)
     return Exported(**tally)
 
 

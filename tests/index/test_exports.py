@@ -1,5 +1,6 @@
 """Recommendations for many users: a file in, a file out, all or nothing."""
 
+import errno
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -175,6 +176,33 @@ def test_nothing_is_left_of_an_export_that_is_interrupted(opened: Snapshot, tmp_
     with pytest.raises(KeyboardInterrupt):
         exports.export(opened, asked, out, ALL, interrupt)
     assert not [path for path in tmp_path.iterdir() if "out" in path.name]
+
+
+def test_two_exports_into_one_file_do_not_mix(opened: Snapshot, tmp_path: Path) -> None:
+    asked, out = tmp_path / "users.jsonl", tmp_path / "out.jsonl"
+    asked.write_text('{"user_id": "u", "history": ["7"]}\n' * 600)
+    told: list[int] = []
+
+    def begin_another(n_users: int) -> None:
+        told.append(n_users)
+        with pytest.raises(BlockingIOError, match=r"Another process is writing it: .*out\.jsonl"):
+            exports.export(opened, asked, out, ALL)
+
+    exports.export(opened, asked, out, ALL, begin_another)
+    assert len(told) > 1
+    assert [json.loads(line)["user_id"] for line in out.read_text().splitlines()] == ["u"] * 600
+    assert exports.export(opened, asked, out, ALL).n_users == 600
+
+
+def test_a_full_disk_names_the_file(opened: Snapshot, tmp_path: Path) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    asked, out = tmp_path / "users.jsonl", tmp_path / "out.jsonl"
+    asked.write_text('{"user_id": "u", "history": ["7"]}\n')
+    with pytest.raises(OSError, match=r"No space left on device: '.*/out\.jsonl'"):
+        exports.export(opened, asked, out, ALL, full)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["users.jsonl"]
 
 
 def test_progress_tells_every_user(opened: Snapshot, tmp_path: Path) -> None:

@@ -293,18 +293,33 @@ def test_recommend_refuses_bad_lines_before_it_writes(run: Run, tmp_path: Path) 
     assert (same.code, "holds the users; name another file" in same.err) == (1, True)
 
 
+def test_recommend_writes_where_a_link_leads_and_never_over_the_users(run: Run, tmp_path: Path) -> None:
+    users, out, link = tmp_path / ".tmp-out.jsonl", tmp_path / "out.jsonl", tmp_path / "latest.jsonl"
+    users.write_text('{"user_id": "u1", "history": ["7"]}\n')
+    refused = run("recommend", "--users", str(users), "--out", str(out))
+    assert (refused.code, "holds the users; name another file" in refused.err) == (1, True)
+    assert '"u1"' in users.read_text()
+    link.symlink_to(tmp_path / "target.jsonl")
+    assert run("recommend", "--users", str(users), "--out", str(link)).code == 0
+    assert link.is_symlink()
+    assert '"u1"' in (tmp_path / "target.jsonl").read_text()
+
+
 def test_recommend_says_before_it_works_which_file_is_wrong(run: Run, tmp_path: Path) -> None:
     users = tmp_path / "users.jsonl"
     users.write_text('{"user_id": "u1", "history": ["7"]}\n')
-    none = tmp_path / "none"
+    none, pipe = tmp_path / "none", tmp_path / "pipe"
+    os.mkfifo(pipe)
     for given, out, message in (
         (none, tmp_path / "out", f"--users: {none} is not a file"),
         (users, tmp_path, f"--out: {tmp_path} is a directory; name a file in it"),
         (users, none / "out", f"--out: {none} is not a directory; make it first"),
+        (users, pipe, f"--out: {pipe} is neither a file nor new"),
+        (pipe, tmp_path / "out", f"--users: {pipe} is not a file"),
     ):
         done = run("recommend", "--users", str(given), "--out", str(out))
         assert (done.code, done.out, done.err) == (1, "", f"Error: {message}\n")
-    assert [path.name for path in tmp_path.iterdir() if path.name != "snapshots"] == ["users.jsonl"]
+    assert [path.name for path in tmp_path.iterdir() if path.name != "snapshots" and path != pipe] == ["users.jsonl"]
 
 
 @pytest.mark.parametrize(
