@@ -23,7 +23,7 @@ from training import figures, metrics
 from training.errors import DataError
 from training.figures import PerUser
 from training.metrics import NOTHING, Found
-from training.split import Question, questions
+from training.split import NOBODY, Question, questions
 
 DEPTH = 100
 """Length of the lists that are judged."""
@@ -159,7 +159,7 @@ def ask(histories: csr_array, users: Int32, n_folds: int, seed: int) -> list[Que
     """Make the folds of some users' histories; DataError if no user has two items."""
     asked = [each for user in users.tolist() for each in questions(row(histories, user), user, n_folds, seed)]
     if not asked:
-        raise DataError("no held-out user has two items or more, so nothing can be evaluated; hold out more users")
+        raise DataError(NOBODY)
     return asked
 
 

@@ -162,9 +162,9 @@ Step = Callable[[pl.DataFrame], pl.DataFrame]
 def _steps(columns: Columns, filters: Filters, since: int | None) -> list[tuple[str, Step]]:
     steps: list[tuple[str, Step]] = []
     if since is not None:
-        steps.append((f"time before {_moment(since)}", lambda f: f.filter(f["timestamp"] >= since)))
+        steps.append((f"time before {moment(since)}", lambda f: f.filter(f["timestamp"] >= since)))
     if filters.before is not None:
-        steps.append((f"time from {_moment(filters.before)} on", lambda f: f.filter(f["timestamp"] < filters.before)))
+        steps.append((f"time from {moment(filters.before)} on", lambda f: f.filter(f["timestamp"] < filters.before)))
     if filters.min_rating is not None:
         steps.append((f"rating below {filters.min_rating:g}", lambda f: f.filter(f["rating"] >= filters.min_rating)))
     kept = "the largest weight" if columns.timestamp is None else "the newest" if since is None else "the oldest"
@@ -173,7 +173,8 @@ def _steps(columns: Columns, filters: Filters, since: int | None) -> list[tuple[
     return [*steps, (reason, lambda frame: _supported(frame, filters))]
 
 
-def _moment(seconds: int) -> str:
+def moment(seconds: int) -> str:
+    """Unix seconds for people, in UTC."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
 
 

@@ -17,6 +17,8 @@ from training.errors import DataError
 
 VALIDATION_SEED = 0
 """Draws the validation users of every fit and of `groups`, whatever the other seeds: who chooses never judges."""
+NOBODY = "no held-out user has two items or more, so nothing can be evaluated; hold out more users"
+"""Why nothing can be asked."""
 
 
 @dataclass(frozen=True)
