@@ -113,7 +113,7 @@ class LoadReport:
 def load(
     path: Path, columns: Columns | None = None, filters: Filters | None = None, *, since: int | None = None
 ) -> tuple[Interactions, LoadReport]:
-    """Read and clean a CSV, Parquet or JSONL file of interactions. Raises DataError naming file, column and row.
+    """Read and clean a CSV, Parquet, JSONL or NPZ file of interactions. Raises DataError naming file, column and row.
 
     since: earlier rows (unix seconds) are dropped first, and of repeated pairs the oldest stays: how `Filters.before`
     goes on.

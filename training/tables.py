@@ -1,16 +1,19 @@
-"""Files to columns: CSV, Parquet and JSONL by suffix, and the three kinds of column that training reads.
+"""Files to columns: CSV, Parquet, JSONL and scipy's NPZ by suffix, and the three kinds of column that training reads.
 
 Ids are text. In CSV they are taken verbatim ("007" stays "007"); integer columns of the typed formats become their
 decimal form; floats are refused, because 1.0 is what becomes of 1 where a tool met a missing value, and 2^53 + 1 does
-not survive it. Every refusal is a `DataError` naming file, column and row, where row 1 is the first row of data.
+not survive it. A sparse matrix has the columns user_id and item_id, the numbers of its rows and columns, and weight,
+its non-zeros. Every refusal is a `DataError` naming file, column and row, where row 1 is the first row of data.
 """
 
+import zipfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import polars as pl
 from polars import selectors as cs
+from scipy.sparse import coo_array, load_npz
 
 from index.vocabulary import MAX_ID_BYTES
 from training.errors import DataError
@@ -18,7 +21,7 @@ from training.errors import DataError
 # 2100-01-01: a later moment is a unit error (milliseconds), not an interaction.
 MAX_TIMESTAMP = 4_102_444_800
 
-READERS = (".csv", ".parquet", ".jsonl")
+READERS = (".csv", ".parquet", ".jsonl", ".npz")
 
 
 def read(
@@ -52,11 +55,24 @@ def _read(path: Path, text: Collection[str], *, typed: bool) -> pl.DataFrame:
         return pl.read_parquet(path)
     if path.suffix == ".jsonl":
         return pl.read_ndjson(path, infer_schema_length=None)
+    if path.suffix == ".npz":
+        return _matrix(path)
     if not typed:
         return pl.read_csv(path, infer_schema=False)
     names = pl.read_csv(path, infer_schema=False, n_rows=0).columns
     overrides = {name: pl.String for name in text if name in names}
     return pl.read_csv(path, infer_schema_length=None, schema_overrides=overrides)
+
+
+def _matrix(path: Path) -> pl.DataFrame:
+    try:
+        with path.open("rb") as file:  # numpy leaves a damaged file open that it opened itself
+            matrix = coo_array(load_npz(file))
+    except (ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(f"{path}: cannot be read as a sparse matrix of scipy: {_first_line(error)}") from error
+    matrix.eliminate_zeros()
+    rows, columns = matrix.coords
+    return pl.DataFrame({"user_id": rows, "item_id": columns, "weight": matrix.data})
 
 
 def _first_line(error: Exception) -> str:

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array, save_npz
 
 from training import datasets, interactions
 from training.errors import DataError
@@ -310,3 +311,25 @@ def test_no_time_no_split(write: Write) -> None:
             interactions.load(path, **cut)
     with pytest.raises(DataError, match="nothing is left of 5 rows"):
         interactions.load(path, Columns(timestamp="t"), Filters(before=50))
+
+
+def test_a_sparse_matrix_is_a_file_of_interactions(tmp_path: Path) -> None:
+    path = tmp_path / "train.npz"
+    save_npz(path, csr_array(np.array([[0, 2, 0], [0, 0, 0], [1, 3, 0]], np.float32)))
+    data, report = interactions.load(path, Columns(weight="weight"))
+    assert pairs(data) == {("0", "1"): (2, None), ("2", "0"): (1, None), ("2", "1"): (3, None)}
+    assert (report.rows, report.users, report.items) == (3, 2, 2)
+    zeros = csr_array((np.zeros(1, np.float32), np.array([0]), np.array([0, 1])), shape=(1, 1))
+    save_npz(path, zeros)
+    with pytest.raises(DataError, match=r"train.npz: has no rows of data"):
+        interactions.load(path)
+    for damaged in (b"no archive", path.read_bytes()[:-40]):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"train.npz: cannot be read as a sparse matrix of scipy"):
+            interactions.load(path)
+    np.savez(path, indices=np.array([1]))
+    with pytest.raises(DataError, match=r"train.npz: cannot be read as a sparse matrix of scipy"):
+        interactions.load(path)
+    np.savez(path, format=np.array(b"csr"), shape=(1, 1), data=np.array([object()]))
+    with pytest.raises(DataError, match=r"train.npz: cannot be read as a sparse matrix of scipy"):
+        interactions.load(path)
