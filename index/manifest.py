@@ -93,9 +93,16 @@ def from_bytes(raw: bytes, where: str) -> Manifest:
     try:
         files = {str(name): FileInfo(**info) for name, info in fields.pop("files").items()}
         embeddings.check_header(fields)
+        _check_counts(fields)
         return Manifest(files=files, **fields)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CorruptSnapshot(f"{where}: {error}") from error
+
+
+def _check_counts(fields: Mapping[str, Any]) -> None:
+    for name in ("n_nonzeros", "n_segments"):
+        if type(fields.get(name)) is not int or fields[name] < 0:
+            raise ValueError(f"{name} is {fields.get(name)!r}; must be a whole number from 0")
 
 
 def _canonical_hash(fields: Mapping[str, Any]) -> str:

@@ -179,8 +179,10 @@ def _open_segments(directory: Path, found: Manifest) -> Segments:
     try:
         document: dict[str, Any] = json.loads(path.read_bytes())
         segments = Segments.from_json(document, starts, items, strengths, rows)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise CorruptSnapshot(f"{path} cannot be read: {error!r}") from error
+    if not all(type(each) is str for each in (*segments.retired, *(own.segment_id for own in segments.segments))):
+        raise CorruptSnapshot(f"{path} cannot be read: ids of segments must be texts")
     if len(segments) != n_segments:
         raise CorruptSnapshot(f"{path} has {len(segments)} segments; expected {n_segments}")
     return segments

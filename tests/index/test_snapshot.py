@@ -331,6 +331,9 @@ def test_broken_int8_is_refused(
         ({"n_items": True}, "n_items is True"),
         ({"n_dims": 70_000}, "expected uint32"),
         ({"n_segments": 2}, r"segment_starts\.npy holds 4 values; expected 3"),
+        ({"n_segments": None}, "n_segments is None; must be a whole number from 0"),
+        ({"n_segments": -1}, "n_segments is -1"),
+        ({"n_nonzeros": "9"}, "n_nonzeros is '9'"),
         ({"encoder": "hex"}, "encoder is 'hex'"),
         ({"item_scale": "no"}, "item_scale is 'no'"),
         ({"content_hash": "0" * 64}, "content_hash is not that of the content"),
@@ -353,6 +356,8 @@ def test_manifests_that_contradict_the_files_are_refused(
     ("changes", "message"),
     [
         ({"size": 4}, "segment 's0' states 4 items but has 5"),
+        ({"size": float("inf")}, r"segments\.json cannot be read: OverflowError"),
+        ({"segment_id": []}, "ids of segments must be texts"),
         ({"segment_id": "s1"}, "segment ids must be unique"),
         ({"segment_id": "sold"}, "a retired id must not be used again"),
         ({"dims": ((12, 1),)}, r"segment 's0' has dims other than \(0\.\.11"),
