@@ -90,7 +90,7 @@ def train(
     """
     if kept is None:
         kept = Checkpoint(Progress(0, 0, None, 0, finished=False, records=()), {}, {})
-        learner.start(0)
+        learner.start(0, {})
     else:
         learner.restore(kept.progress.stage, kept.state)
     monitor = monitor or Silent()
@@ -114,7 +114,7 @@ def _advance(
     stage, epoch, best_score, best_epoch = before.stage, before.epoch, before.best_score, before.best_epoch
     if epoch and _stage_ends(stages[stage], before, schedule.patience):
         stage, epoch, best_score, best_epoch = stage + 1, 0, None, 0
-        learner.start(stage)
+        learner.start(stage, kept.best)
     started = time.perf_counter()
     loss = _epoch(learner, histories, schedule, monitor, (stage, epoch))
     record = {"stage": stages[stage].name, "epoch": epoch + 1, "loss": loss}

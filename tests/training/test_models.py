@@ -198,12 +198,12 @@ def test_more_values_than_dimensions_are_refused(checkerboard: csr_array) -> Non
 
 def test_a_stage_keeps_positions_of_the_one_before_and_restarts_the_values(checkerboard: csr_array) -> None:
     learner = CompressedElsa(checkerboard, compressed_elsa.Settings(k=8), Optimiser(), epochs=1, seed=1)
-    learner.start(0)
+    learner.start(0, {})
     before = learner.state()
     for start in range(0, 120, 20):
         learner.step(checkerboard[start : start + 20])
     trained = learner.state()
-    learner.start(1)
+    learner.start(1, {})
     after = learner.state()
     assert after["dims"].shape == (30, 8)
     assert np.array_equal(after["values"], after["initial"])

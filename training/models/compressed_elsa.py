@@ -130,7 +130,7 @@ class CompressedElsa:
         early = [Stage(f"{width} values per item", self._settings.stage_epochs, validated=False) for width in halving]
         return (*early, Stage(f"{k} values per item", self._epochs, validated=True))
 
-    def start(self, stage: int) -> None:
+    def start(self, stage: int, best: Mapping[str, Array]) -> None:  # noqa: ARG002 (only the last is validated)
         """Choose the positions of a stage; the values start from R again."""
         if stage == 0:
             dims_IK, initial_IK = first_positions(

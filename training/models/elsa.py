@@ -84,7 +84,7 @@ class Elsa:
         """A single one."""
         return (Stage(f"{self._settings.n_dims} dimensions", self._epochs, validated=True),)
 
-    def start(self, stage: int) -> None:
+    def start(self, stage: int, best: Mapping[str, Array]) -> None:  # noqa: ARG002 (there is one stage)
         """Draw Xavier-uniform vectors."""
         shape = (self.n_items, self._settings.n_dims)
         limit = np.sqrt(6 / sum(shape))

@@ -50,8 +50,11 @@ class Learner(Protocol):
         """What has to be run."""
         ...
 
-    def start(self, stage: int) -> None:
-        """Enter a stage, from the end of the one before: new parameters, a fresh optimiser."""
+    def start(self, stage: int, best: Mapping[str, Array]) -> None:
+        """Enter a stage, from the end of the one before: new parameters, a fresh optimiser.
+
+        best: the result of the best epoch of the stage before; empty if none was validated yet.
+        """
         ...
 
     def step(self, histories: csr_array) -> float:
