@@ -9,8 +9,8 @@ BIN  := .venv/bin
 DEMO := .demo
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 INSTALL_DEV := $(INSTALL) --no-build-isolation -C build-dir=build/kernel -C cmake.define.SPARROW_STRICT=ON -e '.[train,collect,dev]'
-KERNEL := $(wildcard index/kernel/*)
-CPP := $(wildcard index/kernel/*.cpp index/kernel/*.hpp benchmarks/*.cpp)
+KERNEL := CMakeLists.txt $(wildcard index/kernel/* training/kernel/*)
+CPP := $(wildcard $(foreach room,index training,$(room)/kernel/*.cpp $(room)/kernel/*.hpp) benchmarks/*.cpp)
 
 .PHONY: help demo kernel sanitize fuzz test lint types clean compiler
 .DELETE_ON_ERROR:
@@ -89,12 +89,13 @@ lint: .venv/.dev
 # $(call kernel_of,NAME,CMAKE OPTIONS): the kernel compiled otherwise, and a tree in which it lies in place of the installed
 # one, so that no module and no test knows of it. $(call python_of,NAME): Python there.
 define kernel_of
-	$(BIN)/cmake -S index/kernel -B build/$(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja $(2) \
+	$(BIN)/cmake -S . -B build/$(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja $(2) \
 	  -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -Dnanobind_ROOT=$$($(BIN)/python -m nanobind --cmake_dir)
 	$(BIN)/cmake --build build/$(1)
 	rm -rf build/$(1)/tree && mkdir -p build/$(1)/tree/tests
-	cp -R index pyproject.toml build/$(1)/tree && cp -R tests/index tests/golden build/$(1)/tree/tests
-	rm -f build/$(1)/tree/index/_kernel.*.so && cp build/$(1)/_kernel.*.so build/$(1)/tree/index
+	cp -R index training pyproject.toml build/$(1)/tree && cp -R tests/index tests/training tests/golden build/$(1)/tree/tests
+	for room in index training; do \
+	  rm -f build/$(1)/tree/$$room/_kernel.*.so && cp build/$(1)/$$room/kernel/_kernel.*.so build/$(1)/tree/$$room || exit 1; done
 	$(call python_of,$(1)) -c 'from index import _kernel as k; assert k.__file__.startswith("$(CURDIR)/build/$(1)/"), k.__file__'
 endef
 TREE = $(CURDIR)/build/$(1)/tree
@@ -113,7 +114,8 @@ SMALL_BLOCKS := -DCMAKE_CXX_FLAGS=-DSPARROW_BLOCK=128
 
 sanitize: .venv/.dev
 	$(call kernel_of,sanitize,$(SANITIZERS))
-	$(call python_of,sanitize) -m pytest --capture=sys tests/index/test_kernel*.py tests/index/test_postings.py tests/index/test_search.py
+	$(call python_of,sanitize) -m pytest --capture=sys tests/index/test_kernel*.py tests/index/test_postings.py \
+	  tests/index/test_search.py tests/training/test_training_kernel.py
 	$(call kernel_of,sanitize-fuzz,$(SANITIZERS) $(SMALL_BLOCKS))
 	$(call python_of,sanitize-fuzz) tests/index/fuzz_search.py 20000
 	$(call python_of,sanitize-fuzz) tests/index/fuzz_corrupt.py 1000
@@ -126,4 +128,4 @@ types: .venv/.dev
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv build index/_kernel.*.so $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build index/_kernel.*.so training/_kernel.*.so $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -21,7 +21,7 @@ FROM dependencies AS code
 RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends g++ >/dev/null \
  && rm -rf /var/lib/apt/lists/*
-COPY LICENSE README.md pyproject.toml ./
+COPY CMakeLists.txt LICENSE README.md pyproject.toml ./
 COPY app app
 COPY index index
 COPY training training
