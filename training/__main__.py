@@ -7,6 +7,7 @@ import os
 # takes several times as long on a busy machine. Has to be set before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,22 @@ from rich.console import Console
 from index import disk
 from index.cli import main_for, print_json
 from index.errors import InvalidEmbeddings, SnapshotError
-from training import compare, console, datasets, examples, interactions, items, job, recipe, release, run
+from training import (
+    compare,
+    console,
+    datasets,
+    examples,
+    interactions,
+    items,
+    job,
+    later,
+    metrics,
+    protocols,
+    recipe,
+    release,
+    run,
+    verdict,
+)
 from training.errors import RecipeError, TrainingError
 from training.recipe import Recipe
 
@@ -28,27 +44,62 @@ main = main_for(cli, TrainingError, SnapshotError, InvalidEmbeddings)
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document as the last line.")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train; auto: cuda if there is one.")]
 DatasetName = Annotated[str | None, typer.Option("--dataset", help="A bundled data set: goodbooks.")]
+InteractionsFile = Annotated[
+    Path | None,
+    typer.Option("--interactions", "--train", help="CSV, Parquet, JSONL or NPZ (scipy): one interaction a row."),
+]
+UserColumn = Annotated[str | None, typer.Option(help="Column of user ids.", show_default="user_id")]
+ItemColumn = Annotated[str | None, typer.Option(help="Column of item ids, in all files.", show_default="item_id")]
+TimestampColumn = Annotated[str | None, typer.Option(help="Column of unix seconds.")]
+WeightColumn = Annotated[str | None, typer.Option(help="Column of positive weights.")]
+RatingColumn = Annotated[str | None, typer.Option(help="Column of ratings, for --min-rating.")]
+MinRating = Annotated[float | None, typer.Option(help="Drop rows with a lower rating.")]
+MinUserSupport = Annotated[int | None, typer.Option(help="Drop users with fewer items.", show_default="1")]
+MinItemSupport = Annotated[int | None, typer.Option(help="Drop items with fewer users.", show_default="1")]
+
+
+def _moment(text: str) -> int:
+    """Unix seconds, or an ISO date or time in UTC."""
+    if text.isdecimal():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is neither an ISO date or time nor unix seconds") from error
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+TestAfter = Annotated[
+    int | None,
+    typer.Option(
+        parser=_moment, metavar="TIME", help="Train on what is before (ISO date or time in UTC, or unix seconds) only."
+    ),
+]
+TestFile = Annotated[Path | None, typer.Option("--test", help="Interactions to test with, a file like the other.")]
+ProtocolName = Annotated[
+    protocols.Name | None,
+    typer.Option("--protocol", help="How to ask.", show_default="given if interactions follow, else folds"),
+]
+MaxQuestions = Annotated[int, typer.Option(min=1, help="Questions at most, of prequential; more are sampled.")]
+Out = Annotated[Path | None, typer.Option(help="Write OUT.json and OUT.md.")]
 
 
 @cli.command()
 def fit(
-    interactions_file: Annotated[
-        Path | None, typer.Option("--interactions", help="CSV, Parquet or JSONL: one interaction a row.")
-    ] = None,
+    interactions_file: InteractionsFile = None,
     dataset: DatasetName = None,
     items_file: Annotated[
         Path | None, typer.Option("--items", help="CSV, Parquet or JSONL: one item a row, with any properties.")
     ] = None,
-    user_column: Annotated[str | None, typer.Option(help="Column of user ids.", show_default="user_id")] = None,
-    item_column: Annotated[
-        str | None, typer.Option(help="Column of item ids, in both files.", show_default="item_id")
-    ] = None,
-    timestamp_column: Annotated[str | None, typer.Option(help="Column of unix seconds.")] = None,
-    weight_column: Annotated[str | None, typer.Option(help="Column of positive weights.")] = None,
-    rating_column: Annotated[str | None, typer.Option(help="Column of ratings, for --min-rating.")] = None,
-    min_rating: Annotated[float | None, typer.Option(help="Drop rows with a lower rating.")] = None,
-    min_user_support: Annotated[int | None, typer.Option(help="Drop users with fewer items.", show_default="1")] = None,
-    min_item_support: Annotated[int | None, typer.Option(help="Drop items with fewer users.", show_default="1")] = None,
+    user_column: UserColumn = None,
+    item_column: ItemColumn = None,
+    timestamp_column: TimestampColumn = None,
+    weight_column: WeightColumn = None,
+    rating_column: RatingColumn = None,
+    min_rating: MinRating = None,
+    min_user_support: MinUserSupport = None,
+    min_item_support: MinItemSupport = None,
+    test_after: TestAfter = None,
     recipe_name: Annotated[
         str, typer.Option("--recipe", help=f"One of {', '.join(recipe.names())}, or a .toml file.")
     ] = recipe.DEFAULT,
@@ -65,27 +116,16 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Train a recipe on a file of interactions, or on a bundled data set, and write a run directory."""
-    options = {
-        "columns.user": user_column,
-        "columns.item": item_column,
-        "columns.timestamp": timestamp_column,
-        "columns.weight": weight_column,
-        "columns.rating": rating_column,
-        "filters.min_rating": min_rating,
-        "filters.min_user_support": min_user_support,
-        "filters.min_item_support": min_item_support,
-    }
-    given = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in options.items() if value is not None]
-    chosen = _recipe(recipe_name, [*(overrides or ()), *given])
+    chosen = _recipe(recipe_name, [*(overrides or ()), *_about_data(locals())])
     directory = run_directory or Path("runs") / f"{chosen.model_name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     material = _material(interactions_file, dataset, items_file, chosen)
     console.print_report(Console(stderr=True), material.loaded, material.described)
-    metrics = _train(directory, chosen, material, job.device_of(device), resume=resume)
+    reached = _train(directory, chosen, material, job.device_of(device), resume=resume)
     if as_json:
-        print_json({"run": str(directory), **metrics})
+        print_json({"run": str(directory), **reached})
     else:
-        users = metrics["split"]["validation_users"]
-        console.print_metrics(Console(), f"{directory}: {users} validation users", metrics["validation"])
+        users = reached["split"]["validation_users"]
+        console.print_metrics(Console(), f"{directory}: {users} validation users", reached["validation"])
 
 
 def _train(directory: Path, chosen: Recipe, material: run.Material, device: str, *, resume: bool) -> dict[str, Any]:
@@ -96,6 +136,23 @@ def _train(directory: Path, chosen: Recipe, material: run.Material, device: str,
             text = f"Interrupted. Every finished epoch is kept: repeat with --run {directory} --resume"
             Console(stderr=True).print(text, soft_wrap=True)
             raise
+
+
+def _about_data(options: Mapping[str, Any]) -> list[str]:
+    """Overrides of a recipe by those options of a command that say what its files hold."""
+    keys = {
+        "columns.user": "user_column",
+        "columns.item": "item_column",
+        "columns.timestamp": "timestamp_column",
+        "columns.weight": "weight_column",
+        "columns.rating": "rating_column",
+        "filters.min_rating": "min_rating",
+        "filters.min_user_support": "min_user_support",
+        "filters.min_item_support": "min_item_support",
+        "filters.before": "test_after",
+    }
+    given = {key: options[name] for key, name in keys.items() if options[name] is not None}
+    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items()]
 
 
 def _recipe(name: str, overrides: list[str]) -> Recipe:
@@ -142,29 +199,40 @@ def publish(
     print(f"{released.version} {served}: {released.n_items:,} items, {kept}")
 
 
-@cli.command("compare")
-def compare_recipes(
-    dataset: Annotated[str, typer.Option(help="A bundled data set.")] = "goodbooks",
-    recipe_names: Annotated[
-        str, typer.Option("--recipes", help="Recipes, comma-separated: bundled names or .toml files.")
-    ] = "popularity,elsa,compressed-elsa",
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 3,
-    groups: Annotated[int, typer.Option("--folds", min=1, help="Disjoint groups of test users per seed.")] = 5,
-    against: Annotated[str, typer.Option(help="The recipe that the others are compared with.")] = "elsa",
-    out: Annotated[Path | None, typer.Option(help="Write OUT.json and OUT.md.")] = None,
-    device: Device = "auto",
+@cli.command("evaluate")
+def evaluate_runs(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Complete runs; the first is compared with.")],
+    interactions_file: InteractionsFile = None,
+    dataset: DatasetName = None,
+    test_file: TestFile = None,
+    protocol: ProtocolName = None,
+    folds: Annotated[int, typer.Option(min=2, help="Parts of a history, of folds.")] = 5,
+    max_questions: MaxQuestions = 10_000,
+    beta: Annotated[float, typer.Option(min=0, help="How strongly penalised_recall counts popularity.")] = metrics.BETA,
+    int8: Annotated[bool, typer.Option("--int8", help="Judge each also as published with int8 values.")] = False,
+    out: Out = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure recipes on test users that nothing was chosen on: the tables of RESULTS.md."""
-    chosen = {name: _recipe(name, []) for name in recipe_names.split(",")}
-    if against not in chosen:
-        raise typer.BadParameter(f"--against {against} is not one of --recipes {recipe_names}")
-    data, _ = interactions.load(datasets.bundled(dataset).interactions)
-    about = {"dataset": dataset, "seeds": seeds, "groups": groups, "test_share": compare.TEST_SHARE}
-    with console.counting("fitting recipes", len(chosen) * seeds * groups) as done:
-        found = compare.trials(data, chosen, seeds=seeds, groups=groups, device=job.device_of(device), done=done)
-        document = compare.report(list(found), chosen, against, about)
-    table = compare.markdown(document)
+    """Judge complete runs through the search that serves; what they were fitted to has to be named again.
+
+    Asked is what --test holds, or what follows the --test-after of the fit, or the users whom the fit held out.
+    """
+    if dataset is not None and interactions_file is None:
+        interactions_file = datasets.bundled(dataset).interactions
+    elif dataset is not None or interactions_file is None:
+        raise typer.BadParameter("name either --interactions FILE or --dataset NAME")
+    data = verdict.data_of(runs[0], interactions_file, test_file)
+    how = _protocol(protocol, data, folds=folds, max_questions=max_questions)
+    document = verdict.judge(runs, data, how, int8=int8, beta=beta).document()
+    _report(document, verdict.markdown(document), out, as_json=as_json)
+
+
+def _protocol(name: protocols.Name | None, data: later.Data, **how: int) -> protocols.Protocol:
+    usual: protocols.Name = "folds" if data.later is None else "given"
+    return protocols.Protocol(name or usual, n_folds=how.get("folds", 5), max_questions=how["max_questions"])
+
+
+def _report(document: dict[str, Any], table: str, out: Path | None, *, as_json: bool) -> None:
     if out is not None:
         out.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
         out.with_suffix(".md").write_text(table)
@@ -172,6 +240,61 @@ def compare_recipes(
         print_json(document)
     else:
         print(table, end="")
+
+
+@cli.command("compare")
+def compare_recipes(
+    interactions_file: InteractionsFile = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="A bundled data set.", show_default="goodbooks, without --interactions")
+    ] = None,
+    test_file: TestFile = None,
+    test_after: TestAfter = None,
+    protocol: ProtocolName = None,
+    max_questions: MaxQuestions = 10_000,
+    user_column: UserColumn = None,
+    item_column: ItemColumn = None,
+    timestamp_column: TimestampColumn = None,
+    weight_column: WeightColumn = None,
+    rating_column: RatingColumn = None,
+    min_rating: MinRating = None,
+    min_user_support: MinUserSupport = None,
+    min_item_support: MinItemSupport = None,
+    recipe_names: Annotated[
+        str, typer.Option("--recipes", help="Recipes, comma-separated: bundled names or .toml files.")
+    ] = "popularity,elsa,compressed-elsa",
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 3,
+    groups: Annotated[int, typer.Option("--folds", min=1, help="Disjoint groups of test users per seed.")] = 5,
+    against: Annotated[str, typer.Option(help="The recipe that the others are compared with.")] = "elsa",
+    out: Out = None,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Measure recipes on questions that nothing was chosen on: the tables of RESULTS.md.
+
+    Without --test or --test-after users are held out, a tenth of them per group.
+    """
+    overrides = _about_data(locals())
+    if against not in recipe_names.split(","):
+        raise typer.BadParameter(f"--against {against} is not one of --recipes {recipe_names}")
+    if dataset is not None and interactions_file is not None:
+        raise typer.BadParameter("name either --interactions FILE or --dataset NAME")
+    chosen = {name: _recipe(name, overrides) for name in recipe_names.split(",")}
+    train = interactions_file or datasets.bundled(dataset or "goodbooks").interactions
+    data = later.load(train, test_file, chosen[against].columns, chosen[against].filters)
+    how = _protocol(protocol, data, max_questions=max_questions)
+    about: dict[str, Any] = {
+        "dataset": dataset or train.name,
+        "test": test_file and test_file.name,
+        "protocol": how.name,
+    }
+    if data.later is None:
+        about |= {"groups": groups, "test_share": compare.TEST_SHARE}
+    n_fits = len(chosen) * seeds * (groups if data.later is None else 1)
+    with console.counting("fitting recipes", n_fits) as done:
+        found = compare.trials(data, chosen, how, seeds=seeds, groups=groups, device=job.device_of(device), done=done)
+        document = compare.report(list(found), chosen, against, {**about, "seeds": seeds, "data": asdict(data.loaded)})
+    _report(document, compare.markdown(document), out, as_json=as_json)
 
 
 @cli.command("examples")

@@ -1,12 +1,14 @@
-"""Recipes against each other on users that nothing was chosen on.
+"""Recipes against each other on questions that nothing was chosen on.
 
-For every seed the users who are never validation users are cut anew into disjoint test groups; each recipe is fitted
-once per group to the users outside it, its epoch and item scale are chosen on the validation users, and the group's
-users judge it. So within a seed every test user judges once per recipe, with the whole history asked in folds.
+Where users are held out (protocols folds and reference): for every seed the users who are never validation users are
+cut anew into disjoint test groups; each recipe is fitted once per group to the users outside it, its epoch and item
+scale are chosen on the validation users, and the group's users judge it. So within a seed every test user judges once
+per recipe. Where interactions follow (a test file, or a moment that cuts one file in two): for every seed each recipe
+is fitted once to all users but the validation users, and whoever the protocol asks judges it.
 
 A figure is the mean over test users, averaged over seeds; its spread is the standard deviation of the seeds' means
-(other test users, other initial values). A difference is paired: per user, averaged over the seeds in which the user
-judged, and its standard error is that of the mean over users.
+(other test users where they are held out, other initial values). A difference is paired: per user, averaged over the
+seeds in which the user judged, and its standard error is that of the mean over users.
 """
 
 import os
@@ -14,17 +16,19 @@ import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from training import evaluate, figures, job, recipe, split
+from training import evaluate, figures, job, protocols, recipe, split
 from training.errors import TrainingError
 from training.evaluate import COVERAGE, MAIN, METRICS, Evaluation
 from training.figures import PerUser
-from training.interactions import Interactions
+from training.later import Data
+from training.protocols import Exam, Protocol
 from training.recipe import Recipe
+from training.split import Split
 
 TEST_SHARE = 0.1
 """Of the users, per group."""
@@ -43,34 +47,64 @@ class Trial:
     test: Evaluation
     """What the group's users say."""
     facts: Mapping[str, Any]
-    """What was chosen, and what it took."""
+    """What was chosen, what it took, and what was asked."""
+
+
+class Round(NamedTuple):
+    """Who trains and what is asked, the same for every recipe."""
+
+    split: Split
+    """Users to train on and to choose with."""
+    exam: Exam
+    """What is asked."""
+
+
+def rounds(data: Data, protocol: Protocol, seed: int, *, groups: int, validation: float) -> Iterator[Round]:
+    """The rounds of one seed: one a test group, or a single one where interactions follow."""
+    histories, n_users = data.known.matrix(), len(data.known.users)
+    if data.later is None:
+        for each in split.groups(n_users, seed, n_groups=groups, test=TEST_SHARE, validation=validation):
+            yield Round(each, protocols.hold_out(protocol, histories, each.test, seed))
+    else:
+        everybody = split.holdout(n_users, split.VALIDATION_SEED, share=validation)
+        yield Round(everybody, protocols.follow(protocol, data.known, data.later, seed))
 
 
 def trials(
-    data: Interactions,
+    data: Data,
     recipes: Mapping[str, Recipe],
+    protocol: Protocol,
     *,
     seeds: int,
     groups: int,
     device: str,
     done: Callable[[str], None],
 ) -> Iterator[Trial]:
-    """Fit and judge every recipe on every group of every seed; `done` is told after each."""
-    histories, n_users = data.matrix(), len(data.users)
-    shares = {each.evaluation.validation_share for each in recipes.values()}
-    if len(shares) != 1:
-        raise TrainingError("the recipes differ in evaluation.validation_share; only equal ones can be compared")
+    """Fit and judge every recipe in every round of every seed; `done` is told after each."""
+    share = _common_share(recipes)
+    histories = data.known.matrix()
     for seed in range(seeds):
-        splits = split.groups(n_users, seed, n_groups=groups, test=TEST_SHARE, validation=max(shares))
-        for group, divided in enumerate(splits):
-            known = np.asarray(histories[divided.train].sum(axis=0), np.float32)
+        for group, (divided, exam) in enumerate(rounds(data, protocol, seed, groups=groups, validation=share)):
+            popularity = np.asarray(histories[divided.train].sum(axis=0), np.float32)
             for name, each in recipes.items():
                 seeded = replace(each, training=replace(each.training, seed=seed))
                 fitted = job.run(seeded, histories, divided, device=device)
-                asked = evaluate.ask(histories, divided.test, each.evaluation.folds, seed)
-                judged = evaluate.evaluate(fitted.retriever(), asked, known)
+                judged = exam.take(fitted.retriever(), popularity)
                 done(name)
-                yield Trial(name, seed, group, judged, _facts(fitted))
+                yield Trial(name, seed, group, judged, {**_facts(fitted), "exam": exam.facts})
+
+
+def _common_share(recipes: Mapping[str, Recipe]) -> float:
+    """The validation share; TrainingError if the recipes are not about the same data and users."""
+    kinds: dict[str, set[Any]] = {
+        "columns": {each.columns for each in recipes.values()},
+        "filters": {each.filters for each in recipes.values()},
+        "evaluation.validation_share": {each.evaluation.validation_share for each in recipes.values()},
+    }
+    for name, values in kinds.items():
+        if len(values) != 1:
+            raise TrainingError(f"the recipes differ in {name}; only equal ones can be compared")
+    return max(each.evaluation.validation_share for each in recipes.values())
 
 
 def _facts(fitted: job.Job) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Run:
-    """What `publish` needs of a complete run."""
+    """What `publish` and `evaluate` need of a complete run."""
 
     embeddings: SparseItemEmbeddings
     """The artifact."""
@@ -70,11 +70,11 @@ def fit(
     Raises RunError if the directory holds something else.
     """
     data = material.interactions
-    fingerprint = _fingerprint(chosen, material)
-    complete = _complete(directory, fingerprint, resume=resume)
+    own = fingerprint(recipe.resolved(chosen), data, material.properties)
+    complete = _complete(directory, own, resume=resume)
     if complete is not None:
         return complete
-    checkpoints = Checkpoints(directory, fingerprint)
+    checkpoints = Checkpoints(directory, own)
     kept = checkpoints.load()
     disk.replace(directory / "recipe.toml", lambda file: file.write(recipe.resolved(chosen).encode()))
     _write_log(directory, kept.progress if kept else None)
@@ -88,18 +88,26 @@ def fit(
         checkpoints=checkpoints,
         monitor=_Logging(directory / "log.jsonl", monitor),
     )
-    metrics = {**_metrics(chosen, material, divided, done), "device": device, "fingerprint": fingerprint}
-    _write(directory, material, done, metrics)
-    return metrics
+    figures = {**_metrics(chosen, material, divided, done), "device": device, "fingerprint": own}
+    _write(directory, material, done, figures)
+    return figures
+
+
+def metrics(directory: Path) -> dict[str, Any]:
+    """What metrics.json of a complete run holds. Raises RunError if there is none, or it is damaged."""
+    if not (directory / METRICS).is_file():
+        raise RunError(f"{directory} is no complete run (it has no {METRICS}); sparrow-train fit --resume goes on")
+    found: dict[str, Any] = _read_json(directory / METRICS)
+    return found
 
 
 def load(directory: Path) -> Run:
     """Read a complete run with embeddings. Raises RunError naming what is missing."""
-    if not (directory / METRICS).is_file():
-        raise RunError(f"{directory} is no complete run (it has no {METRICS}); sparrow-train fit --resume goes on")
-    kind = _read_json(directory / METRICS)["recipe"]["model_name"]
+    kind = metrics(directory)["recipe"]["model_name"]
     if not (directory / "embeddings").is_dir():
-        raise RunError(f"{directory} is a run of {kind}, which has nothing to publish; fit {recipe.DEFAULT}")
+        raise RunError(
+            f"{directory} is a run of {kind}, which has nothing to publish or to evaluate; fit {recipe.DEFAULT}"
+        )
     embeddings = _read(directory / "embeddings", SparseItemEmbeddings.load)
     properties = _read(directory / "items" / "items.jsonl", items.reload)
     popularity = _read(directory / "popularity.npy", _load_popularity)
@@ -145,26 +153,25 @@ class _Logging:
         self.inner.record(record)
 
 
-def _complete(directory: Path, fingerprint: str, *, resume: bool) -> dict[str, Any] | None:
+def _complete(directory: Path, own: str, *, resume: bool) -> dict[str, Any] | None:
     """Make the directory if it is missing; the metrics of a complete run that is to be resumed."""
     if directory.is_dir() and any(directory.iterdir()) and not resume:
         raise RunError(f"{directory} is not empty; go on there with --resume, or name another --run")
     directory.mkdir(parents=True, exist_ok=True)
     if not (directory / METRICS).is_file():
         return None
-    metrics: dict[str, Any] = _read_json(directory / METRICS)
-    if metrics.get("fingerprint") != fingerprint:
+    found = metrics(directory)
+    if found.get("fingerprint") != own:
         raise RunError(f"{directory} is a run of other data or another recipe; name another --run")
-    return metrics
+    return found
 
 
-def _fingerprint(chosen: Recipe, material: Material) -> str:
+def fingerprint(resolved: str, data: Interactions, properties: Sequence[Properties]) -> str:
     """Of everything that decides the result: the resolved recipe, the pairs of ids and the properties."""
-    data = material.interactions
-    hashed = hashlib.sha256(recipe.resolved(chosen).encode())
+    hashed = hashlib.sha256(resolved.encode())
     for part in (data.user, data.item, *(v for w in (data.users, data.items) for v in (w.id_bytes, w.id_starts))):
         hashed.update(np.ascontiguousarray(part).tobytes())
-    for each in material.properties:
+    for each in properties:
         hashed.update(json.dumps(each).encode())
     return hashed.hexdigest()
 

@@ -1,5 +1,7 @@
 """Comparisons: a test user judges once per seed, differences are paired, the table says what the figures say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,8 +10,11 @@ from training.compare import Trial
 from training.errors import TrainingError
 from training.evaluate import COVERAGE, MAIN, METRICS, Evaluation
 from training.figures import PerUser
-from training.interactions import Interactions
+from training.interactions import Interactions, LoadReport
+from training.later import Data, align
+from training.protocols import Protocol
 
+FOLDS = Protocol("folds")
 FACTS = {"best_epoch": 3, "shrinkage": 0.0, "validation": 0.5, "seconds": 2.0, "training_seconds": 1.0}
 
 
@@ -17,6 +22,10 @@ def trial(name: str, seed: int, users: list[int], values: list[float]) -> Trial:
     figure = PerUser(np.array(users, np.int32), np.array(values), np.ones(len(users)))
     judged = Evaluation(dict.fromkeys(METRICS, figure), 0.5, len(users))
     return Trial(name, seed, 0, judged, FACTS)
+
+
+def held_out(data: Interactions) -> Data:
+    return Data(data, LoadReport("books", 0, (), len(data.user), len(data.users), len(data.items)), None)
 
 
 def test_figures_by_hand() -> None:
@@ -59,7 +68,7 @@ def test_trials_on_real_books(books: Interactions) -> None:
         "elsa": recipe.load("elsa", ["model.n_dims=32", "training.epochs=2", "training.batch_size=64"]),
     }
     told: list[str] = []
-    done = list(compare.trials(books, recipes, seeds=2, groups=2, device="cpu", done=told.append))
+    done = list(compare.trials(held_out(books), recipes, FOLDS, seeds=2, groups=2, device="cpu", done=told.append))
     assert told == ["popularity", "elsa"] * 4
     for name in recipes:
         for seed in range(2):
@@ -73,7 +82,26 @@ def test_trials_on_real_books(books: Interactions) -> None:
     assert document["recipes"]["elsa"]["model"] == {"n_dims": 32}
 
 
+def test_a_given_test_is_one_round_a_seed(books: Interactions) -> None:
+    rng = np.random.default_rng(0)
+    tests = rng.random(len(books.user)) < 0.2
+    known, found = (
+        replace(books, user=books.user[chosen], item=books.item[chosen], weight=books.weight[chosen])
+        for chosen in (~tests, tests)
+    )
+    data = replace(held_out(known), later=align(known, found))
+    recipes = {"popularity": recipe.load("popularity")}
+    done = list(compare.trials(data, recipes, Protocol("given"), seeds=2, groups=5, device="cpu", done=lambda _: None))
+    assert [(t.seed, t.group) for t in done] == [(0, 0), (1, 0)]
+    assert done[0].test.users.tolist() == np.unique(found.user).tolist()
+    assert done[0].facts["exam"]["protocol"] == "given"
+    assert done[0].test.summary() == done[1].test.summary()  # popularity draws nothing
+
+
 def test_recipes_that_hold_out_different_users_are_refused(books: Interactions) -> None:
     recipes = {"a": recipe.load("popularity"), "b": recipe.load("popularity", ["evaluation.validation_share=0.2"])}
     with pytest.raises(TrainingError, match=r"differ in evaluation.validation_share; only equal ones can be compared"):
-        list(compare.trials(books, recipes, seeds=1, groups=1, device="cpu", done=lambda _: None))
+        list(compare.trials(held_out(books), recipes, FOLDS, seeds=1, groups=1, device="cpu", done=lambda _: None))
+    recipes = {"a": recipe.load("popularity"), "b": recipe.load("popularity", ["filters.min_user_support=9"])}
+    with pytest.raises(TrainingError, match=r"differ in filters; only equal ones can be compared"):
+        list(compare.trials(held_out(books), recipes, FOLDS, seeds=1, groups=1, device="cpu", done=lambda _: None))

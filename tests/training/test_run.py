@@ -19,6 +19,8 @@ from training import compare, datasets, interactions, items, job, recipe, releas
 from training.errors import RunError
 from training.interactions import Filters
 from training.job import Job
+from training.later import Data
+from training.protocols import Protocol
 from training.recipe import Recipe
 from training.run import Material
 from training.split import Split
@@ -225,14 +227,15 @@ def test_the_users_who_validate_a_fit_are_those_of_compare(
     for seed in (0, 1, 42):
         fit(tmp_path / str(seed), recipe.load("popularity", [f"training.seed={seed}"]), material)
     again = {"popularity": recipe.load("popularity")}
-    list(compare.trials(material.interactions, again, seeds=2, groups=2, device="cpu", done=lambda _: None))
+    data, folds = Data(material.interactions, material.loaded, None), Protocol("folds")
+    list(compare.trials(data, again, folds, seeds=2, groups=2, device="cpu", done=lambda _: None))
     assert len(seen) == 3 + 4
     assert all(each == seen[0] for each in seen)
 
 
 def test_a_model_without_embeddings_cannot_be_published(material: Material, tmp_path: Path) -> None:
     fit(tmp_path / "run", recipe.load("popularity"), material)
-    with pytest.raises(RunError, match=r"is a run of popularity, which has nothing to publish; fit compressed-elsa"):
+    with pytest.raises(RunError, match=r"is a run of popularity, which has nothing to publish or to evaluate; fit"):
         run.load(tmp_path / "run")
 
 

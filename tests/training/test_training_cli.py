@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 import pytest
 
 from index import snapshot
@@ -26,6 +27,7 @@ class Outcome(NamedTuple):
 
 
 Run = Callable[..., Outcome]
+POPULARITY = ["--recipes", "popularity", "--against", "popularity", "--seeds", "1"]
 
 
 @pytest.fixture
@@ -80,6 +82,11 @@ WRONG_USAGE = [
     (["fit", "--dataset", "goodbooks", "--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
     (["fit", "--datset", "goodbooks"], "No such option"),
     (["compare", "--recipes", "popularity"], "--against elsa is not one of --recipes popularity"),
+    (["compare", "--dataset", "goodbooks", "--train", "x.csv"], "name either --interactions FILE or --dataset NAME"),
+    (["compare", "--protocol", "leave-one-out"], "is not one of 'folds', 'given', 'prequential', 'reference'"),
+    (["compare", "--test-after", "yesterday"], "'yesterday' is neither an ISO date or time nor unix seconds"),
+    (["evaluate", "run"], "name either --interactions FILE or --dataset NAME"),
+    (["evaluate", "--dataset", "goodbooks"], "Missing argument 'RUN...'"),
     (["examples"], "Missing option"),
 ]
 
@@ -93,12 +100,18 @@ def test_wrong_usage_exits_with_2(train: Run, arguments: list[str], message: str
 
 def test_failures_exit_with_1_and_one_sentence(train: Run, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("user_id,item_id\na,1\n,2\n")
+    (tmp_path / "one.csv").write_text("user_id,item_id\na,1\na,2\n")
     failures = [
         ("fit", "--interactions", tmp_path / "a.csv"),
         ("fit", "--interactions", tmp_path / "absent.csv"),
         ("fit", "--dataset", "movies"),
         ("fit", "--dataset", "goodbooks", "--min-user-support", 1000),
         ("publish", tmp_path),
+        ("evaluate", tmp_path, "--dataset", "goodbooks"),
+        ("compare", "--test-after", "2020-01-01"),
+        ("compare", "--protocol", "given"),
+        ("compare", "--test", tmp_path / "a.csv"),
+        ("compare", "--train", tmp_path / "one.csv", *POPULARITY),
         ("examples", "--dataset", "movies", "--out", tmp_path / "x.jsonl"),
     ]
     for arguments in failures:
@@ -122,12 +135,33 @@ def test_examples_prints_ids_and_writes_events(train: Run, tmp_path: Path) -> No
 
 
 def test_compare_writes_table_and_document(train: Run, tmp_path: Path) -> None:
-    options = ["--recipes", "popularity", "--against", "popularity", "--seeds", "1", "--folds", "1"]
-    done = train("compare", *options, "--out", tmp_path / "table")
+    done = train("compare", *POPULARITY, "--folds", "1", "--out", tmp_path / "table")
     assert done.code == 0
     assert done.out == (tmp_path / "table.md").read_text()
     document = json.loads((tmp_path / "table.json").read_text())
     assert 0.1 < document["figures"]["popularity"]["ndcg@100"]["mean"] < 0.2
+
+
+def test_a_moment_cuts_what_trains_from_what_tests(train: Run, books_file: Path, tmp_path: Path) -> None:
+    timed = tmp_path / "timed.parquet"
+    moments = pl.int_range(pl.len()).hash(1) % 1000 + 1_600_000_000
+    pl.read_parquet(books_file).with_columns(at=moments).write_parquet(timed)
+    moment = ["--timestamp-column", "at", "--test-after", "2020-09-13T12:40:00"]
+    options = ["--train", timed, "--min-item-support", 5, *moment]
+    fitted = json.loads(train("fit", *options, *QUICK, "--run", tmp_path / "run", "--json").out)
+    assert fitted["recipe"]["filters"]["before"] == 1_600_000_800
+    assert fitted["data"]["dropped"][0]["reason"] == "time from 2020-09-13 12:40:00 on"
+    given = json.loads(train("evaluate", tmp_path / "run", "--train", timed, "--json").out)
+    assert given["exam"]["protocol"] == "given"
+    walk = ["--protocol", "prequential", "--max-questions", 50]
+    walked = train("evaluate", tmp_path / "run", "--train", timed, *walk, "--int8", "--out", tmp_path / "walk")
+    assert walked.out == (tmp_path / "walk.md").read_text()
+    document = json.loads((tmp_path / "walk.json").read_text())
+    assert (document["exam"]["asked"], len(document["figures"])) == (50, 2)
+    compared = json.loads(train("compare", *options, *walk, *POPULARITY, "--json").out)
+    assert len(compared["trials"]) == 1
+    assert compared["trials"][0]["exam"]["askable"] == document["exam"]["askable"]
+    assert compared["recipes"]["popularity"]["filters"]["before"] == 1_600_000_800
 
 
 def test_ctrl_c_leaves_a_checkpoint_that_goes_on(train: Run, books_file: Path, tmp_path: Path) -> None:
