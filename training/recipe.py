@@ -103,6 +103,11 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "min_user_support": (1, 2**31 - 1),
     "min_item_support": (1, 2**31 - 1),
     "shrinkage": (0, 1e9),
+    "l2": (0, 1e12),
+    "alpha": (0, 1e9),
+    "user_power": (-10, 10),
+    "history_power": (-10, 10),
+    "target_power": (-10, 10),
 }
 
 

@@ -98,7 +98,7 @@ def test_a_dense_model_needs_a_width() -> None:
 
 
 def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"no recipe 'easy'; name one of compressed-elsa, elsa, popularity, or a"):
+    with pytest.raises(RecipeError, match=r"no recipe 'easy'; name one of .*popularity.*, or a"):
         recipe.load("easy")
     with pytest.raises(RecipeError, match="there is no recipe"):
         recipe.load(str(tmp_path / "mine.toml"))
@@ -114,7 +114,7 @@ def test_a_recipe_that_is_not_toml(tmp_path: Path) -> None:
 def test_a_recipe_without_a_model(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("[model]\nk = 3\n")
-    with pytest.raises(RecipeError, match=r"model_name is None; the models are popularity, elsa, compressed-elsa"):
+    with pytest.raises(RecipeError, match=r"model_name is None; the models are popularity, .*elsa"):
         recipe.load(str(path))
     path.write_text('model_name = "elsa"\nmodel = 3\n')
     with pytest.raises(RecipeError, match=r"model is 3; it is a section"):

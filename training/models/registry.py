@@ -11,7 +11,7 @@ from typing import Any
 
 from scipy.sparse import csr_array
 
-from training.models import compressed_elsa, elsa, popularity
+from training.models import compressed_elsa, ease, elsa, ials, item_knn, popularity, pruned_ease, sansa
 from training.models.learner import Fitted, Learner
 
 
@@ -39,6 +39,11 @@ Model = Learnt | Solved
 
 MODELS: Mapping[str, Model] = {
     "popularity": Solved(popularity.Settings, popularity.fit),
+    "item-knn": Solved(item_knn.Settings, item_knn.fit),
+    "ials": Solved(ials.Settings, ials.fit),
+    "ease": Solved(ease.Settings, ease.fit),
+    "pruned-ease": Solved(pruned_ease.Settings, pruned_ease.fit),
+    "sansa": Solved(sansa.Settings, sansa.fit),
     "elsa": Learnt(elsa.Settings, elsa.Elsa),
     "compressed-elsa": Learnt(compressed_elsa.Settings, compressed_elsa.CompressedElsa),
 }
