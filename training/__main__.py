@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 # Waiting threads sleep: with OpenMP's default they burn the cores that another process may need, and a step
 # takes several times as long on a busy machine. Has to be set before torch is imported.
@@ -29,6 +30,7 @@ from training import (
     job,
     later,
     metrics,
+    parallel,
     protocols,
     recipe,
     release,
@@ -113,14 +115,24 @@ def fit(
         bool, typer.Option("--resume", help="Go on with this run, if it has begun; do nothing if it is complete.")
     ] = False,
     device: Device = "auto",
+    processes: Annotated[
+        int, typer.Option(min=1, help="Share every step among so many processes: one a core, or one a GPU.")
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Train a recipe on a file of interactions, or on a bundled data set, and write a run directory."""
     chosen = _recipe(recipe_name, [*(overrides or ()), *_about_data(locals())])
+    if processes > parallel.started():
+        parallel.start(processes, "training", sys.argv[1:])
     directory = run_directory or Path("runs") / f"{chosen.model_name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     material = _material(interactions_file, dataset, items_file, chosen)
-    console.print_report(Console(stderr=True), material.loaded, material.described)
-    reached = _train(directory, chosen, material, job.device_of(device), resume=resume)
+    where = job.device_of(device)
+    with parallel.together(where):
+        told = parallel.rank() == 0
+        console.print_report(Console(stderr=True, quiet=not told), material.loaded, material.described)
+        reached = _train(directory, chosen, material, where, resume=resume)
+    if not told:
+        return
     if as_json:
         print_json({"run": str(directory), **reached})
     else:
@@ -129,7 +141,7 @@ def fit(
 
 
 def _train(directory: Path, chosen: Recipe, material: run.Material, device: str, *, resume: bool) -> dict[str, Any]:
-    with console.training_bar() as bar:
+    with console.training_bar(quiet=parallel.rank() > 0) as bar:
         try:
             return run.fit(directory, chosen, material, device=device, monitor=bar, resume=resume)
         except KeyboardInterrupt:

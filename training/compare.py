@@ -88,7 +88,7 @@ def trials(
             popularity = np.asarray(histories[divided.train].sum(axis=0), np.float32)
             for name, each in recipes.items():
                 seeded = replace(each, training=replace(each.training, seed=seed))
-                fitted = job.run(seeded, histories, divided, device=device)
+                fitted = job.run(seeded, histories, divided, items=data.known.items, device=device)
                 judged = exam.take(fitted.retriever(), popularity)
                 done(name)
                 yield Trial(name, seed, group, judged, {**_facts(fitted), "exam": exam.facts})

@@ -55,9 +55,9 @@ class TrainingBar:
 
 
 @contextmanager
-def training_bar() -> Iterator[TrainingBar]:
+def training_bar(*, quiet: bool = False) -> Iterator[TrainingBar]:
     """A monitor on stderr."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=quiet)
     text = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     columns = (*text, TextColumn("{task.fields[loss]}"))
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

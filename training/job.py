@@ -10,6 +10,7 @@ import torch
 from scipy.sparse import csr_array
 
 from index.types import Float32
+from index.vocabulary import Vocabulary
 from training import evaluate
 from training.checkpoint import Checkpoint, Checkpoints, Progress
 from training.errors import TrainingError
@@ -48,6 +49,7 @@ def run(
     histories: csr_array,
     split: Split,
     *,
+    items: Vocabulary | None = None,
     device: str = "cpu",
     kept: Checkpoint | None = None,
     checkpoints: Checkpoints | None = None,
@@ -55,7 +57,8 @@ def run(
 ) -> Job:
     """Fit a recipe to the binary `histories` (n_users, n_items) of the split's training users.
 
-    `kept` and `checkpoints` as of `trainer.train`.
+    `items` are the ids of the columns, for a recipe that names other files about them. `kept` and `checkpoints` as of
+    `trainer.train`.
     """
     started = time.perf_counter()
     known = histories[split.train]
@@ -65,7 +68,7 @@ def run(
     if isinstance(kind, Solved):
         model = kind.fit(known, recipe.model, recipe.training.seed)
     else:
-        learner, schedule = _learning(recipe, kind, known, device)
+        learner, schedule = _learning(recipe, kind, known, items, device)
 
         def validate(fitted: Fitted) -> float:
             return evaluate.evaluate(fitted.retriever(None), asked, counts).mean(MAIN)
@@ -90,12 +93,15 @@ def device_of(name: Literal["auto", "cpu", "cuda"]) -> str:
     return "cuda" if name != "cpu" and present else "cpu"
 
 
-def _learning(recipe: Recipe, kind: Learnt, known: csr_array, device: str) -> tuple[Learner, Schedule]:
+def _learning(
+    recipe: Recipe, kind: Learnt, known: csr_array, items: Vocabulary | None, device: str
+) -> tuple[Learner, Schedule]:
     how = recipe.training
     if not isinstance(how, Training):
         raise TypeError(f"a recipe of {recipe.model_name} without steps; recipe.parse makes none")
-    optimiser = Optimiser(how.learning_rate, how.epsilon)
-    learner = kind.learner(known, recipe.model, optimiser, epochs=how.epochs, seed=how.seed, device=device)
+    optimiser = Optimiser(how.learning_rate, how.epsilon, how.relative)
+    named = {"items": items} if kind.reads_files else {}
+    learner = kind.learner(known, recipe.model, optimiser, epochs=how.epochs, seed=how.seed, device=device, **named)
     return learner, Schedule(how.seed, how.batch_size, how.patience)
 
 

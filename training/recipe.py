@@ -43,6 +43,8 @@ class Training:
     """Of NAdam in the form of Keras."""
     epsilon: float = 1e-7
     """Of the same; gradients are so small that it sets the step."""
+    relative: bool = False
+    """Whether the two are measured in the size of the values and of the gradients: see models/learner.py."""
     patience: int = 3
     """Epochs without a better validation score before a validated stage ends."""
 
@@ -91,11 +93,17 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "k": (1, 65_536),
     "n_dims": (0, 65_536),
     "start_k": (0, 65_536),
+    "dense_dims": (1, 65_536),
+    "dense_epochs": (1, 10_000),
+    "step_items": (1, 1_000_000),
+    "auxiliary_weight": (0, 1_000),
     "stage_epochs": (1, 1_000),
+    "query_dims": (0, 65_536),
+    "n_outputs": (0, 2**31 - 1),
     "epochs": (1, 10_000),
     "batch_size": (1, 1_000_000),
     "learning_rate": (1e-12, 1e6),
-    "epsilon": (0, 1),
+    "epsilon": (0, 1e6),
     "patience": (1, 10_000),
     "validation_share": (0.0, 0.9),
     "folds": (2, 100),

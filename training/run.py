@@ -22,7 +22,7 @@ from index import disk
 from index.embeddings import SparseItemEmbeddings
 from index.errors import SnapshotError
 from index.types import Float32
-from training import items, job, recipe, split
+from training import items, job, parallel, recipe, split
 from training.checkpoint import Checkpoints, Progress
 from training.errors import RunError
 from training.interactions import Interactions, LoadReport
@@ -67,29 +67,33 @@ def fit(
     """Train on all users but a small validation share; write the run directory; return what metrics.json holds.
 
     resume: go on from a checkpoint, or return the metrics of a run that is complete; begin if there is neither.
+    Of several processes (see `parallel`) only the first writes.
     Raises RunError if the directory holds something else.
     """
-    data = material.interactions
+    data, writes = material.interactions, parallel.rank() == 0
     own = fingerprint(recipe.resolved(chosen), data, material.properties)
-    complete = _complete(directory, own, resume=resume)
-    if complete is not None:
-        return complete
+    complete = _complete(directory, own, resume=resume) if writes else None
+    if parallel.agreed(float(complete is not None)):
+        return complete or {}
     checkpoints = Checkpoints(directory, own)
     kept = checkpoints.load()
-    disk.replace(directory / "recipe.toml", lambda file: file.write(recipe.resolved(chosen).encode()))
-    _write_log(directory, kept.progress if kept else None)
+    if writes:
+        disk.replace(directory / "recipe.toml", lambda file: file.write(recipe.resolved(chosen).encode()))
+        _write_log(directory, kept.progress if kept else None)
     divided = split.holdout(len(data.users), split.VALIDATION_SEED, share=chosen.evaluation.validation_share)
     done = job.run(
         chosen,
         data.matrix(),
         divided,
+        items=data.items,
         device=device,
         kept=kept,
-        checkpoints=checkpoints,
-        monitor=_Logging(directory / "log.jsonl", monitor),
+        checkpoints=checkpoints if writes else None,
+        monitor=_Logging(directory / "log.jsonl", monitor) if writes else None,
     )
     figures = {**_metrics(chosen, material, divided, done), "device": device, "fingerprint": own}
-    _write(directory, material, done, figures)
+    if writes:
+        _write(directory, material, done, figures)
     return figures
 
 

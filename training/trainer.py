@@ -14,6 +14,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from index.types import Array
+from training import parallel
 from training.checkpoint import Checkpoint, Checkpoints, Progress
 from training.errors import TrainingError
 from training.models.learner import Fitted, Learner, Stage
@@ -122,7 +123,9 @@ def _advance(
     best = kept.best
     if stages[stage].validated:
         result = learner.result()
-        record["score"] = score = validate(learner.fitted(result))
+        # one judges for all, as its search need not be alike on another machine
+        own = validate(learner.fitted(result)) if parallel.rank() == 0 else float("nan")
+        record["score"] = score = parallel.agreed(own)
         if best_score is None or score > best_score:
             best, best_score, best_epoch = result, score, epoch + 1
     monitor.record(record)

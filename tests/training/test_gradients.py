@@ -1,5 +1,6 @@
 """The gradients written out by hand against autograd on dense matrices, for any shape."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +14,8 @@ from torch.nn.functional import normalize, relu6
 
 from index.types import Array
 from training.interactions import Interactions
-from training.models import compressed_elsa, csr, elsa, nmse
-from training.models.positions import positions
+from training.models import csr, elsa, nmse
+from training.models.sparse_step import Compiled, Dense, InTorch, SparseStep, sparse_step
 
 
 class Problem(NamedTuple):
@@ -68,9 +69,8 @@ def test_sparse_rows(problem: Problem) -> None:
     dense = torch.zeros(len(values), problem.n_dims, dtype=values.dtype).scatter(1, problem.dims, values)
     expected = reference_loss(dense, torch.from_numpy(problem.histories.toarray()))
     (slope,) = torch.autograd.grad(expected, values)
-    where = positions(problem.dims, problem.n_dims, torch.float64)
-    batch = nmse.chunks(problem.histories, problem.chunk, "cpu")
-    loss, gradient = compressed_elsa.loss_and_gradient(where, problem.values, batch)
+    step = InTorch(problem.dims, problem.n_dims, chunk_cells=problem.chunk * len(values))
+    loss, gradient = step(problem.values, problem.histories, problem.histories.shape[0])
     assert loss == pytest.approx(expected.item(), rel=1e-9, abs=1e-12)
     torch.testing.assert_close(gradient, slope, rtol=1e-8, atol=1e-12)
 
@@ -82,8 +82,10 @@ def test_dense_vectors(problem: Problem) -> None:
     vectors.scatter_(1, problem.dims, problem.values).requires_grad_()
     expected = reference_loss(vectors, torch.from_numpy(problem.histories.toarray()))
     (slope,) = torch.autograd.grad(expected, vectors)
-    batch = nmse.chunks(problem.histories, problem.chunk, "cpu")
-    loss, gradient = elsa.loss_and_gradient(vectors.detach(), batch)
+    cells = problem.chunk * len(vectors)
+    loss, gradient = elsa.loss_and_gradient(
+        vectors.detach(), problem.histories, problem.histories.shape[0], chunk_cells=cells
+    )
     assert loss == pytest.approx(expected.item(), rel=1e-9, abs=1e-12)
     torch.testing.assert_close(gradient, slope, rtol=1e-8, atol=1e-12)
 
@@ -96,20 +98,66 @@ def test_the_flat_part_of_relu6_is_reached() -> None:
     assert not gradient.any()
 
 
-def test_in_single_precision_on_real_books(books_histories: csr_array) -> None:
-    n_items, n_dims, k = books_histories.shape[1], 256, 16
+WAYS: list[Callable[..., SparseStep]] = [Compiled, InTorch, Dense]
+
+
+def some_rows(n_items: int, n_dims: int, k: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     dims = torch.rand(n_items, n_dims, generator=generator).topk(k).indices.sort().values
-    values = torch.randn(n_items, k, generator=generator)
-    batch = nmse.chunks(books_histories[:64], 24, "cpu")
-    loss, gradient = compressed_elsa.loss_and_gradient(positions(dims, n_dims), values, batch)
+    return dims, torch.randn(n_items, k, generator=generator)
+
+
+def made(way: Callable[..., SparseStep], dims: Tensor, n_dims: int, **options: int) -> SparseStep:
+    return way(dims.int() if way is Compiled else dims, n_dims, **options)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_in_single_precision_on_real_books(way: Callable[..., SparseStep], books_histories: csr_array) -> None:
+    n_items, n_dims = books_histories.shape[1], 256
+    dims, values = some_rows(n_items, n_dims, 16)
+    histories = books_histories[:64]
+    loss, gradient = made(way, dims, n_dims)(values, histories, 64)
     exact = values.double().requires_grad_()
     dense = torch.zeros(n_items, n_dims, dtype=torch.float64).scatter(1, dims, exact)
-    expected = reference_loss(dense, torch.from_numpy(books_histories[:64].toarray()).double())
+    expected = reference_loss(dense, torch.from_numpy(histories.toarray()).double())
     (slope,) = torch.autograd.grad(expected, exact)
     assert loss == pytest.approx(expected.item(), rel=1e-5)
     error = (gradient - slope).norm() / slope.norm()
     assert error < 1e-5
+
+
+@pytest.mark.parametrize("way", [InTorch, Dense])
+@pytest.mark.parametrize("query_dims", [1, 20, 128, 256, 300])
+def test_cut_user_vectors(way: Callable[..., SparseStep], query_dims: int, books_histories: csr_array) -> None:
+    dims, values = some_rows(books_histories.shape[1], 256, 16)
+    expected = made(Compiled, dims, 256, query_dims=query_dims)(values, books_histories[:64], 64)
+    loss, gradient = made(way, dims, 256, query_dims=query_dims)(values, books_histories[:64], 64)
+    assert loss == pytest.approx(expected[0], rel=1e-5)
+    assert (gradient - expected[1]).norm() < 1e-5 * gradient.norm()
+    whole, _ = made(Compiled, dims, 256)(values, books_histories[:64], 64)
+    assert (loss == pytest.approx(whole, rel=1e-6)) == (query_dims >= 256)
+
+
+def test_some_outputs(books_histories: csr_array) -> None:
+    histories = books_histories[:8]
+    n_items = histories.shape[1]
+    dims, values = some_rows(n_items, 256, 16)
+    outputs = np.union1d(histories.indices, np.arange(0, n_items, 3)).astype(np.int32)
+    assert len(outputs) < n_items
+    compiled, in_torch = (made(way, dims, 256)(values, histories, 8, outputs) for way in (Compiled, InTorch))
+    assert compiled[0] == pytest.approx(in_torch[0], rel=1e-5)
+    assert (compiled[1] - in_torch[1]).norm() < 1e-5 * in_torch[1].norm()
+    whole, _ = made(Compiled, dims, 256)(values, histories, 8)
+    assert abs(compiled[0] / whole - 1) > 1e-3
+    everything, _ = made(Compiled, dims, 256)(values, histories, 8, np.arange(n_items, dtype=np.int32))
+    assert everything == pytest.approx(whole, rel=1e-6)
+
+
+def test_the_way_is_chosen_by_density_and_device() -> None:
+    dims, _ = some_rows(10, 100, 19)
+    assert isinstance(sparse_step(dims, 100), Compiled)
+    assert isinstance(sparse_step(dims, 95), Dense)
+    assert isinstance(sparse_step(dims.to("meta"), 100), InTorch)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy.sparse import csr_array
 
 from index.embeddings import SparseItemEmbeddings
@@ -12,8 +13,8 @@ from index.vocabulary import Vocabulary
 from training import evaluate, job, recipe, split
 from training.errors import CatalogueTooLargeError, TrainingError
 from training.interactions import Interactions
-from training.models import compressed_elsa, elsa, registry
-from training.models.compressed_elsa import CompressedElsa, default_dims, widths
+from training.models import compressed_elsa, cooccurrence, registry
+from training.models.compressed_elsa import CompressedElsa, default_dims
 from training.models.learner import Optimiser
 from training.recipe import Recipe
 
@@ -115,23 +116,28 @@ def test_an_item_nobody_in_training_has_gets_no_vector(name: str, checkerboard: 
     assert hits.scores[hits.items == 30] == 0
 
 
-@pytest.mark.parametrize("name", LEARNT)
+@pytest.mark.parametrize("name", ["elsa", "compressae"])
 def test_a_catalogue_beyond_the_limit_is_refused(name: str) -> None:
     with pytest.raises(CatalogueTooLargeError, match=r"100,001 items.*100,000: raise filters.min_item_support"):
         fit(name, csr_array((np.ones(8), np.arange(8), np.arange(0, 10, 2)), shape=(4, 100_001)))
 
 
-@pytest.mark.parametrize("name", LEARNT)
-def test_chunks_change_nothing_but_rounding(
-    name: str, checkerboard: csr_array, monkeypatch: pytest.MonkeyPatch
+def test_beyond_the_limit_compressed_elsa_draws_its_outputs(
+    checkerboard: csr_array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compressed_elsa, "CHUNK_CELLS", 1)
-    monkeypatch.setattr(elsa, "CHUNK_CELLS", 1)
-    chunked = fit(name, checkerboard, "training.batch_size=64", "training.epochs=2")
-    monkeypatch.undo()
-    whole = fit(name, checkerboard, "training.batch_size=64", "training.epochs=2")
-    for one, other in zip(chunked.progress.records, whole.progress.records, strict=True):  # type: ignore[union-attr]
-        assert one["loss"] == pytest.approx(other["loss"], rel=1e-3)
+    quick = ["training.batch_size=4", "training.epochs=2"]
+    whole = fit("compressed-elsa", checkerboard, *quick)
+    same = fit("compressed-elsa", checkerboard, *quick, "model.n_outputs=30")
+    monkeypatch.setattr(compressed_elsa, "MAX_OUTPUTS", 29)
+    drawn = fit("compressed-elsa", checkerboard, *quick)
+    assert whole.progress
+    assert same.progress
+    assert drawn.progress
+    assert [each["loss"] for each in whole.progress.records] == [each["loss"] for each in same.progress.records]
+    assert whole.progress.records[0]["loss"] != drawn.progress.records[0]["loss"]
+    for group in (0, 15):
+        (hits,) = drawn.retriever().retrieve([np.arange(group, group + 4, dtype=np.int32)], 11)
+        assert set(hits.items.tolist()) == set(range(group + 4, group + 15))
 
 
 def embeddings(done: job.Job) -> SparseItemEmbeddings:
@@ -157,7 +163,7 @@ def test_compressed_rows_have_k_values_and_unit_length(fitted: Callable[[str], j
 def test_only_sparse_models_have_something_to_publish(fitted: Callable[[str], job.Job]) -> None:
     items = Vocabulary.build([str(row) for row in range(30)])
     published = [name for name in NAMES if fitted(name).model.embeddings(items, None) is not None]
-    assert published == ["compressed-elsa", "item-knn", "pruned-ease", "sansa"]
+    assert published == ["compressae", "compressed-elsa", "item-knn", "pruned-ease", "sansa"]
 
 
 def test_the_item_scale_is_part_of_the_score(fitted: Callable[[str], job.Job]) -> None:
@@ -190,8 +196,11 @@ def test_default_width_of_the_space(n_items: int, expected: int) -> None:
         (512, 512, 0, (512,)),
     ],
 )
-def test_halving(k: int, n_dims: int, start_k: int, expected: tuple[int, ...]) -> None:
-    assert widths(compressed_elsa.Settings(k=k, start_k=start_k), n_dims) == expected
+def test_halving(checkerboard: csr_array, k: int, n_dims: int, start_k: int, expected: tuple[int, ...]) -> None:
+    settings = compressed_elsa.Settings(k=k, n_dims=n_dims, start_k=start_k)
+    stages = CompressedElsa(checkerboard, settings, Optimiser(), epochs=3, seed=1).stages
+    assert [stage.name for stage in stages] == [f"{width} values per item" for width in expected]
+    assert [stage.epochs for stage in stages] == [1] * (len(expected) - 1) + [3]
 
 
 def test_more_values_than_dimensions_are_refused(checkerboard: csr_array) -> None:
@@ -200,23 +209,35 @@ def test_more_values_than_dimensions_are_refused(checkerboard: csr_array) -> Non
         CompressedElsa(checkerboard, settings, Optimiser(), epochs=1, seed=1)
 
 
-def test_a_stage_keeps_positions_of_the_one_before_and_restarts_the_values(checkerboard: csr_array) -> None:
-    learner = CompressedElsa(checkerboard, compressed_elsa.Settings(k=8), Optimiser(), epochs=1, seed=1)
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_stage_keeps_the_largest_values_of_the_one_before(checkerboard: csr_array, restart: bool) -> None:
+    settings = compressed_elsa.Settings(k=8, restart=restart)
+    learner = CompressedElsa(checkerboard, settings, Optimiser(), epochs=1, seed=1)
     learner.start(0, {})
-    before = learner.state()
     for start in range(0, 120, 20):
         learner.step(checkerboard[start : start + 20])
     trained = learner.state()
     learner.start(1, {})
     after = learner.state()
     assert after["dims"].shape == (30, 8)
-    assert np.array_equal(after["values"], after["initial"])
+    initial = cooccurrence.initial_at(torch.from_numpy(after["dims"]).long(), 512, 1)
+    assert np.array_equal(after["values"], initial.numpy()) == restart
     for row in range(30):
-        places = np.flatnonzero(np.isin(before["dims"][row], after["dims"][row]))
+        places = np.flatnonzero(np.isin(trained["dims"][row], after["dims"][row]))
         assert len(places) == 8
-        assert np.array_equal(before["initial"][row][places], after["initial"][row])
         kept = np.abs(trained["values"][row])
         assert kept[places].min() >= np.delete(kept, places).max()
+        if not restart:
+            unit = trained["values"][row] / np.linalg.norm(trained["values"][row])
+            np.testing.assert_allclose(
+                after["values"][row] / after["values"][row][0], unit[places] / unit[places][0], 1e-4
+            )
+
+
+def test_non_negative_values_and_a_cut_query(checkerboard: csr_array) -> None:
+    found = embeddings(fit("compressed-elsa", checkerboard, "model.non_negative=true", "model.query_dims=20"))
+    assert (found.decoder.values > 0).all()
+    assert found.query_dims == 20
 
 
 def test_shrinkage_is_chosen_on_validation_users(books: Interactions) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from index.types import Array
-from training.models.learner import Optimiser
+from training.models.learner import Descent, Optimiser
 
 
 def keras_nadam(start: Array, gradients: list[Array], rate: float, epsilon: float) -> Array:
@@ -21,13 +21,11 @@ def keras_nadam(start: Array, gradients: list[Array], rate: float, epsilon: floa
     return value
 
 
-def torch_nadam(
-    start: Array, gradients: list[Array], optimiser: torch.optim.Optimizer, parameter: torch.Tensor
-) -> Array:
-    parameter.copy_(torch.from_numpy(start))
+def descended(how: Optimiser, start: Array, gradients: list[Array]) -> Array:
+    parameter = torch.from_numpy(start.copy())
+    descent = how.of(parameter)
     for gradient in gradients:
-        parameter.grad = torch.from_numpy(gradient)
-        optimiser.step()
+        descent.step(torch.from_numpy(gradient.copy()))
     return parameter.numpy()
 
 
@@ -41,8 +39,7 @@ def problem() -> tuple[Array, list[Array]]:
 @pytest.mark.parametrize(("rate", "epsilon"), [(0.1, 1e-7), (0.02, 1e-7), (0.1, 1e-9)])
 def test_the_steps_are_those_of_keras(problem: tuple[Array, list[Array]], rate: float, epsilon: float) -> None:
     start, gradients = problem
-    parameter = torch.empty(50, dtype=torch.float64)
-    ours = torch_nadam(start, gradients, Optimiser(rate, epsilon).build(parameter), parameter)
+    ours = descended(Optimiser(rate, epsilon), start, gradients)
     expected = keras_nadam(start, gradients, rate, epsilon)
     assert np.abs(expected - start).max() > 1e-4  # they moved
     # torch keeps the product of the momentum schedule in float32
@@ -51,7 +48,48 @@ def test_the_steps_are_those_of_keras(problem: tuple[Array, list[Array]], rate: 
 
 def test_torch_defaults_are_another_algorithm(problem: tuple[Array, list[Array]]) -> None:
     start, gradients = problem
-    parameter = torch.empty(50, dtype=torch.float64)
-    plain = torch_nadam(start, gradients, torch.optim.NAdam([parameter], lr=0.1), parameter)
+    parameter = torch.from_numpy(start.copy())
+    plain = torch.optim.NAdam([parameter], lr=0.1)
+    for gradient in gradients:
+        parameter.grad = torch.from_numpy(gradient)
+        plain.step()
     expected = keras_nadam(start, gradients, 0.1, 1e-7)
-    assert np.abs(plain - expected).max() > 0.1 * np.abs(expected - start).max()
+    assert np.abs(parameter.numpy() - expected).max() > 0.1 * np.abs(expected - start).max()
+
+
+@pytest.mark.parametrize("of_gradients", [1e-6, 1, 1e6])
+@pytest.mark.parametrize("of_values", [1e-3, 1, 1e3])
+def test_relative_steps_are_the_same_in_any_units(
+    problem: tuple[Array, list[Array]], of_values: float, of_gradients: float
+) -> None:
+    start, gradients = problem
+    how = Optimiser(0.5, 2.0, relative=True)
+    expected = descended(how, start, gradients)
+    scaled = descended(how, start * of_values, [each * of_gradients for each in gradients])
+    np.testing.assert_allclose(scaled / of_values - start, expected - start, rtol=1e-6, atol=1e-12)
+
+
+def test_relative_steps_are_those_of_keras_in_the_units_of_the_first_gradient(
+    problem: tuple[Array, list[Array]],
+) -> None:
+    start, gradients = problem
+    value, gradient = (np.sqrt(np.mean(each**2)) for each in (start, gradients[0]))
+    expected = keras_nadam(start, gradients, 0.5 * value, 2 * gradient)
+    ours = descended(Optimiser(0.5, 2.0, relative=True), start, gradients)
+    np.testing.assert_allclose(ours - start, expected - start, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("how", [Optimiser(), Optimiser(0.5, 2.0, relative=True)])
+@pytest.mark.parametrize("stopped_after", [0, 1, 20])
+def test_it_goes_on_bit_for_bit(problem: tuple[Array, list[Array]], how: Optimiser, stopped_after: int) -> None:
+    start, gradients = problem
+    expected = descended(how, start, gradients)
+    parameter = torch.from_numpy(start.copy())
+    before = how.of(parameter)
+    for gradient in gradients[:stopped_after]:
+        before.step(torch.from_numpy(gradient))
+    after: Descent = how.of(parameter)
+    after.restore(before.state())
+    for gradient in gradients[stopped_after:]:
+        after.step(torch.from_numpy(gradient))
+    assert np.array_equal(parameter.numpy(), expected)

@@ -59,7 +59,7 @@ def test_overrides() -> None:
 
 
 REFUSED = [
-    ("model.kk=3", r"unknown key model.kk; known here: model.k, model.n_dims, model.start_k, model.stage_epochs"),
+    ("model.kk=3", r"unknown key model.kk; known here: model.k, model.n_dims, model.schedule, model.start_k, .*"),
     ("modle.k=3", r"unknown key modle; known here: model_name, columns, filters, model, training, output, evaluation"),
     ("model.k=0", r"model.k is 0; it must be within 1..65536"),
     ("model.k=8.5", r"model.k is 8.5; an integer is expected"),

@@ -29,7 +29,22 @@ def make_compressed(histories: csr_array) -> Learner:
     return compressed_elsa.CompressedElsa(histories, settings, Optimiser(), epochs=2, seed=5)
 
 
-LEARNERS = [make_elsa, make_compressed]
+def make_pruned(histories: csr_array) -> Learner:
+    settings = compressed_elsa.Settings(k=8, n_dims=64, schedule="exponential", restart=False, query_dims=20)
+    return compressed_elsa.CompressedElsa(histories, settings, Optimiser(relative=True), epochs=2, seed=5)
+
+
+def make_constant(histories: csr_array) -> Learner:
+    settings = compressed_elsa.Settings(k=8, n_dims=64, schedule="constant", non_negative=True)
+    return compressed_elsa.CompressedElsa(histories, settings, Optimiser(), epochs=2, seed=5)
+
+
+def make_sampled(histories: csr_array) -> Learner:
+    settings = compressed_elsa.Settings(k=8, n_dims=64, start_k=16, n_outputs=30)
+    return compressed_elsa.CompressedElsa(histories, settings, Optimiser(), epochs=2, seed=5)
+
+
+LEARNERS = [make_elsa, make_pruned, make_constant, make_sampled, make_compressed]
 Make = Callable[[csr_array], Learner]
 
 

@@ -98,7 +98,7 @@ def test_matrices_that_are_refused(tmp_path: Path, given: Any, ids: str, message
         ({"vector": [[1.0, 2.0], [1.0, None], [1.0, 1.0], [1.0, 1.0]]}, "'vector', row 2: a value is missing"),
         ({"vector": [["a"]] * 4}, "'vector', row 1: numbers are expected, the type is String"),
         ({"vector": [[1.0]] * 3 + [[float("nan")]]}, r"row 4 \(item 'a'\) holds a value that is NaN or infinite"),
-        ({"vector": [[1.0]] * 4, "title": ["x"] * 4}, "has the columns vector, title; keep the vectors only, beside the ids"),
+        ({"vector": [[1.0]] * 4, "title": ["x"] * 4}, "has the columns vector, title; keep the vectors only"),
         ({"x": [1.0, 2.0, None, 4.0]}, "'x', row 3: the value is missing"),
         ({"x": ["1", "2", "3", "4"]}, "'x', row 1: numbers are expected"),
         ({}, "has no column but 'item_id'; the vectors are missing"),

@@ -25,24 +25,40 @@ def initial_values(seed: int, block: int, n_items: int, n_dims: int) -> Float32:
     return np.random.default_rng((seed, block)).uniform(-limit, limit, (n_items, width)).astype(np.float32)
 
 
-def first_positions(histories: csr_array, n_dims: int, width: int, seed: int, device: str) -> tuple[Tensor, Tensor]:
-    """The `width` dimensions where |Xn^T (Xn R)| is largest in each row, and R there; both (n_items, width).
+def initial_at(dims_IK: Tensor, n_dims: int, seed: int) -> Tensor:
+    """R at the given dims (int64), of their shape and on their device."""
+    n_items = len(dims_IK)
+    values_IK = torch.empty(dims_IK.shape, device=dims_IK.device)
+    for block in range(-(-n_dims // BLOCK)):
+        random = torch.from_numpy(initial_values(seed, block, n_items, n_dims)).to(dims_IK.device)
+        local_IK = dims_IK - block * BLOCK
+        here_IK = (local_IK >= 0) & (local_IK < random.shape[1])
+        values_IK = torch.where(here_IK, random.gather(1, local_IK.clamp(0, random.shape[1] - 1)), values_IK)
+    return values_IK
 
-    R is made and smoothed in blocks of dimensions, and the best so far are merged with each block.
+
+def first_positions(
+    histories: csr_array, n_dims: int, width: int, seed: int, device: str, *, non_negative: bool = False
+) -> Tensor:
+    """The `width` dimensions where |Xn^T (Xn R)| is largest in each row, int64 (n_items, width).
+
+    R is made and smoothed in blocks of dimensions, and the best so far are merged with each block. non_negative: where
+    Xn^T (Xn R) itself is largest.
     """
     n_items = histories.shape[1]
     normalised = _normalised(histories)
     forward, backward = (_on_device(each, device) for each in (normalised, normalised.T.tocsr()))
     dims = torch.empty((n_items, 0), dtype=torch.int64, device=device)
-    sizes, initial = (torch.empty((n_items, 0), device=device) for _ in range(2))
+    sizes = torch.empty((n_items, 0), device=device)
     for block in range(-(-n_dims // BLOCK)):
         random = torch.from_numpy(initial_values(seed, block, n_items, n_dims)).to(device)
-        smooth = (backward @ (forward @ random)).abs()
+        smooth = backward @ (forward @ random)
         numbers = torch.arange(block * BLOCK, block * BLOCK + random.shape[1], device=device).expand(n_items, -1)
-        sizes, dims, initial = (torch.cat(pair, 1) for pair in ((sizes, smooth), (dims, numbers), (initial, random)))
+        found = smooth if non_negative else smooth.abs()
+        sizes, dims = (torch.cat(pair, 1) for pair in ((sizes, found), (dims, numbers)))
         best = sizes.topk(min(width, sizes.shape[1]), dim=1).indices
-        sizes, dims, initial = (each.gather(1, best) for each in (sizes, dims, initial))
-    return dims, initial
+        sizes, dims = (each.gather(1, best) for each in (sizes, dims))
+    return dims
 
 
 def _normalised(histories: csr_array) -> csr_array:

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from index.types import Array, Float32
 from index.vocabulary import Vocabulary
+from training import parallel
 from training.evaluate import DenseRetriever
 from training.models import csr, nmse
-from training.models.learner import Optimiser, Stage, array, optimiser_state, refuse_large, restore_optimiser
+from training.models.learner import Optimiser, Stage, array, refuse_large
 
 CHUNK_CELLS = 1 << 24
 """Scores held at once (n_items x users of a chunk): 64 MB per buffer."""
@@ -34,17 +35,27 @@ class Settings:
     """Width of the vectors."""
 
 
-def loss_and_gradient(raw_ID: Tensor, batch: list[nmse.Chunk]) -> tuple[float, Tensor]:
-    """The loss of a batch and its gradient with respect to the raw vectors."""
+def loss_and_gradient(
+    raw_ID: Tensor,
+    histories: csr_array,
+    n_users: int,
+    *,
+    query_dims: int = 0,
+    chunk_cells: int = CHUNK_CELLS,
+) -> tuple[float, Tensor]:
+    """The loss of some of a batch's `n_users` and its gradient with respect to the raw vectors.
+
+    query_dims: use only so many largest dims of a user, 0: all; what is cut still gets its gradient.
+    """
     length_I1 = raw_ID.norm(dim=1, keepdim=True)
     unit_ID = raw_ID / length_I1
     gradient_ID = torch.zeros_like(unit_ID)
-    denominator = len(raw_ID) * sum(chunk.n_users for chunk in batch)
+    n_items = len(raw_ID)
     loss = torch.zeros((), dtype=raw_ID.dtype, device=raw_ID.device)
-    for chunk in batch:
-        histories_UI, histories_IU = _both_ways(chunk, len(raw_ID), raw_ID.dtype)
-        query_UD = histories_UI @ unit_ID
-        part, score_gradient_IU = nmse.loss_and_gradient(unit_ID @ query_UD.t(), chunk, denominator)
+    for chunk in nmse.chunks(histories, max(16, chunk_cells // n_items), str(raw_ID.device)):
+        histories_UI, histories_IU = _both_ways(chunk, n_items, raw_ID.dtype)
+        query_UD = nmse.cut((histories_UI @ unit_ID).t(), query_dims).t()
+        part, score_gradient_IU = nmse.loss_and_gradient(unit_ID @ query_UD.t(), chunk, n_users * n_items)
         gradient_ID.addmm_(score_gradient_IU, query_UD)
         gradient_ID += histories_IU @ (score_gradient_IU.t() @ unit_ID)
         loss += part
@@ -76,7 +87,7 @@ class Elsa:
         self.n_items = int(histories.shape[1])
         refuse_large(self.n_items)
         self._settings, self._seed, self._device = settings, seed, device
-        self._build_optimiser, self._epochs = optimiser.build, epochs
+        self._optimiser, self._epochs = optimiser, epochs
         self._known_I = np.bincount(histories.indices, minlength=self.n_items) > 0
 
     @property
@@ -93,23 +104,23 @@ class Elsa:
 
     def _enter(self, raw_ID: Tensor) -> None:
         self._raw_ID = raw_ID.to(self._device)
-        self._optimiser = self._build_optimiser(self._raw_ID)
+        self._descent = self._optimiser.of(self._raw_ID)
 
     def step(self, histories: csr_array) -> float:
         """One step on a batch, in chunks of users."""
-        size = max(16, CHUNK_CELLS // self.n_items)
-        loss, self._raw_ID.grad = loss_and_gradient(self._raw_ID, nmse.chunks(histories, size, self._device))
-        self._optimiser.step()
+        own = loss_and_gradient(self._raw_ID, parallel.share(histories), histories.shape[0])
+        loss, gradient = parallel.total(*own)
+        self._descent.step(gradient)
         return loss
 
     def state(self) -> dict[str, Array]:
         """Vectors and the optimiser's moments."""
-        return {"raw": array(self._raw_ID), **optimiser_state(self._optimiser)}
+        return {"raw": array(self._raw_ID), **self._descent.state()}
 
     def restore(self, stage: int, state: Mapping[str, Array]) -> None:  # noqa: ARG002 (there is one stage)
         """Continue from `state`."""
         self._enter(torch.from_numpy(state["raw"].copy()))
-        restore_optimiser(self._optimiser, state)
+        self._descent.restore(state)
 
     def result(self) -> dict[str, Array]:
         """Unit vectors; zero for an item that nobody in training has, as there is nothing to learn it from."""

@@ -80,39 +80,70 @@ class Learner(Protocol):
 
 @dataclass(frozen=True)
 class Optimiser:
-    """NAdam as Keras has it: its momentum schedule is torch's with momentum_decay = 1, its epsilon 1e-7.
+    """NAdam as Keras has it: its momentum schedule is torch's with momentum_decay = 1.
 
-    Both matter: with torch's defaults (0.004 and 1e-8) the same learning rate gives another algorithm (see `nmse`).
+    The loss of this family is divided by items and users, so its gradients are of the order 1e-9, and the epsilon of
+    Keras, 1e-7, sets the step: "NAdam with rate 0.1" is momentum descent whose step depends on the number of items, on
+    the width and on the batch. Measured in the size of the values and of the gradients, the same step is asked for
+    whatever these are: that is what `relative` does, and what the numbers then mean.
     """
 
     learning_rate: float = 0.1
-    """Constant."""
+    """Constant. Relative: in units of the root mean square of the values as a stage begins."""
     epsilon: float = 1e-7
-    """Added to the root of the second moment, which it dominates here."""
+    """Added to the root of the second moment. Relative: in units of that of a stage's first gradient."""
+    relative: bool = False
+    """Whether the two are relative."""
 
-    def build(self, parameter: Tensor) -> torch.optim.NAdam:
-        """A fresh optimiser of one parameter; its gradient is set by hand."""
-        return torch.optim.NAdam([parameter], lr=self.learning_rate, eps=self.epsilon, momentum_decay=1.0)
+    def of(self, parameter: Tensor) -> "Descent":
+        """A fresh one for a parameter, which it changes in place."""
+        return Descent(self, parameter)
+
+
+class Descent:
+    """An optimiser of one parameter; gradients are given, not found."""
+
+    def __init__(self, how: Optimiser, parameter: Tensor) -> None:
+        """Of `Optimiser.of`."""
+        self._how, self._parameter = how, parameter
+        self._nadam = None if how.relative else self._build(how.learning_rate, how.epsilon)
+
+    def _build(self, learning_rate: float, epsilon: float) -> torch.optim.NAdam:
+        self._units = learning_rate, epsilon
+        return torch.optim.NAdam([self._parameter], lr=learning_rate, eps=epsilon, momentum_decay=1.0)
+
+    def step(self, gradient: Tensor) -> None:
+        """Descend; the first gradient is the measure of the relative ones."""
+        if self._nadam is None:
+            rate = self._how.learning_rate * _root_mean_square(self._parameter)
+            self._nadam = self._build(rate, self._how.epsilon * _root_mean_square(gradient))
+        self._parameter.grad = gradient
+        self._nadam.step()
+
+    def state(self) -> dict[str, Array]:
+        """The moments and the units as arrays; empty before the first step."""
+        if self._nadam is None or not self._nadam.state:
+            return {}
+        # a copy: the optimiser goes on in place
+        moments = {name: array(value) for name, value in self._nadam.state[self._parameter].items()}
+        return {**moments, "units": np.array(self._units)}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Put back what `state` gave."""
+        if "units" not in state:
+            return
+        self._nadam = self._build(*map(float, state["units"]))
+        for name in MOMENTS:
+            value = torch.from_numpy(state[name].copy())
+            # torch keeps the two scalars on the CPU
+            self._nadam.state[self._parameter][name] = value if value.ndim == 0 else value.to(self._parameter.device)
 
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "mu_product", "step")
 
 
-def optimiser_state(optimiser: torch.optim.NAdam) -> dict[str, Array]:
-    """The state of the only parameter as arrays; empty before the first step."""
-    (parameter,) = optimiser.param_groups[0]["params"]
-    # a copy: the optimiser goes on in place
-    return {name: value.detach().cpu().numpy().copy() for name, value in optimiser.state[parameter].items()}
-
-
-def restore_optimiser(optimiser: torch.optim.NAdam, state: Mapping[str, Array]) -> None:
-    """Put back what `optimiser_state` took."""
-    (parameter,) = optimiser.param_groups[0]["params"]
-    for name in MOMENTS:
-        if name in state:
-            value = torch.from_numpy(state[name].copy())
-            # torch keeps the two scalars on the CPU
-            optimiser.state[parameter][name] = value if value.ndim == 0 else value.to(parameter.device)
+def _root_mean_square(values: Tensor) -> float:
+    return float(values.double().square().mean().sqrt())
 
 
 def refuse_large(n_items: int) -> None:

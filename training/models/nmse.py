@@ -45,6 +45,15 @@ def chunk(histories: csr_array, device: str) -> Chunk:
     return Chunk(items.to(device), torch.from_numpy(users).to(device), n_users)
 
 
+def cut(query_DU: Tensor, n: int) -> Tensor:
+    """Keep the n largest |q_d| of each user, 0: all; (n_dims, n_users). Of equal ones at the border all stay."""
+    if n == 0 or n >= len(query_DU):
+        return query_DU
+    sizes_DU = query_DU.abs()
+    last_1U = sizes_DU.topk(n, dim=0).values[-1:]
+    return torch.where(sizes_DU >= last_1U, query_DU, 0)
+
+
 def loss_and_gradient(score_IU: Tensor, given: Chunk, denominator: int) -> tuple[Tensor, Tensor]:
     """The summed loss of a chunk and d loss / d score, (n_items, n_users); `score_IU` is changed.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from scipy.sparse import csr_array
 
-from training.models import compressed_elsa, ease, elsa, ials, item_knn, popularity, pruned_ease, sansa
+from training.models import compressae, compressed_elsa, ease, elsa, ials, item_knn, popularity, pruned_ease, sansa
 from training.models.learner import Fitted, Learner
 
 
@@ -23,6 +23,8 @@ class Learnt:
     """Its section [model]."""
     learner: Callable[..., Learner]
     """What the trainer drives: of (histories, settings, optimiser, *, epochs, seed, device)."""
+    reads_files: bool = False
+    """Whether settings may name files with something about the items: the learner is given their ids, `items`, too."""
 
 
 @dataclass(frozen=True)
@@ -46,4 +48,5 @@ MODELS: Mapping[str, Model] = {
     "sansa": Solved(sansa.Settings, sansa.fit),
     "elsa": Learnt(elsa.Settings, elsa.Elsa),
     "compressed-elsa": Learnt(compressed_elsa.Settings, compressed_elsa.CompressedElsa),
+    "compressae": Learnt(compressae.Settings, compressae.CompresSae, reads_files=True),
 }

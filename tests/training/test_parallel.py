@@ -1,0 +1,67 @@
+"""Two processes train as one does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from index.embeddings import SparseItemEmbeddings
+
+SMALL = ["--set", "model.n_dims=256", "--set", "training.epochs=2", "--set", "training.batch_size=64"]
+
+
+def fitted(run: Path, books_file: Path, n_processes: int, *more: str) -> tuple[list[dict[str, Any]], str]:
+    """Fit; the records of all epochs, and what was told on stdout."""
+    data = ["--interactions", str(books_file), "--min-item-support", "5", "--json"]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "training",
+            "fit",
+            *data,
+            "--run",
+            str(run),
+            "--processes",
+            str(n_processes),
+            *SMALL,
+            *more,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()], done.stdout
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, books_file: Path) -> tuple[Path, list[dict[str, Any]]]:
+    run = tmp_path_factory.mktemp("alone") / "run"
+    return run, fitted(run, books_file, 1)[0]
+
+
+def test_two_processes_have_the_loss_of_one(
+    alone: tuple[Path, list[dict[str, Any]]], books_file: Path, tmp_path: Path
+) -> None:
+    one, records = alone
+    found, told = fitted(tmp_path / "run", books_file, 2)
+    assert len(found) == len(records) > 2
+    for record, expected in zip(found, records, strict=True):
+        assert record["stage"] == expected["stage"]
+        assert record["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    embeddings, expected_embeddings = (SparseItemEmbeddings.load(run / "embeddings") for run in (tmp_path / "run", one))
+    assert np.array_equal(embeddings.decoder.dims, expected_embeddings.decoder.dims)
+    np.testing.assert_allclose(embeddings.decoder.values, expected_embeddings.decoder.values, atol=1e-4)
+    assert json.loads(told)["run"] == str(tmp_path / "run")  # told by the first process only
+
+
+def test_a_complete_run_is_told_to_both(alone: tuple[Path, list[dict[str, Any]]], books_file: Path) -> None:
+    run, records = alone
+    before = (run / "metrics.json").stat().st_mtime_ns
+    assert fitted(run, books_file, 2, "--resume")[0] == records
+    assert (run / "metrics.json").stat().st_mtime_ns == before
