@@ -31,6 +31,14 @@ def small(name: str, *overrides: str) -> Recipe:
         "ease": ["model.l2=1000"],
         "elsa": ["model.n_dims=32", "training.epochs=8", "training.batch_size=16"],
         "compressed-elsa": ["model.k=8", "training.epochs=8", "training.batch_size=16"],
+        "compressae": [
+            "model.k=8",
+            "model.n_dims=64",
+            "model.dense_dims=32",
+            "model.dense_epochs=8",
+            "training.epochs=12",
+            "training.batch_size=16",
+        ],
     }
     return recipe.load(name, [*quick.get(name, []), *overrides])
 

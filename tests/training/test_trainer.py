@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from training import trainer
 from training.checkpoint import Checkpoint, Checkpoints, Progress
 from training.errors import RunError, TrainingError
-from training.models import compressed_elsa, elsa
+from training.models import compressae, compressed_elsa, elsa
 from training.models.learner import Fitted, Learner, Optimiser, Stage
 from training.trainer import Schedule, Trained
 
@@ -44,7 +44,12 @@ def make_sampled(histories: csr_array) -> Learner:
     return compressed_elsa.CompressedElsa(histories, settings, Optimiser(), epochs=2, seed=5)
 
 
-LEARNERS = [make_elsa, make_pruned, make_constant, make_sampled, make_compressed]
+def make_compressae(histories: csr_array) -> Learner:
+    settings = compressae.Settings(k=4, n_dims=64, dense_dims=16, dense_epochs=2, step_items=20, histories=True)
+    return compressae.CompresSae(histories, settings, Optimiser(), epochs=2, seed=5)
+
+
+LEARNERS = [make_elsa, make_pruned, make_constant, make_sampled, make_compressed, make_compressae]
 Make = Callable[[csr_array], Learner]
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from index.types import Array, Float32
+from training import parallel
 from training.errors import TrainingError
 from training.models.learner import array
 
@@ -116,14 +117,16 @@ class Autoencoder:
 
     def step(self, unit_BV: Tensor, k: int, auxiliary_weight: float) -> float:
         """One step of Adam on some unit vectors; the loss before it."""
-        self._adam.zero_grad()
-        found = loss(self.weights, unit_BV.to(self._device), k, auxiliary_weight)
-        found.backward()  # type: ignore[no-untyped-call]  # torch does not say
+        own_BV = unit_BV[parallel.rank() :: parallel.size()].to(self._device)
+        found = loss(self.weights, own_BV, k, auxiliary_weight) * (len(own_BV) / len(unit_BV))
+        total = 0.0
+        for weight, own in zip(self.weights, torch.autograd.grad(found, self.weights), strict=True):
+            total, weight.grad = parallel.total(float(found.detach()), own)
         self._adam.step()
         with torch.no_grad():  # after the step, which takes rows off the sphere
             self.weights.decoder_DV.div_(self.weights.decoder_DV.norm(dim=1, keepdim=True))
         self._n_steps += 1
-        return float(found.detach())
+        return total
 
     @torch.no_grad()
     def codes(self, k: int, *, by_reconstruction: bool) -> tuple[Array, Float32]:
