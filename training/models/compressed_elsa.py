@@ -120,12 +120,17 @@ class CompressedElsa:
             kept_IK = self._values_IK.abs().topk(self._widths[stage].k, dim=1).indices
             dims_IK = self._dims_IK.gather(1, kept_IK)
         dims_IK, order_IK = dims_IK.sort(dim=1)
-        if stage == 0 or self._settings.restart:
-            values_IK = initial_at(dims_IK, self.n_dims, self._seed)
-            values_IK = values_IK.abs() if self._settings.non_negative else values_IK
+        if stage == 0:
+            values_IK = self._initial_IK = self._initial(dims_IK)
+        elif self._settings.restart:
+            values_IK = self._initial_IK = self._initial_IK.gather(1, kept_IK).gather(1, order_IK)
         else:
             values_IK = torch.nn.functional.normalize(self._values_IK.gather(1, kept_IK), dim=1).gather(1, order_IK)
-        self._enter(dims_IK, values_IK)
+        self._enter(dims_IK, values_IK.clone())
+
+    def _initial(self, dims_IK: Tensor) -> Tensor:
+        values_IK = initial_at(dims_IK, self.n_dims, self._seed)
+        return values_IK.abs() if self._settings.non_negative else values_IK
 
     def _first_positions(self) -> Tensor:
         if self._settings.schedule == "halving":
@@ -177,6 +182,7 @@ class CompressedElsa:
     def restore(self, stage: int, state: Mapping[str, Array]) -> None:  # noqa: ARG002 (the state knows its stage)
         """Continue from `state`."""
         dims_IK, values_IK = (torch.from_numpy(state[name].copy()).to(self._device) for name in ("dims", "values"))
+        self._initial_IK = self._initial(dims_IK.long())
         self._enter(dims_IK.long(), values_IK)
         self._descent.restore(state)
 

@@ -101,45 +101,43 @@ class Optimiser:
 
 
 class Descent:
-    """An optimiser of one parameter; gradients are given, not found."""
+    """NAdam of one parameter; gradients are given, not found.
+
+    Written out, as importing torch.optim takes as long as the default recipe's training: it imports a compiler.
+    """
 
     def __init__(self, how: Optimiser, parameter: Tensor) -> None:
         """Of `Optimiser.of`."""
         self._how, self._parameter = how, parameter
-        self._nadam = None if how.relative else self._build(how.learning_rate, how.epsilon)
-
-    def _build(self, learning_rate: float, epsilon: float) -> torch.optim.NAdam:
-        self._units = learning_rate, epsilon
-        return torch.optim.NAdam([self._parameter], lr=learning_rate, eps=epsilon, momentum_decay=1.0)
+        self._mean, self._square = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        self._n_steps, self._momentum, self._units = 0, 1.0, (how.learning_rate, how.epsilon)
 
     def step(self, gradient: Tensor) -> None:
         """Descend; the first gradient is the measure of the relative ones."""
-        if self._nadam is None:
-            rate = self._how.learning_rate * _root_mean_square(self._parameter)
-            self._nadam = self._build(rate, self._how.epsilon * _root_mean_square(gradient))
-        self._parameter.grad = gradient
-        self._nadam.step()
+        if self._n_steps == 0 and self._how.relative:
+            units = _root_mean_square(self._parameter), _root_mean_square(gradient)
+            self._units = self._how.learning_rate * units[0], self._how.epsilon * units[1]
+        self._n_steps += 1
+        now, following = (0.9 * (1 - 0.5 * 0.96**step) for step in (self._n_steps, self._n_steps + 1))
+        self._momentum *= now
+        self._mean.lerp_(gradient, 1 - 0.9)
+        self._square.mul_(0.999).addcmul_(gradient, gradient, value=1 - 0.999)
+        rate, epsilon = self._units
+        root = self._square.div(1 - 0.999**self._n_steps).sqrt_().add_(epsilon)
+        self._parameter.addcdiv_(gradient, root, value=-rate * (1 - now) / (1 - self._momentum))
+        self._parameter.addcdiv_(self._mean, root, value=-rate * following / (1 - self._momentum * following))
 
     def state(self) -> dict[str, Array]:
-        """The moments and the units as arrays; empty before the first step."""
-        if self._nadam is None or not self._nadam.state:
-            return {}
-        # a copy: the optimiser goes on in place
-        moments = {name: array(value) for name, value in self._nadam.state[self._parameter].items()}
-        return {**moments, "units": np.array(self._units)}
+        """The moments and the scalars as arrays."""
+        scalars = np.array([self._n_steps, self._momentum, *self._units])
+        return {"mean": array(self._mean), "square": array(self._square), "scalars": scalars}
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Put back what `state` gave."""
-        if "units" not in state:
-            return
-        self._nadam = self._build(*map(float, state["units"]))
-        for name in MOMENTS:
-            value = torch.from_numpy(state[name].copy())
-            # torch keeps the two scalars on the CPU
-            self._nadam.state[self._parameter][name] = value if value.ndim == 0 else value.to(self._parameter.device)
-
-
-MOMENTS = ("exp_avg", "exp_avg_sq", "mu_product", "step")
+        for own, name in ((self._mean, "mean"), (self._square, "square")):
+            own.copy_(torch.from_numpy(state[name].copy()))
+        n_steps, self._momentum, rate, epsilon = state["scalars"].tolist()
+        self._n_steps, self._units = int(n_steps), (rate, epsilon)
 
 
 def _root_mean_square(values: Tensor) -> float:
