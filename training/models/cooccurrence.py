@@ -56,7 +56,7 @@ def first_positions(
         numbers = torch.arange(block * BLOCK, block * BLOCK + random.shape[1], device=device).expand(n_items, -1)
         found = smooth if non_negative else smooth.abs()
         sizes, dims = (torch.cat(pair, 1) for pair in ((sizes, found), (dims, numbers)))
-        best = sizes.topk(min(width, sizes.shape[1]), dim=1).indices
+        best = sizes.topk(min(width, sizes.shape[1]), dim=1, sorted=False).indices
         sizes, dims = (each.gather(1, best) for each in (sizes, dims))
     return dims
 
