@@ -278,6 +278,7 @@ def compare_recipes(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 3,
     groups: Annotated[int, typer.Option("--folds", min=1, help="Disjoint groups of test users per seed.")] = 5,
     against: Annotated[str, typer.Option(help="The recipe that the others are compared with.")] = "elsa",
+    int8: Annotated[bool, typer.Option("--int8", help="Judge sparse ones also as published with int8 values.")] = False,
     out: Out = None,
     device: Device = "auto",
     as_json: AsJson = False,
@@ -304,7 +305,9 @@ def compare_recipes(
         about |= {"groups": groups, "test_share": compare.TEST_SHARE}
     n_fits = len(chosen) * seeds * (groups if data.later is None else 1)
     with console.counting("fitting recipes", n_fits) as done:
-        found = compare.trials(data, chosen, how, seeds=seeds, groups=groups, device=job.device_of(device), done=done)
+        found = compare.trials(
+            data, chosen, how, seeds=seeds, groups=groups, int8=int8, device=job.device_of(device), done=done
+        )
         document = compare.report(list(found), chosen, against, {**about, "seeds": seeds, "data": asdict(data.loaded)})
     _report(document, compare.markdown(document), out, as_json=as_json)
 

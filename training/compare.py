@@ -21,9 +21,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from index import sparse
 from training import evaluate, figures, job, protocols, recipe, split
 from training.errors import TrainingError
-from training.evaluate import COVERAGE, MAIN, METRICS, Evaluation
+from training.evaluate import COVERAGE, MAIN, METRICS, Evaluation, Retriever, SparseRetriever
 from training.figures import PerUser
 from training.later import Data
 from training.protocols import Exam, Protocol
@@ -77,10 +78,14 @@ def trials(
     *,
     seeds: int,
     groups: int,
+    int8: bool = False,
     device: str,
     done: Callable[[str], None],
 ) -> Iterator[Trial]:
-    """Fit and judge every recipe in every round of every seed; `done` is told after each."""
+    """Fit and judge every recipe in every round of every seed; `done` is told after each.
+
+    int8: sparse ones are judged twice, the second time with the values that `publish --values int8` stores.
+    """
     share = _common_share(recipes)
     histories = data.known.matrix()
     for seed in range(seeds):
@@ -89,9 +94,20 @@ def trials(
             for name, each in recipes.items():
                 seeded = replace(each, training=replace(each.training, seed=seed))
                 fitted = job.run(seeded, histories, divided, items=data.known.items, device=device)
-                judged = exam.take(fitted.retriever(), popularity)
+                facts = {**_facts(fitted), "exam": exam.facts}
+                yield Trial(name, seed, group, exam.take(fitted.retriever(), popularity), facts)
+                rounded = _rounded(fitted.retriever()) if int8 else None
+                if rounded:
+                    yield Trial(f"{name} (int8)", seed, group, exam.take(rounded, popularity), facts)
                 done(name)
-                yield Trial(name, seed, group, judged, {**_facts(fitted), "exam": exam.facts})
+
+
+def _rounded(retriever: Retriever) -> Retriever | None:
+    """The same with int8 values; None for a model without sparse rows."""
+    if not isinstance(retriever, SparseRetriever):
+        return None
+    rows = retriever.embeddings
+    return SparseRetriever(replace(rows, decoder=sparse.quantised(rows.decoder)))
 
 
 def _common_share(recipes: Mapping[str, Recipe]) -> float:
@@ -114,15 +130,26 @@ def _facts(fitted: job.Job) -> dict[str, Any]:
         "shrinkage": fitted.shrinkage,
         "validation": fitted.validation.mean(evaluate.MAIN),
         "seconds": round(fitted.seconds, 2),
-        "training_seconds": round(sum(each["seconds"] for each in progress.records), 2) if progress else 0.0,
+        "values_per_item": _values_per_item(fitted.retriever()),
+        "training_seconds": round(sum(each["seconds"] for each in progress.records), 2)
+        if progress
+        else round(fitted.seconds, 2),
     }
+
+
+def _values_per_item(retriever: Retriever) -> float | None:
+    """The mean number of an item's stored values; None for a model without sparse rows."""
+    if not isinstance(retriever, SparseRetriever):
+        return None
+    rows = retriever.embeddings.decoder
+    return round(len(rows.values) / rows.n_rows, 3)
 
 
 def report(
     done: Sequence[Trial], recipes: Mapping[str, Recipe], against: str, about: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The document: figures of every recipe, differences to `against`, all trials, recipes and the machine."""
-    by_name = {name: [each for each in done if each.name == name] for name in recipes}
+    by_name = {name: [each for each in done if each.name == name] for name in dict.fromkeys(t.name for t in done)}
     return {
         **about,
         "against": against,
@@ -152,6 +179,7 @@ def _figures(own: Sequence[Trial]) -> dict[str, Any]:
             "seeds": by_seed,
         }
     found[COVERAGE] = {"mean": float(np.mean([t.test.coverage for t in own])), "per": "group"}
+    found["values_per_item"] = own[0].facts["values_per_item"]
     found["training_seconds"] = float(np.median([t.facts["training_seconds"] for t in own]))
     return found
 
@@ -170,15 +198,18 @@ def markdown(document: Mapping[str, Any]) -> str:
     """The document's figures as a table."""
     against = document["against"]
     lines = [
-        "| recipe | " + " | ".join(METRICS) + f" | {COVERAGE} | {MAIN} minus {against} (paired SE) | training |",
-        "| --- " * (len(METRICS) + 4) + "|",
+        "| recipe | values per item | "
+        + " | ".join(METRICS)
+        + f" | {COVERAGE} | {MAIN} minus {against} (paired SE) | training |",
+        "| --- " * (len(METRICS) + 5) + "|",
     ]
     for name, found in document["figures"].items():
         cells = [_cell(found[metric]) for metric in METRICS]
         difference = document["differences"].get(name)
         versus = "-" if difference is None else _signed(difference[MAIN])
         cells += [f"{found[COVERAGE]['mean']:.3f}", versus, f"{found['training_seconds']:.1f} s"]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        values = "-" if found["values_per_item"] is None else f"{found['values_per_item']:.1f}"
+        lines.append(f"| {name} | {values} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

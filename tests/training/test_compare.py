@@ -15,7 +15,8 @@ from training.later import Data, align
 from training.protocols import Protocol
 
 FOLDS = Protocol("folds")
-FACTS = {"best_epoch": 3, "shrinkage": 0.0, "validation": 0.5, "seconds": 2.0, "training_seconds": 1.0}
+FACTS = {"best_epoch": 3, "shrinkage": 0.0, "validation": 0.5, "values_per_item": None, "seconds": 2.0}
+FACTS |= {"training_seconds": 1.0}
 
 
 def trial(name: str, seed: int, users: list[int], values: list[float]) -> Trial:
@@ -50,7 +51,7 @@ def test_figures_by_hand() -> None:
     assert set(document["differences"]) == {"a"}
     assert document["figures"]["a"][COVERAGE]["mean"] == 0.5
     table = compare.markdown(document)
-    assert "| a | 0.5000 (sd 0.1414) |" in table
+    assert "| a | - | 0.5000 (sd 0.1414) |" in table
     assert "| +0.2000 (0.1000) | 1.0 s |" in table
 
 
@@ -59,7 +60,7 @@ def test_one_seed_has_no_spread() -> None:
     document = compare.report(done, {"a": recipe.load("elsa")}, "a", {})
     assert document["figures"]["a"][MAIN]["spread_over_seeds"] is None
     assert document["figures"]["a"][MAIN]["standard_error_over_users"] is None
-    assert "| a " + "| 0.4000 " * len(METRICS) + "| 0.500 | - | 1.0 s |" in compare.markdown(document)
+    assert "| a | - " + "| 0.4000 " * len(METRICS) + "| 0.500 | - | 1.0 s |" in compare.markdown(document)
 
 
 def test_trials_on_real_books(books: Interactions) -> None:
@@ -105,3 +106,21 @@ def test_recipes_that_hold_out_different_users_are_refused(books: Interactions) 
     recipes = {"a": recipe.load("popularity"), "b": recipe.load("popularity", ["filters.min_user_support=9"])}
     with pytest.raises(TrainingError, match=r"differ in filters; only equal ones can be compared"):
         list(compare.trials(held_out(books), recipes, FOLDS, seeds=1, groups=1, device="cpu", done=lambda _: None))
+
+
+def test_sparse_models_are_judged_with_int8_values_from_the_same_fit(books: Interactions) -> None:
+    recipes = {name: recipe.load(name) for name in ("popularity", "pruned-ease")}
+    told: list[str] = []
+    found = list(
+        compare.trials(held_out(books), recipes, FOLDS, seeds=1, groups=1, int8=True, device="cpu", done=told.append)
+    )
+    assert [each.name for each in found] == ["popularity", "pruned-ease", "pruned-ease (int8)"]
+    assert told == ["popularity", "pruned-ease"]
+    exact, rounded = found[1:]
+    assert exact.facts == rounded.facts
+    assert exact.facts["values_per_item"] == pytest.approx(16, abs=0.5)
+    assert found[0].facts["values_per_item"] is None
+    assert rounded.test.mean(MAIN) == pytest.approx(exact.test.mean(MAIN), rel=0.02)
+    assert rounded.test.mean(MAIN) != exact.test.mean(MAIN)
+    document = compare.report(found, recipes, "pruned-ease", {})
+    assert set(document["differences"]) == {"popularity", "pruned-ease (int8)"}
