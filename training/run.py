@@ -91,9 +91,11 @@ def fit(
         checkpoints=checkpoints if writes else None,
         monitor=_Logging(directory / "log.jsonl", monitor) if writes else None,
     )
-    figures = {**_metrics(chosen, material, divided, done), "device": device, "fingerprint": own}
+    made = done.model.embeddings(data.items, done.item_scale)
+    figures = {**_metrics(chosen, material, divided, done), "embeddings": _size(made), "device": device}
+    figures["fingerprint"] = own
     if writes:
-        _write(directory, material, done, figures)
+        _write(directory, material, done, made, figures)
     return figures
 
 
@@ -197,13 +199,26 @@ def _metrics(chosen: Recipe, material: Material, divided: split.Split, done: job
     }
 
 
-def _write(directory: Path, material: Material, done: job.Job, metrics: Mapping[str, Any]) -> None:
+def _size(made: SparseItemEmbeddings | None) -> dict[str, int] | None:
+    """How large the embeddings are, and how many dims no item uses; None for a model that is only measured."""
+    if made is None:
+        return None
+    n_unused = made.n_dims - len(np.unique(made.decoder.dims))
+    return {"n_dims": made.n_dims, "n_nonzeros": len(made.decoder.dims), "n_unused_dims": n_unused}
+
+
+def _write(
+    directory: Path,
+    material: Material,
+    done: job.Job,
+    made: SparseItemEmbeddings | None,
+    metrics: Mapping[str, Any],
+) -> None:
     """Force everything to disk before the metrics, which say that it is there."""
     data = material.interactions
-    embeddings = done.model.embeddings(data.items, done.item_scale)
-    if embeddings is not None:
+    if made is not None:
         names = ("recipe", "data", "split", "validation", "chosen", "fingerprint")
-        described = replace(embeddings, provenance={name: metrics[name] for name in names})
+        described = replace(made, provenance={name: metrics[name] for name in names})
         _write_directory(directory / "embeddings", described.save)
     _write_directory(directory / "items", lambda made: items.save(made / "items.jsonl", material.properties))
     disk.replace(directory / "popularity.npy", lambda file: np.save(file, data.popularity(), allow_pickle=False))

@@ -60,6 +60,15 @@ def test_two_processes_have_the_loss_of_one(
     assert json.loads(told)["run"] == str(tmp_path / "run")  # told by the first process only
 
 
+def test_two_processes_compress_as_one_does(books_file: Path, tmp_path: Path) -> None:
+    dense = ["model.dense_dims=16", "model.dense_epochs=1", "model.histories=true", "model.step_items=99"]
+    options = ["--recipe", "compressae", *(part for each in dense for part in ("--set", each))]
+    runs = [fitted(tmp_path / str(number), books_file, number, *options)[0] for number in (1, 2)]
+    assert len(runs[0]) == 3
+    for record, expected in zip(*runs, strict=True):
+        assert record["loss"] == pytest.approx(expected["loss"], rel=1e-4)
+
+
 def test_a_complete_run_is_told_to_both(alone: tuple[Path, list[dict[str, Any]]], books_file: Path) -> None:
     run, records = alone
     before = (run / "metrics.json").stat().st_mtime_ns

@@ -61,6 +61,9 @@ def test_what_a_run_holds(complete: Path, quick: Recipe, material: Material) -> 
     assert metrics["split"] == {"train_users": 285, "validation_users": 15}
     assert 0 < metrics["validation"]["ndcg@100"] < 1
     assert "optimistic" in metrics["validation"]["note"]
+    rows = run.load(complete).embeddings.decoder
+    unused = 256 - len(set(rows.dims.tolist()))
+    assert metrics["embeddings"] == {"n_dims": 256, "n_nonzeros": len(rows.dims), "n_unused_dims": unused}
     log = [json.loads(line) for line in (complete / "log.jsonl").read_text().splitlines()]
     assert log == metrics["epochs"]
     assert [each.get("score") is not None for each in log] == [False, True, True]
