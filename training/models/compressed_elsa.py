@@ -16,7 +16,7 @@ Shapes: I items, K values per item, D dims.
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +33,7 @@ from training.evaluate import SparseRetriever
 from training.models import sparsity
 from training.models.cooccurrence import first_positions, initial_at
 from training.models.learner import Optimiser, Stage, array
-from training.models.sparse_step import sparse_step
+from training.models.sparse_step import SparseStep, sparse_step
 
 MAX_OUTPUTS = 100_000
 """Items scored in a step unless a recipe says how many."""
@@ -82,8 +82,13 @@ class CompressedElsa:
         epochs: int,
         seed: int,
         device: str = "cpu",
+        make_step: Callable[[Tensor, int, int], SparseStep] = sparse_step,
     ) -> None:
-        """histories: of the training users, binary (n_users, n_items)."""
+        """histories: of the training users, binary (n_users, n_items).
+
+        make_step: how to compute a step, of positions, n_dims and query_dims; benchmarks compare others.
+        """
+        self._make_step = make_step
         self.n_items = int(histories.shape[1])
         self.n_dims = settings.n_dims or default_dims(self.n_items)
         if settings.k > self.n_dims:
@@ -141,7 +146,7 @@ class CompressedElsa:
 
     def _enter(self, dims_IK: Tensor, values_IK: Tensor) -> None:
         self._dims_IK, self._values_IK = dims_IK, values_IK
-        self._step = sparse_step(dims_IK, self.n_dims, query_dims=self._settings.query_dims)
+        self._step = self._make_step(dims_IK, self.n_dims, self._settings.query_dims)
         self._descent = self._optimiser.of(values_IK)
 
     def step(self, histories: csr_array) -> float:
@@ -157,7 +162,7 @@ class CompressedElsa:
         if self._settings.schedule != "constant":
             return self._step(self._values_IK, histories, n_users, outputs)
         kept_IK = self._free_positions()
-        step = sparse_step(kept_IK, self.n_dims, query_dims=self._settings.query_dims)
+        step = self._make_step(kept_IK, self.n_dims, self._settings.query_dims)
         loss, gradient_IK = step(self._values_IK.gather(1, kept_IK), histories, n_users, outputs)
         return loss, torch.zeros_like(self._values_IK).scatter_(1, kept_IK, gradient_IK)
 

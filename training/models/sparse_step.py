@@ -44,7 +44,7 @@ class SparseStep(Protocol):
         ...
 
 
-def sparse_step(dims_IK: Tensor, n_dims: int, *, query_dims: int = 0) -> SparseStep:
+def sparse_step(dims_IK: Tensor, n_dims: int, query_dims: int = 0) -> SparseStep:
     """The fastest way for these positions (int64, distinct within a row), on their device."""
     if dims_IK.shape[1] >= DENSE_SHARE * n_dims:
         return Dense(dims_IK, n_dims, query_dims)
