@@ -116,6 +116,10 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "user_power": (-10, 10),
     "history_power": (-10, 10),
     "target_power": (-10, 10),
+    "neighbour_power": (-10, 10),
+    "n_neighbours": (1, 10_000),
+    "sharpness": (0, 10),
+    "own_share": (0, 1e6),
 }
 
 
@@ -190,10 +194,10 @@ def _override(document: dict[str, Any], override: str) -> None:
     target = document.setdefault(section[0], {})
     if not isinstance(target, dict):
         raise RecipeError(f"override {override!r}: {section[0]!r} is not a section")
-    target[key] = _value(text.strip())
+    target[key] = toml_value(text.strip())
 
 
-def _value(text: str) -> Any:  # noqa: ANN401 (any TOML value)
+def toml_value(text: str) -> Any:  # noqa: ANN401 (any TOML value)
     """A TOML value; anything that does not look like one is text, as shells eat quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]

@@ -171,7 +171,7 @@ def test_compressed_rows_have_k_values_and_unit_length(fitted: Callable[[str], j
 def test_only_sparse_models_have_something_to_publish(fitted: Callable[[str], job.Job]) -> None:
     items = Vocabulary.build([str(row) for row in range(30)])
     published = [name for name in NAMES if fitted(name).model.embeddings(items, None) is not None]
-    assert published == ["compressae", "compressed-elsa", "item-knn", "pruned-ease", "sansa"]
+    assert published == ["compressae", "compressed-elsa", "item-knn", "pruned-ease", "sansa", "two-hop"]
 
 
 def test_the_item_scale_is_part_of_the_score(fitted: Callable[[str], job.Job]) -> None:

@@ -11,7 +11,7 @@ from index.types import Array
 from index.vocabulary import Vocabulary
 from training.errors import CatalogueTooLargeError, TrainingError
 from training.interactions import Interactions
-from training.models import ease, item_item, sansa
+from training.models import ease, item_item, regression, sansa
 from training.models.item_item import ItemItem
 from training.models.sansa import Settings
 
@@ -61,7 +61,7 @@ def test_each_row_is_a_regression_on_the_strongest_earlier_items(
 ) -> None:
     """Whatever is worked on at once. Strengths that tie may be chosen either way."""
     monkeypatch.setattr(item_item, "BLOCK_CELLS", cells)
-    monkeypatch.setattr(sansa, "SYSTEM_CELLS", cells)
+    monkeypatch.setattr(regression, "SYSTEM_CELLS", cells)
     histories = books.matrix()[:, :120]
     fitted, expected = sansa.fit(histories, Settings(k, 3.7), 0), factor(histories, k, 3.7)
     ours = rows(fitted).T
@@ -110,6 +110,6 @@ def test_more_values_than_items_are_refused(checkerboard: csr_array, k: int) -> 
 def test_more_pairs_than_memory_is_meant_for_are_refused(
     checkerboard: csr_array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sansa, "MAX_PAIRS", 100)
+    monkeypatch.setattr(regression, "MAX_PAIRS", 100)
     with pytest.raises(CatalogueTooLargeError, match=r"more than 100 pairs of the 30 items share a user, 0.0 GB"):
         sansa.fit(checkerboard, Settings(4, 1), 0)

@@ -11,7 +11,18 @@ from typing import Any
 
 from scipy.sparse import csr_array
 
-from training.models import compressae, compressed_elsa, ease, elsa, ials, item_knn, popularity, pruned_ease, sansa
+from training.models import (
+    compressae,
+    compressed_elsa,
+    ease,
+    elsa,
+    ials,
+    item_knn,
+    popularity,
+    pruned_ease,
+    sansa,
+    two_hop,
+)
 from training.models.learner import Fitted, Learner
 
 
@@ -46,6 +57,7 @@ MODELS: Mapping[str, Model] = {
     "ease": Solved(ease.Settings, ease.fit),
     "pruned-ease": Solved(pruned_ease.Settings, pruned_ease.fit),
     "sansa": Solved(sansa.Settings, sansa.fit),
+    "two-hop": Solved(two_hop.Settings, two_hop.fit),
     "elsa": Learnt(elsa.Settings, elsa.Elsa),
     "compressed-elsa": Learnt(compressed_elsa.Settings, compressed_elsa.CompressedElsa),
     "compressae": Learnt(compressae.Settings, compressae.CompresSae, reads_files=True),

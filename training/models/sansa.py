@@ -28,21 +28,15 @@ Schaefer, Katzfuss, Owhadi, "Sparse Cholesky Factorization by Kullback-Leibler M
 Shapes: I items by popularity, B items of a block, K - 1 their earlier items, U users.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array, eye_array, tril, vstack
+from scipy.sparse import csr_array, diags_array, eye_array, vstack
 
 from index.types import Array
-from training.errors import CatalogueTooLargeError, TrainingError
-from training.models import item_item
+from training.errors import TrainingError
+from training.models import item_item, regression
 from training.models.item_item import ItemItem
-
-MAX_PAIRS = 1 << 29
-"""Pairs of items that share a user: 4.3 GB."""
-SYSTEM_CELLS = 1 << 20
-"""Cells of the small systems solved at once: 8 MB a buffer."""
 
 
 @dataclass(frozen=True)
@@ -76,41 +70,17 @@ def fit(histories: csr_array, settings: Settings, seed: int) -> ItemItem:  # noq
 
 def _factor(histories_UI: csr_array, settings: Settings) -> csr_array:
     """G, lower triangular, of items in their order."""
-    together_II = _together(histories_UI)
+    together_II = regression.together(histories_UI)
     users_I = np.bincount(histories_UI.indices, minlength=histories_UI.shape[1])
     ridged_I = users_I + settings.l2
     coefficients, residual_I = [], []
-    for items in _groups(len(ridged_I), settings.k):
+    for items in regression.groups(len(ridged_I), settings.k):
         earlier_BI = _earlier(together_II[items], ridged_I, settings.k - 1)
-        solved_BI, residual_B = _regress(earlier_BI, together_II, ridged_I, ridged_I[items])
+        solved_BI, residual_B = regression.regress(earlier_BI, together_II, ridged_I, ridged_I[items])
         coefficients.append(solved_BI)
         residual_I.append(residual_B)
     unit = eye_array(len(ridged_I), format="csr")
     return csr_array(diags_array(np.concatenate(residual_I) ** -0.5) @ (unit - vstack(coefficients, format="csr")))
-
-
-def _together(histories_UI: csr_array) -> csr_array:
-    """How many users each pair of items shares, below the diagonal; columns ascend in a row."""
-    n_items, kept, n_kept = histories_UI.shape[1], [], 0
-    items_IU = csr_array(histories_UI.T.tocsr())
-    for block in item_item.blocks(n_items):
-        part_BI = csr_array(tril(items_IU[block] @ histories_UI, block.start - 1, format="csr"), dtype=np.float32)
-        kept.append(part_BI)
-        n_kept += part_BI.nnz
-        if n_kept > MAX_PAIRS:
-            raise CatalogueTooLargeError(
-                f"more than {MAX_PAIRS:,} pairs of the {n_items:,} items share a user, {8 * MAX_PAIRS / 1e9:.1f} GB; "
-                "raise filters.min_item_support"
-            )
-    together_II = csr_array(vstack(kept, format="csr"))
-    together_II.sort_indices()
-    return together_II
-
-
-def _groups(n_items: int, k: int) -> Iterator[slice]:
-    """All items in runs whose systems, (k - 1) x (k - 1) each, are solved at once."""
-    size = max(1, SYSTEM_CELLS // k**2)
-    return (slice(start, min(start + size, n_items)) for start in range(0, n_items, size))
 
 
 def _earlier(together_BI: csr_array, ridged_I: Array, n: int) -> csr_array:
@@ -120,28 +90,3 @@ def _earlier(together_BI: csr_array, ridged_I: Array, n: int) -> csr_array:
     kept_BI = item_item.strongest(ranked_BI, n)
     kept_BI.data *= np.sqrt(ridged_I[kept_BI.indices])
     return kept_BI
-
-
-def _regress(earlier_BI: csr_array, together_II: csr_array, ridged_I: Array, own_B: Array) -> tuple[csr_array, Array]:
-    """The coefficients b at the places of `earlier_BI`, and the residual variances v."""
-    counts = np.diff(earlier_BI.indptr)
-    width = int(counts.max(initial=0))
-    filled_BK = np.arange(width) < counts[:, None]
-    items_BK = np.zeros(filled_BK.shape, np.int64)
-    items_BK[filled_BK] = earlier_BI.indices
-    shared_BK = np.zeros(filled_BK.shape)
-    shared_BK[filled_BK] = earlier_BI.data
-    # systems of fewer items are filled up with equations that say 0
-    system_BKK = np.zeros((len(own_B), width, width))
-    below = np.tril_indices(width, -1)
-    both = filled_BK[:, below[0]] & filled_BK[:, below[1]]
-    pairs = np.zeros(both.shape)
-    if both.any():  # scipy has another answer to no places
-        pairs[both] = together_II[items_BK[:, below[0]][both], items_BK[:, below[1]][both]]
-    system_BKK[:, below[0], below[1]] = pairs
-    system_BKK += system_BKK.swapaxes(1, 2)
-    own = np.arange(width)
-    system_BKK[:, own, own] = np.where(filled_BK, ridged_I[items_BK], 1)
-    solved_BK = np.linalg.solve(system_BKK, shared_BK[:, :, None])[:, :, 0]
-    coefficients_BI = csr_array((solved_BK[filled_BK], earlier_BI.indices, earlier_BI.indptr), shape=earlier_BI.shape)
-    return coefficients_BI, own_B - (solved_BK * shared_BK).sum(axis=1)
