@@ -44,3 +44,20 @@ extern "C" std::uint64_t stream(const Line *memory, std::size_t n_lines) {
     }
     return folded(seen[0] ^ seen[1] ^ seen[2] ^ seen[3]);
 }
+
+// What a training step touches (training/kernel/README.md) and nothing else: for every group of users, first the query
+// line of each value's dim, then that line and the gradient beside it, of which the latter is written back.
+// `memory` has two lines a dim.
+extern "C" std::uint64_t touch_step(Line *memory, const std::int32_t *dims, std::size_t n_values,
+                                    std::size_t n_groups) {
+    Line seen{};
+    for (std::size_t group = 0; group < n_groups; group++) {
+        for (std::size_t j = 0; j < n_values; j++) {
+            seen ^= memory[2 * dims[j]];
+        }
+        for (std::size_t j = 0; j < n_values; j++) {
+            memory[2 * dims[j] + 1] ^= memory[2 * dims[j]];
+        }
+    }
+    return folded(seen);
+}

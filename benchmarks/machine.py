@@ -26,16 +26,16 @@ def describe() -> dict[str, JSON]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "sparrow": metadata.version("sparrow-recs"),
-        "commit": commit(),
+        "commit": commit("index"),
         "peers": dict(peers.versions()),
         "load_average": [round(value, 2) for value in os.getloadavg()],
     }
 
 
-def commit() -> str:
-    """The commit of this checkout, with + if index/ or benchmarks/ differ from it; "unknown" outside a checkout."""
+def commit(*rooms: str) -> str:
+    """The commit of this checkout, with + if benchmarks/ or `rooms` differ from it; "unknown" outside a checkout."""
     named = _git("rev-parse", "--short", "HEAD")
-    changed = _git("status", "--porcelain", "--", "index", "benchmarks")
+    changed = _git("status", "--porcelain", "--", "benchmarks", *rooms)
     return f"{named}+" if named and changed else named or "unknown"
 
 

@@ -32,17 +32,31 @@ def show(console: Console, document: Mapping[str, Any]) -> None:
 
 def write(directory: Path, document: Mapping[str, Any], plots: Sequence[tuple[str, Path]]) -> Path:
     """Write DATE-search.md, the verdicts first; `plots` are titles and files beside it."""
+    doubts = DOUBTS + _noise(document)
+    return assemble(directory, "search", document, doubts, _ran(document), tables.of(document), plots)
+
+
+def assemble(
+    directory: Path,
+    name: str,
+    document: Mapping[str, Any],
+    doubts: str,
+    ran: Mapping[str, Any],
+    made: list[Table],
+    plots: Sequence[tuple[str, Path]],
+) -> Path:
+    """Write DATE-NAME.md; of the tables made, the verdicts are the last."""
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"{document['date']}-search.md"
+    path = directory / f"{document['date']}-{name}.md"
     parts = [
-        f"# Search, {document['date']}",
+        f"# {name.capitalize()}, {document['date']}",
         "## Why to doubt this",
-        DOUBTS + _noise(document),
+        doubts,
         "## What ran it",
-        "\n".join(f"* {key}: {_plain(value)}" for key, value in _ran(document).items()),
+        "\n".join(f"* {key}: {_plain(value)}" for key, value in ran.items()),
         "## What came out",
-        *(tables.markdown(table) for table in _verdicts_first(tables.of(document))),
-        "## Plots",
+        *(tables.markdown(table) for table in _verdicts_first(made)),
+        *(["## Plots"] if plots else []),
         *(f"![{title}]({file.name})" for title, file in plots),
     ]
     path.write_text("\n\n".join(part.strip("\n") for part in parts if part) + "\n")
@@ -55,12 +69,18 @@ def _verdicts_first(made: list[Table]) -> list[Table]:
 
 
 def _noise(document: Mapping[str, Any]) -> str:
-    noisy = [
-        f"{name} {question} ({asked['disturbance']['others']:.1f})"
-        for name, place in document["places"].items()
-        for question, asked in place.items()
-        if question != "about" and asked["disturbance"]["noisy"]
-    ]
+    return noise(
+        [
+            f"{name} {question} ({asked['disturbance']['others']:.1f})"
+            for name, place in document["places"].items()
+            for question, asked in place.items()
+            if question != "about" and asked["disturbance"]["noisy"]
+        ]
+    )
+
+
+def noise(noisy: Sequence[str]) -> str:
+    """What to say of the questions during which others were busy, each with how many cores they took."""
     if not noisy:
         return "* **Noise.** No other process took a tenth of a core or more while anything was measured."
     text = (

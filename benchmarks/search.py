@@ -5,10 +5,7 @@ python -m benchmarks.search --json
 
 import importlib.util
 import sys
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -37,8 +34,9 @@ from benchmarks import (
 from benchmarks.catalogue import Codes
 from benchmarks.comparison import Finding
 from benchmarks.model import Model
+from benchmarks.questions import announced, named
 from benchmarks.subject import Place, Subject
-from index.cli import main_for, print_json, progress
+from index.cli import main_for, print_json
 from index.errors import InvalidEmbeddings, SnapshotError
 from training.errors import TrainingError
 
@@ -85,9 +83,9 @@ def measure(
     """Measure, compare with the targets, report."""
     if out is not None and importlib.util.find_spec("matplotlib") is None:
         raise typer.BadParameter(f"--out draws plots with matplotlib, which is not installed: {peers.INSTALL}")
-    asked = _named(only, QUESTIONS, "--only")
-    present = _present(_named(peer_names, peers.PEERS, "--peers"))
-    places = _places(_named(sizes, SIZES, "--sizes"), _named(variants, catalogue.VARIANTS, "--variants"))
+    asked = named(only, QUESTIONS, "--only")
+    present = _present(named(peer_names, peers.PEERS, "--peers"))
+    places = _places(named(sizes, SIZES, "--sizes"), named(variants, catalogue.VARIANTS, "--variants"))
     document: dict[str, Any] = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "rounds": n_rounds}
     document |= {"machine": machine.describe(), "places": {}}
     samples: Timed = {}
@@ -96,7 +94,7 @@ def measure(
         known = model.open_model(run or root / "run", root)
         codes = catalogue.codes(known.embeddings.decoder)
         for place in places:
-            with _step(f"{place.name}: preparing", place.n_items) as done:
+            with announced(f"{place.name}: preparing", place.n_items) as done:
                 what = _subject(known, codes, place, n_queries, present, root, done)
             document["places"][place.name], samples[place.name] = ask(what, asked, n_rounds)
             touched[place.name] = subject.touched(what, what.queries)
@@ -123,10 +121,13 @@ def ask(
         question = QUESTIONS[name]
         if question is storage and what.embeddings.n_items > storage.LARGEST:
             continue
-        with _step(f"{what.place.name}: {name}", question.steps(what, n_rounds)) as done, timing.watched() as so_far:
+        with (
+            announced(f"{what.place.name}: {name}", question.steps(what, n_rounds)) as done,
+            timing.watched() as so_far,
+        ):
             finding: Finding = question.measure(what, n_rounds, done)
             disturbance = so_far()
-        figures[name] = {**finding.figures, "disturbance": {**asdict(disturbance), "noisy": disturbance.noisy}}
+        figures[name] = {**finding.figures, "disturbance": disturbance.to_json()}
         samples[name] = finding.samples
     return figures, samples
 
@@ -146,14 +147,6 @@ def _subject(
     return subject.scaled(known, codes, place, n, present, root, done)
 
 
-def _named(given: str, known: Collection[str], option: str) -> list[str]:
-    names = [name.strip() for name in given.split(",") if name.strip()]
-    for name in names:
-        if name not in known:
-            raise typer.BadParameter(f"{option} {name!r} is not one of {', '.join(known)}")
-    return names
-
-
 def _present(names: Sequence[str]) -> list[str]:
     for name in names:
         if (why := peers.absent(name)) is not None:
@@ -164,15 +157,6 @@ def _present(names: Sequence[str]) -> list[str]:
 def _places(sizes: Sequence[str], variants: Sequence[str]) -> list[Place]:
     made = [Place(SIZES[size], variant) for size in sizes if SIZES[size] for variant in variants]
     return [Place(0, subject.REAL), *made] if "10k" in sizes else made
-
-
-@contextmanager
-def _step(what: str, total: float) -> Iterator[Callable[[float], None]]:
-    """A bar on a terminal, elsewhere a line at the end."""
-    started = time.perf_counter()
-    with progress(what, total) as done:
-        yield done
-    sys.stderr.write(f"{what} ({time.perf_counter() - started:.0f} s)\n")
 
 
 if __name__ == "__main__":

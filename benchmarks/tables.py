@@ -26,7 +26,7 @@ def of(document: Mapping[str, Any]) -> list[Table]:
     """Every table that the document has figures for."""
     places = document["places"]
     made = [_about(places), *_latency(places), _limits(places), *_few_dims(places), *_filters(places)]
-    made += [_homepage(places), _throughput(places), *_storage(places), _targets(document["targets"])]
+    made += [_homepage(places), _throughput(places), *_storage(places), verdicts(document["targets"])]
     return [table for table in made if table.rows]
 
 
@@ -176,11 +176,11 @@ def _storage(places: Mapping[str, Any]) -> Iterator[Table]:
     yield Table("A snapshot (building without hashing)", (*columns, "open / read", "mapped / in memory"), rows)
 
 
-def _targets(verdicts: Sequence[Mapping[str, Any]]) -> Table:
+def verdicts(told: Sequence[Mapping[str, Any]]) -> Table:
     """Of the targets that answers are the oracle's, one row if they are met."""
     columns = ("target", "catalogue", "must be", "is", "by", "met", "doubt")
-    exact = [each for each in verdicts if each["target"].startswith("==") and each["met"]]
-    rows = [_target(each) for each in verdicts if each not in exact]
+    exact = [each for each in told if each["target"].startswith("==") and each["met"]]
+    rows = [_target(each) for each in told if each not in exact]
     if exact:
         rows.insert(0, ("the oracle's answers", f"{len(exact)} questions", "== 1", "1", "figure", "yes", ""))
     return Table("Targets", columns, rows)

@@ -71,6 +71,10 @@ class Disturbance:
         """A tenth of a core or more went to others."""
         return self.others is not None and self.others >= 0.1
 
+    def to_json(self) -> dict[str, float | bool | None]:
+        """For the document."""
+        return {"seconds": self.seconds, "others": self.others, "noisy": self.noisy}
+
 
 def interleave(
     tasks: Mapping[str, Task], n_queries: int, n_rounds: int, done: Callable[[float], None] = lambda _: None
@@ -102,14 +106,14 @@ def once(work: Callable[[], object]) -> float:
 @contextmanager
 def watched() -> Iterator[Callable[[], Disturbance]]:
     """Watch the machine while the block runs; what it yields tells how disturbed it was so far."""
-    started, own, busy = time.monotonic(), time.process_time(), _busy_seconds()
+    started, own, busy = time.monotonic(), _own_seconds(), _busy_seconds()
 
     def so_far() -> Disturbance:
         seconds = time.monotonic() - started
         now = _busy_seconds()
         if busy is None or now is None:
             return Disturbance(seconds, None)
-        others = (now - busy) - (time.process_time() - own)
+        others = (now - busy) - (_own_seconds() - own)
         return Disturbance(seconds, max(0.0, others / max(seconds, 1e-9)))
 
     yield so_far
@@ -130,6 +134,12 @@ def _no_collection() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+def _own_seconds() -> float:
+    """CPU time of this process and of those that it has started and that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _busy_seconds() -> float | None:

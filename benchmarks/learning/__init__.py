@@ -1,0 +1,1 @@
+"""The questions of `benchmarks.training`: each module measures one thing."""
