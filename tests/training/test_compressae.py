@@ -33,9 +33,8 @@ SMALL = Settings(k=4, n_dims=64, dense_dims=16, dense_epochs=4, step_items=16, l
 
 def weights(seed: int, n_dims: int = 24, width: int = 6) -> Weights:
     rng = np.random.default_rng(seed)
-    made = autoencoder.initial_weights(n_dims, width, seed)
-    other = torch.from_numpy(rng.standard_normal((width, n_dims)))
-    return Weights(*(each.double().requires_grad_() for each in (other, torch.rand(n_dims) / 9, made.decoder_DV)))
+    other, bias = torch.from_numpy(rng.standard_normal((width, n_dims))), torch.from_numpy(rng.random(n_dims) / 9)
+    return Weights(*(each.requires_grad_() for each in (other, bias, directions(seed, n_dims, width))))
 
 
 def directions(seed: int, n: int, width: int = 6) -> Tensor:
@@ -87,10 +86,23 @@ def test_codes_keep_the_largest_of_either_sign() -> None:
     assert autoencoder.decode(w, Code(*code).first(2)).tolist()[0] == pytest.approx([0, -0.7, 0.6, 0])
 
 
+@pytest.mark.parametrize("n_dims", [4, 7, 20])
+def test_the_decoder_begins_as_vectors_and_the_encoder_as_its_transpose(n_dims: int) -> None:
+    given = directions(1, 9).float()
+    given[3] = 0  # has no vector
+    begun = autoencoder.initial_weights(given, n_dims, seed=5)
+    torch.testing.assert_close(begun.decoder_DV.norm(dim=1), torch.ones(n_dims))
+    assert torch.equal(begun.encoder_VD, begun.decoder_DV.t())
+    assert not begun.bias_D.any()
+    taken = (begun.decoder_DV @ given.t()).argmax(1)[:4].tolist()
+    assert len(set(taken)) == 4
+    assert all(torch.equal(begun.decoder_DV[dim], given[row]) for dim, row in enumerate(taken))
+
+
 def test_every_pass_over_the_items_shows_each_once_in_another_order() -> None:
     dense = np.eye(7, 9, dtype=np.float32)
     dense[2] = 0  # has no vector
-    coder = Autoencoder(dense, autoencoder.initial_weights(12, 9, 0), learning_rate=1e-3, seed=5)
+    coder = Autoencoder(dense, 12, learning_rate=1e-3, seed=5)
     seen = []
     for _ in range(6):
         batch = coder.next_items(4)
@@ -103,7 +115,7 @@ def test_every_pass_over_the_items_shows_each_once_in_another_order() -> None:
 
 
 def test_rows_of_the_decoder_have_unit_length_after_every_step() -> None:
-    coder = Autoencoder(np.eye(9, dtype=np.float32), autoencoder.initial_weights(12, 9, 0), learning_rate=0.1, seed=5)
+    coder = Autoencoder(np.eye(9, dtype=np.float32), 12, learning_rate=0.1, seed=5)
     for _ in range(3):
         before = coder.weights.decoder_DV.detach().clone()
         coder.step(coder.next_items(9), 2, 0.125)

@@ -26,19 +26,14 @@ DRAWN = [*LEARNT, "ials"]
 
 def small(name: str, *overrides: str) -> Recipe:
     """The bundled recipe, at a size for small data."""
+    compressed = ["model.k=8", "model.n_dims=64", "model.dense_dims=32", "model.dense_epochs=8"]
     quick = {
         "ials": ["model.n_dims=2", "model.l2=1"],
         "ease": ["model.l2=1000"],
         "elsa": ["model.n_dims=32", "training.epochs=8", "training.batch_size=16"],
         "compressed-elsa": ["model.k=8", "training.epochs=8", "training.batch_size=16"],
-        "compressae": [
-            "model.k=8",
-            "model.n_dims=64",
-            "model.dense_dims=32",
-            "model.dense_epochs=8",
-            "training.epochs=12",
-            "training.batch_size=16",
-        ],
+        "compressae": [*compressed, "training.epochs=8", "training.batch_size=16"],
+        "compressae-kernel": [*compressed, "training.epochs=8", "training.batch_size=16"],
     }
     return recipe.load(name, [*quick.get(name, []), *overrides])
 
@@ -171,7 +166,15 @@ def test_compressed_rows_have_k_values_and_unit_length(fitted: Callable[[str], j
 def test_only_sparse_models_have_something_to_publish(fitted: Callable[[str], job.Job]) -> None:
     items = Vocabulary.build([str(row) for row in range(30)])
     published = [name for name in NAMES if fitted(name).model.embeddings(items, None) is not None]
-    assert published == ["compressae", "compressed-elsa", "item-knn", "pruned-ease", "sansa", "two-hop"]
+    assert published == [
+        "compressae",
+        "compressae-kernel",
+        "compressed-elsa",
+        "item-knn",
+        "pruned-ease",
+        "sansa",
+        "two-hop",
+    ]
 
 
 def test_the_item_scale_is_part_of_the_score(fitted: Callable[[str], job.Job]) -> None:

@@ -81,25 +81,31 @@ def loss(weights: Weights, unit_BV: Tensor, k: int, auxiliary_weight: float) -> 
     return missed + auxiliary_weight * still_missed
 
 
-def initial_weights(n_dims: int, width: int, seed: int) -> Weights:
-    """A decoder of random unit rows, the encoder its transpose, no bias."""
-    rows_DV = np.random.default_rng(seed).standard_normal((n_dims, width)).astype(np.float32)
-    decoder_DV = functional.normalize(torch.from_numpy(rows_DV), dim=1)
+def initial_weights(unit_IV: Tensor, n_dims: int, seed: int) -> Weights:
+    """A decoder whose rows are half of the vectors at most, then random directions; the encoder its transpose, no bias.
+
+    Of all the vectors each would have a row of its own, and codes would have little in common.
+    """
+    rng = np.random.default_rng((seed, 0))
+    random_DV = rng.standard_normal((n_dims, unit_IV.shape[1])).astype(np.float32)
+    decoder_DV = functional.normalize(torch.from_numpy(random_DV), dim=1)
+    present_N = rng.permutation(np.flatnonzero(unit_IV.numpy().any(axis=1)))
+    chosen_N = present_N[: min(n_dims, len(present_N) // 2)]
+    decoder_DV[: len(chosen_N)] = unit_IV[chosen_N]
     return Weights(decoder_DV.t().contiguous(), torch.zeros(n_dims), decoder_DV)
 
 
 class Autoencoder:
     """Weights with their optimiser, and the items that they are fitted to. TrainingError if all vectors are zero."""
 
-    def __init__(
-        self, dense_IV: Float32, weights: Weights, *, learning_rate: float, seed: int, device: str = "cpu"
-    ) -> None:
+    def __init__(self, dense_IV: Float32, n_dims: int, *, learning_rate: float, seed: int, device: str = "cpu") -> None:
         """dense_IV: of the items, of any length; a row of zeros is an item without a vector."""
         self.unit_IV = functional.normalize(torch.from_numpy(dense_IV), dim=1)
         self._present_N = np.flatnonzero(dense_IV.any(axis=1))
         if not len(self._present_N):
             raise TrainingError("all dense vectors are zero, so there is nothing to compress")
-        self.weights = Weights(*(each.to(device).requires_grad_() for each in weights))
+        initial = initial_weights(self.unit_IV, n_dims, seed)
+        self.weights = Weights(*(each.to(device).requires_grad_() for each in initial))
         self._adam = torch.optim.Adam(self.weights, lr=learning_rate)
         self._seed, self._device, self._n_steps = seed, device, 0
 
@@ -112,7 +118,7 @@ class Autoencoder:
         size = min(size, n_items)
         first = self._n_steps * size
         passes = range(first // n_items, (first + size - 1) // n_items + 1)
-        orders = [np.random.default_rng((self._seed, number)).permutation(self._present_N) for number in passes]
+        orders = [np.random.default_rng((self._seed, 1, number)).permutation(self._present_N) for number in passes]
         return self.unit_IV[np.concatenate(orders)[first % n_items :][:size]]
 
     def step(self, unit_BV: Tensor, k: int, auxiliary_weight: float) -> float:

@@ -32,7 +32,7 @@ from index.vocabulary import Vocabulary
 from training import vectors
 from training.errors import RunError, TrainingError
 from training.evaluate import SparseRetriever
-from training.models import autoencoder, elsa
+from training.models import elsa
 from training.models.autoencoder import Autoencoder
 from training.models.compressed_elsa import default_dims
 from training.models.learner import Fitted, Optimiser, Stage, array
@@ -54,7 +54,7 @@ class Settings:
     """Whether the sums of the items of users' histories are learnt from as well as the items."""
     step_items: int = 1024
     """Items learnt from in every step; there is one step for every batch of users."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-2
     """Of Adam. (That of the section training is of dense ELSA.)"""
     dense_dims: int = 2048
     """Width of dense ELSA."""
@@ -108,9 +108,8 @@ class CompresSae:
 
     def _compress(self, dense_IV: Float32) -> None:
         self._dense_IV = dense_IV
-        weights = autoencoder.initial_weights(self.n_dims, dense_IV.shape[1], self._seed)
         rate = self._settings.learning_rate
-        self._coder = Autoencoder(dense_IV, weights, learning_rate=rate, seed=self._seed, device=self._device)
+        self._coder = Autoencoder(dense_IV, self.n_dims, learning_rate=rate, seed=self._seed, device=self._device)
         if self._elsa is not None:
             self._elsa = self._make_elsa()  # lets go of its parameters
 
