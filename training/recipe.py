@@ -116,6 +116,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "user_power": (-10, 10),
     "history_power": (-10, 10),
     "target_power": (-10, 10),
+    "ridge_power": (-10, 10),
     "neighbour_power": (-10, 10),
     "n_neighbours": (1, 10_000),
     "sharpness": (0, 10),
