@@ -6,7 +6,7 @@
 
 x_4k is made of the 4k largest entries, of which the first k are those of x_k. This second term is what gives a gradient
 to entries that are not among the first k. The rows of W_dec are brought back to unit length after every step of Adam.
-Reference: see `training.models.compressae`.
+They begin as some of the vectors, where the paper draws them at random. Reference: see `training.models.compressae`.
 
 Shapes: I items, B vectors of a step, V their width, D dims, K values per vector.
 """

@@ -90,7 +90,7 @@ class CompresSae:
         self._given = _read(settings, items)
         dense, n_epochs = elsa.Settings(settings.dense_dims), settings.dense_epochs
         self._make_elsa = partial(elsa.Elsa, histories, dense, optimiser, epochs=n_epochs, seed=seed, device=device)
-        self._elsa = None if settings.vectors else self._make_elsa()
+        self._elsa = self._make_elsa() if settings.vectors is None else None
         self._coder: Autoencoder | None = None
 
     @property
@@ -100,7 +100,7 @@ class CompresSae:
         return (own,) if self._elsa is None else (*self._elsa.stages, own)
 
     def start(self, stage: int, best: Mapping[str, Array]) -> None:
-        """Begin with dense ELSA, or with random weights on its best vectors."""
+        """Begin with dense ELSA, or on its best vectors with fresh weights."""
         if self._elsa is not None and stage == 0:
             self._elsa.start(stage, best)
         else:
