@@ -21,7 +21,9 @@ def test_the_bundled_recipes() -> None:
     assert loaded["compressed-elsa"].training.learning_rate == 0.1
 
 
-@pytest.mark.parametrize("name", recipe.names())
+@pytest.mark.parametrize(
+    "name", sorted(str(path.relative_to(recipe.BUNDLED).with_suffix("")) for path in recipe.BUNDLED.rglob("*.toml"))
+)
 def test_a_resolved_recipe_is_a_recipe(name: str, tmp_path: Path) -> None:
     chosen = recipe.load(name, ["columns.user=reader", "filters.min_rating=3.5", "training.seed=7"])
     path = tmp_path / "recipe.toml"

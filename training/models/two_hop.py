@@ -37,7 +37,7 @@ class Settings:
     """Values per item, its own among them; at most the number of items."""
     n_neighbours: int = 64
     """Items that each is regressed on."""
-    l2: float = 80.0
+    l2: float = 40.0
     """Weight of the ridge, above 0."""
     sharpness: float = 1.3
     """Power of the weights."""
