@@ -25,10 +25,12 @@ def scores(fitted: ItemItem, histories: csr_array) -> Array:
     return np.asarray(histories @ rows(fitted) @ rows(fitted).T * fitted.scale_I)
 
 
-def factor(histories: csr_array, k: int, l2: float) -> Array:
+def factor(histories: csr_array, settings: Settings) -> Array:
     """G with its rows and columns in the order of the items."""
-    dense = histories.toarray().astype(np.float64)
-    gram = dense.T @ dense + l2 * np.eye(dense.shape[1])
+    dense, k = histories.toarray().astype(np.float64), settings.k
+    users_of, items_of = (np.maximum(dense.sum(axis=axis), 1) / dense.sum(axis=axis).mean() for axis in (0, 1))
+    gram = dense.T @ (dense / items_of[:, None] ** settings.user_power)
+    gram += settings.l2 * np.diag(users_of**settings.ridge_power)
     order = np.argsort(-dense.sum(axis=0), kind="stable")
     found = np.zeros_like(gram)
     for place, item in enumerate(order):
@@ -38,7 +40,7 @@ def factor(histories: csr_array, k: int, l2: float) -> Array:
         residual = gram[item, item] - gram[item, chosen] @ coefficients
         found[item, item] = residual**-0.5
         found[item, chosen] = -coefficients * residual**-0.5
-    return found
+    return np.asarray(found)
 
 
 @pytest.mark.parametrize("l2", [1.0, 40.0])
@@ -47,7 +49,7 @@ def test_where_all_items_share_users_and_are_kept_it_is_ease(books: Interactions
     histories = csr_array(books.matrix()[:, popular])
     assert (histories.T @ histories).nnz == 30 * 30
     asked = csr_array(histories[:50])
-    fitted = sansa.fit(histories, Settings(30, l2), 0)
+    fitted = sansa.fit(histories, Settings(30, l2, 0, 0), 0)
     expected = ease.fit(histories, ease.Settings(l2), 0).scores(asked)
     # on the own items of a history EASE has no say (its diagonal is 0), and these are never recommended
     others = asked.toarray() == 0
@@ -56,14 +58,16 @@ def test_where_all_items_share_users_and_are_kept_it_is_ease(books: Interactions
 
 @pytest.mark.parametrize("k", [2, 7, 40])
 @pytest.mark.parametrize("cells", [1, 1 << 20])
+@pytest.mark.parametrize("powers", [(0, 0), (0.5, 0.5), (1, -0.3)])
 def test_each_row_is_a_regression_on_the_strongest_earlier_items(
-    books: Interactions, k: int, cells: int, monkeypatch: pytest.MonkeyPatch
+    books: Interactions, k: int, cells: int, powers: tuple[float, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever is worked on at once. Strengths that tie may be chosen either way."""
     monkeypatch.setattr(item_item, "BLOCK_CELLS", cells)
     monkeypatch.setattr(regression, "SYSTEM_CELLS", cells)
     histories = books.matrix()[:, :120]
-    fitted, expected = sansa.fit(histories, Settings(k, 3.7), 0), factor(histories, k, 3.7)
+    settings = Settings(k, 3.7, *powers)
+    fitted, expected = sansa.fit(histories, settings, 0), factor(histories, settings)
     ours = rows(fitted).T
     same = (np.abs(ours - expected) < 1e-5).all(axis=1)
     assert same.mean() > 0.9
@@ -75,7 +79,7 @@ def test_each_row_is_a_regression_on_the_strongest_earlier_items(
 
 
 def test_a_single_value_per_item_knows_nothing_of_others(checkerboard: csr_array) -> None:
-    fitted = sansa.fit(checkerboard, Settings(1, 5), 0)
+    fitted = sansa.fit(checkerboard, Settings(1, 5, 0, 0), 0)
     counts = np.bincount(checkerboard.indices)
     np.testing.assert_allclose(rows(fitted), np.diag((counts + 5.0) ** -0.5), rtol=1e-6)
 
