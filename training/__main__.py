@@ -35,6 +35,7 @@ from training import (
     recipe,
     release,
     run,
+    tables,
     verdict,
 )
 from training.errors import RecipeError, TrainingError
@@ -52,9 +53,15 @@ InteractionsFile = Annotated[
 ]
 UserColumn = Annotated[str | None, typer.Option(help="Column of user ids.", show_default="user_id")]
 ItemColumn = Annotated[str | None, typer.Option(help="Column of item ids, in all files.", show_default="item_id")]
-TimestampColumn = Annotated[str | None, typer.Option(help="Column of unix seconds.")]
+TimestampColumn = Annotated[
+    str | None, typer.Option(help="Column of times: dates and times, ISO text (UTC without a zone), or numbers.")
+]
+TimestampUnit = Annotated[
+    tables.Unit | None, typer.Option(help="What the numbers of that column count since 1970.", show_default="s")
+]
 WeightColumn = Annotated[str | None, typer.Option(help="Column of positive weights.")]
 RatingColumn = Annotated[str | None, typer.Option(help="Column of ratings, for --min-rating.")]
+DropMissing = Annotated[bool, typer.Option("--drop-missing", help="Drop rows with a missing value, and count them.")]
 MinRating = Annotated[float | None, typer.Option(help="Drop rows with a lower rating.")]
 MinUserSupport = Annotated[int | None, typer.Option(help="Drop users with fewer items.", show_default="1")]
 MinItemSupport = Annotated[int | None, typer.Option(help="Drop items with fewer users.", show_default="1")]
@@ -93,11 +100,16 @@ def fit(
     items_file: Annotated[
         Path | None, typer.Option("--items", help="CSV, Parquet or JSONL: one item a row, with any properties.")
     ] = None,
+    title_column: Annotated[
+        str | None, typer.Option(help="Column of --items with what an item is called.", show_default="title or name")
+    ] = None,
     user_column: UserColumn = None,
     item_column: ItemColumn = None,
     timestamp_column: TimestampColumn = None,
+    timestamp_unit: TimestampUnit = None,
     weight_column: WeightColumn = None,
     rating_column: RatingColumn = None,
+    drop_missing: DropMissing = False,
     min_rating: MinRating = None,
     min_user_support: MinUserSupport = None,
     min_item_support: MinItemSupport = None,
@@ -156,14 +168,17 @@ def _about_data(options: Mapping[str, Any]) -> list[str]:
         "columns.user": "user_column",
         "columns.item": "item_column",
         "columns.timestamp": "timestamp_column",
+        "columns.timestamp_unit": "timestamp_unit",
         "columns.weight": "weight_column",
         "columns.rating": "rating_column",
+        "columns.title": "title_column",
+        "filters.drop_missing": "drop_missing",
         "filters.min_rating": "min_rating",
         "filters.min_user_support": "min_user_support",
         "filters.min_item_support": "min_item_support",
         "filters.before": "test_after",
     }
-    given = {key: options[name] for key, name in keys.items() if options[name] is not None}
+    given = {key: options[name] for key, name in keys.items() if options.get(name) not in (None, False)}
     return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items()]
 
 
@@ -182,10 +197,12 @@ def _material(
         interactions_file, items_file = files.interactions, items_file or files.items
     elif dataset is not None or interactions_file is None:
         raise typer.BadParameter("name either --interactions FILE or --dataset NAME")
+    if items_file is None and chosen.columns.title is not None:
+        raise typer.BadParameter("--title-column is of a file of items; name it with --items")
     data, loaded = interactions.load(interactions_file, chosen.columns, chosen.filters)
     if items_file is None:
         return run.Material(data, loaded, [{} for _ in range(len(data.items))], None)
-    properties, described = items.load(items_file, data.items, column=chosen.columns.item)
+    properties, described = items.load(items_file, data.items, column=chosen.columns.item, title=chosen.columns.title)
     return run.Material(data, loaded, properties, described)
 
 
@@ -267,8 +284,10 @@ def compare_recipes(
     user_column: UserColumn = None,
     item_column: ItemColumn = None,
     timestamp_column: TimestampColumn = None,
+    timestamp_unit: TimestampUnit = None,
     weight_column: WeightColumn = None,
     rating_column: RatingColumn = None,
+    drop_missing: DropMissing = False,
     min_rating: MinRating = None,
     min_user_support: MinUserSupport = None,
     min_item_support: MinItemSupport = None,

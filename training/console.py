@@ -102,6 +102,8 @@ def print_report(console: Console, loaded: LoadReport, described: ItemsReport | 
         table.add_row(f"dropped: {each.reason}", f"{each.rows:,}", f"{each.users:,}", f"{each.items:,}")
     table.add_row("left", f"{loaded.interactions:,}", f"{loaded.users:,}", f"{loaded.items:,}", style="bold")
     console.print(table)
+    for note in loaded.notes:
+        console.print(f"{loaded.file}: {note}", highlight=False, soft_wrap=True)
     if described is not None:
         text = f"{described.file}: {described.used:,} items described, {described.without:,} without properties"
         console.print(

@@ -9,6 +9,8 @@ ascending id, rows are sorted by (user, item), so the order of the file changes 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +18,12 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from index.types import Int32
 from index.vocabulary import Vocabulary
 from training import tables
 from training.errors import DataError
+from training.numbering import Numbering
+from training.tables import Column
 
 
 @dataclass(frozen=True)
@@ -30,17 +35,28 @@ class Columns:
     item: str = "item_id"
     """Column of item ids."""
     timestamp: str | None = None
-    """Column of unix seconds; None: there are none."""
+    """Column of dates and times, of these as ISO text, or of numbers; None: there are none."""
+    timestamp_unit: tables.Unit = "s"
+    """What the numbers of that column count since 1970."""
     weight: str | None = None
     """Column of positive weights; None: every interaction weighs 1."""
     rating: str | None = None
     """Column that `Filters.min_rating` looks at."""
+    title: str | None = None
+    """Column of what items are called, in the file of items; None: `title` or `name`, if there is one."""
+
+    def named(self) -> dict[str, str]:
+        """The columns that a file of interactions has, by what they are for."""
+        named = {role: getattr(self, role) for role in ("user", "item", "timestamp", "weight", "rating")}
+        return {role: name for role, name in named.items() if name is not None}
 
 
 @dataclass(frozen=True)
 class Filters:
     """What is left out."""
 
+    drop_missing: bool = False
+    """Whether rows with a missing value in a column that is read are dropped instead of refused."""
     min_rating: float | None = None
     """Rows with a lower rating are dropped; None: all stay."""
     before: int | None = None
@@ -70,8 +86,12 @@ class Interactions:
 
     def matrix(self) -> csr_array:
         """The binary user-item matrix (n_users, n_items), float32."""
+        lengths = np.bincount(self.user, minlength=len(self.users))
+        # 32 bits where they suffice, or scipy makes 64 of the items as well
+        kind = np.int32 if len(self.user) < 2**31 else np.int64
+        starts = np.concatenate([[0], np.cumsum(lengths)], dtype=kind, casting="same_kind")
         ones = np.ones(len(self.user), np.float32)
-        return csr_array((ones, (self.user, self.item)), shape=(len(self.users), len(self.items)))
+        return csr_array((ones, self.item, starts), shape=(len(self.users), len(self.items)))
 
     def popularity(self) -> NDArray[np.float32]:
         """Users per item (n_items,)."""
@@ -87,9 +107,9 @@ class Dropped:
     rows: int
     """Rows that went."""
     users: int
-    """Users who went with them."""
+    """Users who went with them; of rows with missing values, which are no users yet, 0."""
     items: int
-    """Items that went with them."""
+    """Items that went with them; of rows with missing values 0."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +128,8 @@ class LoadReport:
     """Users left."""
     items: int
     """Items left."""
+    notes: tuple[str, ...] = ()
+    """What is allowed, but may not be meant."""
 
 
 def load(
@@ -116,44 +138,73 @@ def load(
     """Read and clean a CSV, Parquet, JSONL or NPZ file of interactions. Raises DataError naming file, column and row.
 
     since: earlier rows (unix seconds) are dropped first, and of repeated pairs the oldest stays: how `Filters.before`
-    goes on.
+    goes on. A file is read part by part and only numbers are kept of it, so that it may be larger than memory.
     """
     columns, filters = columns or Columns(), filters or Filters()
+    _refuse_contradictions(path, columns, filters, since)
+    frame, ids, n_rows = _read(path, columns, filters)
+    dropped = [Dropped("missing value", n_rows - len(frame), 0, 0)] if filters.drop_missing else []
+    for reason, step in _steps(columns, filters, since):
+        before, frame = _counts(frame), step(frame)
+        dropped.append(Dropped(reason, *np.subtract(before, _counts(frame)).tolist()))
+    if frame.is_empty():
+        reasons = ", ".join(f"{d.rows} by {d.reason}" for d in dropped if d.rows)
+        raise DataError(f"{path}: nothing is left of {n_rows} rows (dropped {reasons}); lower the minimum")
+    report = LoadReport(path.name, n_rows, tuple(dropped), *_counts(frame), _notes(frame))
+    return _interactions(frame, *ids), report
+
+
+def _refuse_contradictions(path: Path, columns: Columns, filters: Filters, since: int | None) -> None:
     if filters.min_rating is not None and columns.rating is None:
         raise DataError(f"{path}: a minimum rating is asked for, but no column of ratings is named")
     if columns.timestamp is None and not (filters.before is None and since is None):
         raise DataError(f"{path}: a split by time is asked for, but no column of timestamps is named")
-    frame = _columns(path, columns)
-    n_rows, dropped = len(frame), []
-    for reason, step in _steps(columns, filters, since):
-        before, frame = frame, step(frame)
-        dropped.append(_dropped(reason, before, frame))
-    if frame.is_empty():
-        reasons = ", ".join(f"{d.rows} by {d.reason}" for d in dropped if d.rows)
-        raise DataError(f"{path}: nothing is left of {n_rows} rows (dropped {reasons}); lower the minimum")
-    interactions = _number(frame)
-    report = LoadReport(path.name, n_rows, tuple(dropped), len(frame), len(interactions.users), len(interactions.items))
-    return interactions, report
+    if columns.user == columns.item:
+        raise DataError(f"{path}: users and items are both read from column {columns.user!r}; name two columns")
 
 
-def _columns(path: Path, columns: Columns) -> pl.DataFrame:
-    names = [columns.user, columns.item, columns.timestamp, columns.weight, columns.rating]
-    raw = tables.read(path, text=(columns.user, columns.item), columns=[name for name in names if name is not None])
-    series = [
-        tables.ids(raw, columns.user, path).alias("user"),
-        tables.ids(raw, columns.item, path).alias("item"),
-    ]
-    if columns.timestamp is not None:
-        series.append(tables.timestamps(raw, columns.timestamp, path).alias("timestamp"))
-    if columns.rating is not None:
-        series.append(tables.numbers(raw, columns.rating, path).alias("rating"))
-    weight = pl.Series("weight", np.ones(len(raw)))
-    if columns.weight is not None:
-        weight = tables.numbers(raw, columns.weight, path).alias("weight")
-        wrong = weight <= 0
-        if wrong.any():
-            tables.refuse(path, columns.weight, wrong.arg_max() or 0, "weights are positive; leave such rows out")
-    return pl.DataFrame([*series, weight])
+def _read(path: Path, columns: Columns, filters: Filters) -> tuple[pl.DataFrame, tuple[pl.Series, pl.Series], int]:
+    """What is needed of all rows, with numbers in the order of the ids; these ids; how many rows there are."""
+    numberings, parts, n_rows = (Numbering(), Numbering()), [], 0
+    for part in tables.batches(path, columns.named()):
+        n_rows += len(part)
+        here = _without_missing(part, columns) if filters.drop_missing else part
+        if not here.is_empty():
+            parts.append(_checked(path, here, columns, filters, *numberings))
+    if not parts:
+        raise DataError(f"{path}: each of {n_rows} rows has a missing value; name other columns")
+    frame, ids = pl.concat(parts), []
+    del parts
+    for name, numbering in zip(("user", "item"), numberings, strict=True):
+        found, places = numbering.sorted()
+        ids.append(found)
+        frame = frame.with_columns(pl.Series(name, places[frame[name].to_numpy()]))
+    return frame, (ids[0], ids[1]), n_rows
+
+
+def _without_missing(part: pl.DataFrame, columns: Columns) -> pl.DataFrame:
+    gone = [tables.missing(part[role], number=role not in ("user", "item")) for role in columns.named()]
+    return part.filter(~reduce(or_, gone))
+
+
+def _checked(
+    path: Path, part: pl.DataFrame, columns: Columns, filters: Filters, users: Numbering, items: Numbering
+) -> pl.DataFrame:
+    """A part with ids as numbers, times that fit into 32 bits, and whether the rating is high enough."""
+    cells = {role: Column(path, name, part[role], part[tables.ROW]) for role, name in columns.named().items()}
+    made = [users.number(cells["user"]).alias("user"), items.number(cells["item"]).alias("item")]
+    if "timestamp" in cells:
+        seconds = tables.timestamps(cells["timestamp"], columns.timestamp_unit)
+        made.append(seconds.cast(pl.UInt32).alias("timestamp"))  # as MAX_TIMESTAMP does
+    if "rating" in cells:
+        least = -np.inf if filters.min_rating is None else filters.min_rating
+        made.append((tables.numbers(cells["rating"]) >= least).alias("high"))
+    if "weight" in cells:
+        weight = tables.numbers(cells["weight"]).cast(pl.Float32)
+        wrong = (weight <= 0) | weight.is_infinite()
+        cells["weight"].refuse_first(wrong, "the weight is {}; weights are positive: leave such rows out")
+        made.append(weight.alias("weight"))
+    return pl.DataFrame(made)
 
 
 Step = Callable[[pl.DataFrame], pl.DataFrame]
@@ -166,7 +217,7 @@ def _steps(columns: Columns, filters: Filters, since: int | None) -> list[tuple[
     if filters.before is not None:
         steps.append((f"time from {moment(filters.before)} on", lambda f: f.filter(f["timestamp"] < filters.before)))
     if filters.min_rating is not None:
-        steps.append((f"rating below {filters.min_rating:g}", lambda f: f.filter(f["rating"] >= filters.min_rating)))
+        steps.append((f"rating below {filters.min_rating:g}", lambda f: f.filter(f["high"])))
     kept = "the largest weight" if columns.timestamp is None else "the newest" if since is None else "the oldest"
     steps.append((f"repeated user and item ({kept} stays)", lambda frame: _distinct(frame, oldest=since is not None)))
     reason = f"support below {filters.min_user_support} (users) or {filters.min_item_support} (items), to a fixed point"
@@ -182,30 +233,46 @@ def _distinct(frame: pl.DataFrame, *, oldest: bool) -> pl.DataFrame:
     by = [name for name in ("timestamp", "weight") if name in frame.columns]
     descending = [False, False, *(name == "weight" or not oldest for name in by)]
     ordered = frame.sort(["user", "item", *by], descending=descending)
-    return ordered.unique(["user", "item"], keep="first", maintain_order=True)
+    another = [ordered[name] != ordered[name].shift() for name in ("user", "item")]
+    return ordered.filter((another[0] | another[1]).fill_null(value=True))  # the first has none before it
 
 
 def _supported(frame: pl.DataFrame, filters: Filters) -> pl.DataFrame:
-    enough = (pl.len().over("user") >= filters.min_user_support) & (pl.len().over("item") >= filters.min_item_support)
+    least = {"user": filters.min_user_support, "item": filters.min_item_support}
     while True:
-        left = frame.filter(enough)
+        enough = [np.bincount(frame[name]) >= minimum for name, minimum in least.items()]
+        left = frame.filter(enough[0][frame["user"]] & enough[1][frame["item"]])
         if len(left) == len(frame):
             return left
         frame = left
 
 
-def _dropped(reason: str, before: pl.DataFrame, after: pl.DataFrame) -> Dropped:
-    users, items = (before[name].n_unique() - after[name].n_unique() for name in ("user", "item"))
-    return Dropped(reason, len(before) - len(after), users, items)
+def _counts(frame: pl.DataFrame) -> tuple[int, int, int]:
+    """Rows, users and items."""
+    return len(frame), frame["user"].n_unique(), frame["item"].n_unique()
 
 
-def _number(frame: pl.DataFrame) -> Interactions:
-    numbers, vocabularies = [], []
-    for name in ("user", "item"):
-        ids = frame[name].unique().sort()
-        numbers.append(frame[name].cast(pl.Enum(ids)).to_physical().cast(pl.Int32).to_numpy())
-        vocabularies.append(Vocabulary.build(ids.to_list()))
-    order = np.lexsort((numbers[1], numbers[0]))
-    timestamp = frame["timestamp"].to_numpy()[order] if "timestamp" in frame.columns else None
-    weight = frame["weight"].to_numpy().astype(np.float32)[order]
-    return Interactions(numbers[0][order], numbers[1][order], weight, timestamp, *vocabularies)
+def _notes(frame: pl.DataFrame) -> tuple[str, ...]:
+    if "timestamp" not in frame.columns:
+        return ()
+    later = frame["timestamp"].filter(frame["timestamp"] > int(datetime.now(UTC).timestamp()))
+    last = later.max()
+    if not isinstance(last, int):
+        return ()
+    return (f"{len(later):,} rows are in the future, the last of {moment(last)}; they are kept",)
+
+
+def _interactions(frame: pl.DataFrame, user_ids: pl.Series, item_ids: pl.Series) -> Interactions:
+    user, users = _used(frame["user"].to_numpy(), user_ids)
+    item, items = _used(frame["item"].to_numpy(), item_ids)
+    timestamp = frame["timestamp"].cast(pl.Int64).to_numpy() if "timestamp" in frame.columns else None
+    weight = frame["weight"].to_numpy() if "weight" in frame.columns else np.ones(len(frame), np.float32)
+    return Interactions(user, item, weight, timestamp, users, items)
+
+
+def _used(numbers: Int32, ids: pl.Series) -> tuple[Int32, Vocabulary]:
+    """The ids that are used, and their numbers without gaps."""
+    used = np.zeros(len(ids), bool)
+    used[numbers] = True
+    places = np.cumsum(used, dtype=np.int32) - np.int32(1)
+    return places[numbers], Vocabulary.build(ids.filter(pl.Series(used)).to_list())

@@ -15,6 +15,7 @@ from index.types import JSON
 from index.vocabulary import Vocabulary
 from training import tables
 from training.errors import DataError
+from training.tables import Column, FloatText
 
 Properties = Mapping[str, JSON]
 """Property name -> JSON value."""
@@ -36,18 +37,21 @@ class ItemsReport:
     """Rows whose item nobody interacted with."""
 
 
-def load(path: Path, items: Vocabulary, *, column: str = "item_id") -> tuple[list[Properties], ItemsReport]:
+def load(
+    path: Path, items: Vocabulary, *, column: str = "item_id", title: str | None = None
+) -> tuple[list[Properties], ItemsReport]:
     """Read the properties of `items`, row-aligned (n_items,); {} where the file has none.
 
+    title: the column that becomes the property `title`; None: columns keep their names.
     Raises DataError for what `tables.ids` refuses, an item listed twice, and a column that JSON cannot hold.
     """
     frame = tables.read(path, text=(column,), typed=True)
-    ids = tables.ids(frame, column, path)
-    repeated = ~ids.is_first_distinct()
-    if repeated.any():
-        row = repeated.arg_max() or 0
-        tables.refuse(path, column, row, f"item {ids[row]!r} is listed a second time; keep one row per item")
+    told = Column(path, column, frame[column])
+    ids = _ids(told)
+    told.refuse_first(~ids.is_first_distinct(), "item {} is listed a second time; keep one row per item")
     _refuse_types(path, frame)
+    if title is not None:
+        frame = _titled(path, frame, column, title)
     properties: list[Properties] = [{} for _ in range(len(items))]
     rows = items.rows(ids.to_list())
     for row, record in zip(rows.tolist(), frame.drop(column).iter_rows(named=True), strict=True):
@@ -55,6 +59,26 @@ def load(path: Path, items: Vocabulary, *, column: str = "item_id") -> tuple[lis
             properties[row] = {name: value for name, value in record.items() if not _missing(value)}
     used = int((rows >= 0).sum())
     return properties, ItemsReport(path.name, len(frame), used, len(items) - used, len(frame) - used)
+
+
+def _ids(column: Column) -> pl.Series:
+    ids = tables.ids(column)
+    if tables.is_csv(column.path):
+        text = FloatText()
+        text.look(column)
+        text.refuse()
+    return ids
+
+
+def _titled(path: Path, frame: pl.DataFrame, column: str, title: str) -> pl.DataFrame:
+    if title not in frame.columns:
+        raise DataError(f"{path}: there is no column {title!r}; the columns are {', '.join(frame.columns)}")
+    if title == column:
+        return frame.with_columns(pl.col(column).alias("title"))
+    if title == "title":
+        return frame
+    # what was called so before would be called the same as what is meant
+    return frame.drop("title", strict=False).rename({title: "title"})
 
 
 def save(path: Path, properties: Sequence[Properties]) -> None:

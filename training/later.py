@@ -5,7 +5,7 @@ does not know is numbered from n_users on, an item from n_items on: no model can
 wanted, so it stays a target and counts as not found.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +61,7 @@ def load(train: Path, test: Path | None, columns: Columns, filters: Filters) -> 
     known, loaded = interactions.load(train, columns, filters)
     if test is None and filters.before is None:
         return Data(known, loaded, None)
-    wanted = replace(Filters(), min_rating=filters.min_rating)
+    wanted = Filters(drop_missing=filters.drop_missing, min_rating=filters.min_rating)
     found, _ = interactions.load(test or train, columns, wanted, since=filters.before)
     return Data(known, loaded, align(known, found))
 

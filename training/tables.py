@@ -7,9 +7,10 @@ its non-zeros. Every refusal is a `DataError` naming file, column and row, where
 """
 
 import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NamedTuple, NoReturn, get_args
 
 import polars as pl
 from polars import selectors as cs
@@ -21,47 +22,139 @@ from training.errors import DataError
 # 2100-01-01: a later moment is a unit error (milliseconds), not an interaction.
 MAX_TIMESTAMP = 4_102_444_800
 
-READERS = (".csv", ".parquet", ".jsonl", ".npz")
+Unit = Literal["s", "ms", "us", "ns"]
+"""What numbers of a column of times count since 1970."""
+UNITS: Mapping[Unit, int] = dict(zip(get_args(Unit), (1, 10**3, 10**6, 10**9), strict=True))
+"""How many of them are a second."""
+
+NAMES: Mapping[Unit, str] = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+"""The units for people."""
+
+READERS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet", ".npz")
+ROW = "row"
+"""The column of `batches` that numbers the rows of the file, from 0."""
+PART = 1 << 19
+"""Rows of a batch."""
 
 
-def read(
-    path: Path, *, text: Collection[str], columns: Sequence[str] | None = None, typed: bool = False
-) -> pl.DataFrame:
-    """Read `columns` (None: all) of a file.
+class Column(NamedTuple):
+    """A column of a file, or of a part of it."""
 
-    text: columns kept verbatim; typed: whether the types of the other CSV columns are inferred. Raises DataError when
-    the file is absent, of another kind, damaged, empty, or lacks one of `columns` or `text`.
+    path: Path
+    """The file."""
+    name: str
+    """As the file calls it."""
+    values: pl.Series
+    """What is there."""
+    rows: pl.Series | None = None
+    """The row of the file that each value is of, from 0; None: 0, 1, ..."""
+
+    def refuse(self, place: int, what: str) -> NoReturn:
+        """Raise the DataError for the value at `place`."""
+        row = place if self.rows is None else self.rows[place]
+        raise DataError(f"{self.path}: column {self.name!r}, row {row + 1}: {what}")
+
+    def refuse_first(self, wrong: pl.Series, what: str) -> None:
+        """Raise the DataError for the first value that is wrong, if any is; {} in `what` becomes the value."""
+        if wrong.any():
+            place = wrong.arg_max() or 0
+            self.refuse(place, what.replace("{}", repr(self.values[place])))
+
+
+def read(path: Path, *, text: Collection[str], typed: bool = False) -> pl.DataFrame:
+    """Read a file into memory.
+
+    text: columns that are there, kept verbatim; typed: whether the types of the other CSV columns are inferred. Raises
+    DataError when the file is absent, of another kind, damaged, empty, or lacks one of `text`.
     """
-    if path.suffix not in READERS:
+    with _reading(path):
+        frame = _scan(path, text, typed=typed).collect()
+    _refuse_absent(path, text, frame.columns)
+    if frame.is_empty():
+        raise DataError(f"{path}: has no rows of data")
+    return frame
+
+
+def batches(path: Path, columns: Mapping[str, str]) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a file in order, in parts that fit into memory whatever the file's size.
+
+    columns: what each column of the file is to be called; what CSV holds stays text. With them comes ROW. Raises
+    DataError as `read` does.
+    """
+    with _reading(path):
+        scanned = _scan(path, list(columns.values()), typed=False)
+        names = scanned.collect_schema().names()
+    _refuse_absent(path, columns.values(), names)
+    wanted = [pl.col(name).alias(called) for called, name in columns.items()]
+    parts = scanned.select(wanted).with_row_index(ROW).collect_batches(chunk_size=PART)
+    empty = True
+    while True:
+        with _reading(path):
+            part = next(parts, None)
+        if part is None:
+            break
+        empty = empty and part.is_empty()
+        yield part
+    if empty:
+        raise DataError(f"{path}: has no rows of data")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
+        kind = _kind(path).removesuffix(".gz")[1:].upper()
+        raise DataError(f"{path}: cannot be read as {kind}: {_first_line(error)}") from error
+
+
+def is_csv(path: Path) -> bool:
+    """Whether the types of a file's columns are not written in it."""
+    return _kind(path).startswith(".csv")
+
+
+def _kind(path: Path) -> str:
+    """The suffix, with .gz that of what is in there as well."""
+    return "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+
+
+def _refuse_absent(path: Path, wanted: Collection[str], names: Collection[str]) -> None:
+    listed = ", ".join(names)
+    for name in wanted:
+        if name not in names:
+            hint = ""
+            if len(names) == 1 and any(mark in listed for mark in ";\t|"):
+                hint = "; CSV is separated by commas: convert the file"
+            raise DataError(f"{path}: there is no column {name!r}; the columns are {listed}{hint}")
+        # how polars calls the second of two columns of one name
+        if f"{name}_duplicated_0" in names:
+            raise DataError(f"{path}: there are two columns {name!r}; rename or remove one of them")
+
+
+def _scan(path: Path, text: Collection[str], *, typed: bool) -> pl.LazyFrame:
+    if path.is_dir():
+        raise DataError(f"{path}: is a directory; name a file")
+    kind = _kind(path)
+    if kind not in READERS:
         raise DataError(f"{path}: files are read by suffix, one of {', '.join(READERS)}; rename or convert the file")
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     if not path.stat().st_size:
         raise DataError(f"{path}: has no rows of data; the file is empty")
-    try:
-        frame = _read(path, text, typed=typed).with_columns(cs.by_dtype(pl.Categorical, pl.Enum).cast(pl.String))
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as {path.suffix[1:].upper()}: {_first_line(error)}") from error
-    missing = [name for name in [*text, *(columns or ())] if name not in frame.columns]
-    if missing:
-        raise DataError(f"{path}: there is no column {missing[0]!r}; the columns are {', '.join(frame.columns)}")
-    if frame.is_empty():
-        raise DataError(f"{path}: has no rows of data")
-    return frame if columns is None else frame.select(list(dict.fromkeys(columns)))
+    if kind == ".npz":
+        return _matrix(path).lazy()
+    if kind.startswith(".csv"):
+        return _scan_csv(path, text, typed=typed)
+    scanned = pl.scan_parquet(path) if kind == ".parquet" else pl.scan_ndjson(path, infer_schema_length=None)
+    return scanned.with_columns(cs.by_dtype(pl.Categorical, pl.Enum).cast(pl.String))
 
 
-def _read(path: Path, text: Collection[str], *, typed: bool) -> pl.DataFrame:
-    if path.suffix == ".parquet":
-        return pl.read_parquet(path)
-    if path.suffix == ".jsonl":
-        return pl.read_ndjson(path, infer_schema_length=None)
-    if path.suffix == ".npz":
-        return _matrix(path)
+def _scan_csv(path: Path, text: Collection[str], *, typed: bool) -> pl.LazyFrame:
+    verbatim = pl.scan_csv(path, infer_schema=False)
     if not typed:
-        return pl.read_csv(path, infer_schema=False)
-    names = pl.read_csv(path, infer_schema=False, n_rows=0).columns
-    overrides = {name: pl.String for name in text if name in names}
-    return pl.read_csv(path, infer_schema_length=None, schema_overrides=overrides)
+        return verbatim
+    overrides = {name: pl.String for name in text if name in verbatim.collect_schema()}
+    return pl.scan_csv(path, infer_schema_length=None, schema_overrides=overrides)
 
 
 def _matrix(path: Path) -> pl.DataFrame:
@@ -79,71 +172,128 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def ids(frame: pl.DataFrame, column: str, path: Path) -> pl.Series:
+def missing(values: pl.Series, *, number: bool) -> pl.Series:
+    """Which values are not there: null, empty text, NaN, and for a column of numbers NaN as text."""
+    if values.dtype == pl.String:
+        left = values.str.strip_chars().str.to_lowercase() if number else values
+        return left.is_null() | left.is_in(["", "nan"] if number else [""])
+    return values.is_null() | values.is_nan() if values.dtype.is_float() else values.is_null()
+
+
+def ids(column: Column) -> pl.Series:
     """The column as text ids. Raises DataError for floats, other types, and missing, empty or overlong ids."""
-    values = frame[column]
+    values = column.values
     if values.dtype.is_float():
-        refuse(path, column, 0, f"ids are floats ({values.dtype}); write them as integers or text")
+        column.refuse(0, f"ids are floats ({values.dtype}); write them as integers or text")
     if values.dtype.is_integer():
         values = values.cast(pl.String)
     if values.dtype != pl.String:
         if values.dtype == pl.Null:
-            refuse(path, column, 0, "the id is missing")
-        refuse(path, column, 0, f"ids have type {values.dtype}; write them as integers or text")
-    _refuse_first(path, column, values.is_null(), "the id is missing")
-    _refuse_first(path, column, values.str.len_bytes() == 0, "the id is empty")
-    too_long = values.str.len_bytes() > MAX_ID_BYTES
-    _refuse_first(path, column, too_long, f"the id is longer than {MAX_ID_BYTES} bytes of UTF-8; shorten or hash it")
-    if path.suffix == ".csv":
-        _refuse_float_text(values, column, path)
+            column.refuse(0, "the id is missing")
+        column.refuse(0, f"ids have type {values.dtype}; write them as integers or text")
+    column.refuse_first(values.is_null(), "the id is missing")
+    n_bytes = values.str.len_bytes()
+    column.refuse_first(n_bytes == 0, "the id is empty")
+    too_long = f"the id is longer than {MAX_ID_BYTES} bytes of UTF-8; shorten or hash it"
+    column.refuse_first(n_bytes > MAX_ID_BYTES, too_long)
     return values
 
 
-def _refuse_float_text(values: pl.Series, column: str, path: Path) -> None:
-    """Refuse a CSV column of nothing but decimal fractions: an integer column that went through floats."""
-    fractional = values.str.contains(r"^[+-]?[0-9]*\.[0-9]*([eE][+-]?[0-9]+)?$")
-    numeric = fractional | values.str.contains(r"^[+-]?[0-9]+([eE][+-]?[0-9]+)?$")
-    if numeric.all():
-        _refuse_first(path, column, fractional, "ids are floats; write them as integers or text")
+class FloatText:
+    """Whether a CSV column holds nothing but numbers, some of them fractions: integers that went through floats."""
+
+    def __init__(self) -> None:
+        """Nothing seen yet."""
+        self._numeric, self._where = True, ""
+
+    def look(self, column: Column) -> None:
+        """See a part of the column."""
+        if not self._numeric:
+            return
+        fractional = column.values.str.contains(r"^[+-]?[0-9]*\.[0-9]*([eE][+-]?[0-9]+)?$")
+        self._numeric = (fractional | column.values.str.contains(r"^[+-]?[0-9]+([eE][+-]?[0-9]+)?$")).all()
+        if not self._where and fractional.any():
+            try:
+                column.refuse_first(fractional, "ids are floats; write them as integers or text")
+            except DataError as error:
+                self._where = str(error)
+
+    def refuse(self) -> None:
+        """Raise the DataError, now that all of the column was seen."""
+        if self._numeric and self._where:
+            raise DataError(self._where)
 
 
-def numbers(frame: pl.DataFrame, column: str, path: Path) -> pl.Series:
+def numbers(column: Column) -> pl.Series:
     """The column as finite float64. Raises DataError for a missing value, NaN, infinity or anything not a number."""
-    values = frame[column]
-    if values.dtype == pl.String and path.suffix == ".csv":
-        parsed = values.str.strip_chars().cast(pl.Float64, strict=False)
-        wrong = parsed.is_null() & values.is_not_null()
-        if wrong.any():
-            row = wrong.arg_max() or 0
-            refuse(path, column, row, f"{values[row]!r} is not a number")
+    values = column.values
+    if values.dtype == pl.String and is_csv(column.path):
+        parsed = _parsed(values)
+        column.refuse_first(parsed.is_null() & values.is_not_null(), "{} is not a number")
         values = parsed
     elif not values.dtype.is_numeric():
-        refuse(path, column, 0, f"numbers are expected, the type is {values.dtype}")
+        column.refuse(0, f"numbers are expected, the type is {values.dtype}")
     values = values.cast(pl.Float64)
-    _refuse_first(path, column, values.is_null(), "the value is missing")
-    _refuse_first(path, column, ~values.is_finite(), "the value is NaN or infinite")
+    column.refuse_first(values.is_null(), "the value is missing")
+    column.refuse_first(~values.is_finite(), "the value is NaN or infinite")
     return values
 
 
-def timestamps(frame: pl.DataFrame, column: str, path: Path) -> pl.Series:
-    """The column as int64 unix seconds. Raises DataError for a fraction of a second, or a moment outside 1970-2100."""
-    if frame[column].dtype.is_temporal():
-        refuse(path, column, 0, f"the type is {frame[column].dtype}; write unix seconds (integers)")
-    values = numbers(frame, column, path)
-    out_of_range = (values < 0) | (values > MAX_TIMESTAMP)
+def _parsed(values: pl.Series) -> pl.Series:
+    return values.str.strip_chars().cast(pl.Float64, strict=False)
+
+
+def timestamps(column: Column, unit: Unit = "s") -> pl.Series:
+    """The column as int64 unix seconds: of numbers that count `unit`, of dates and times, or of these as ISO text.
+
+    Times without a zone are in UTC. A part of a second is cut off, unless numbers count seconds: then it is refused.
+    Raises DataError for a missing value, another type, and a moment outside 1970-2100, with the unit that may be right.
+    """
+    values, scale = column.values, UNITS[unit]
+    if isinstance(values.dtype, pl.Date | pl.Datetime):
+        values = _seconds(values) * scale
+    elif values.dtype == pl.String:
+        counted = _parsed(values)
+        if (counted.is_null() & values.is_not_null()).any():
+            counted = counted.fill_null(_seconds(_moments(values)) * scale)
+        wrong = counted.is_null() & values.is_not_null()
+        column.refuse_first(wrong, "{} is neither a number nor a date or time in ISO form (2026-09-01T12:00:00Z)")
+        values = counted
+    counted = numbers(column._replace(values=values))
+    seconds = (counted / scale).floor()
+    out_of_range = (seconds < 0) | (seconds > MAX_TIMESTAMP)
     if out_of_range.any():
-        row = out_of_range.arg_max() or 0
-        hint = "; milliseconds? divide by 1000" if values[row] > MAX_TIMESTAMP else ""
-        refuse(path, column, row, f"{values[row]:.0f} is not in unix seconds between 1970 and 2100{hint}")
-    _refuse_first(path, column, values != values.floor(), "unix seconds are whole numbers")
-    return values.cast(pl.Int64)
+        place = out_of_range.arg_max() or 0
+        what = f"{counted[place]:.0f} is not in unix {NAMES[unit]} between 1970 and 2100"
+        column.refuse(place, what + _hint(counted[place], unit))
+    if unit == "s":
+        column.refuse_first(counted != seconds, "unix seconds are whole numbers")
+    return seconds.cast(pl.Int64)
 
 
-def refuse(path: Path, column: str, row: int, what: str) -> NoReturn:
-    """Raise the DataError for a cell; `row` counts from 0 here and from 1 in the message."""
-    raise DataError(f"{path}: column {column!r}, row {row + 1}: {what}")
+def _seconds(moments: pl.Series) -> pl.Series:
+    return moments.cast(pl.Datetime("us")).dt.epoch("us") // UNITS["us"]
 
 
-def _refuse_first(path: Path, column: str, wrong: pl.Series, what: str) -> None:
-    if wrong.any():
-        refuse(path, column, wrong.arg_max() or 0, what)
+def _moments(text: pl.Series) -> pl.Series:
+    """Dates and times of ISO text, in UTC; null where it is something else."""
+    full = (
+        text.str.strip_chars()
+        .str.replace(" ", "T", literal=True)
+        .str.replace("[zZ]$", "+00:00")
+        .str.replace(r"^(\d{4}-\d{2}-\d{2})$", "${1}T00:00")
+        .str.replace(r"(T[^+-]*)$", "${1}+00:00")
+    )
+    to_minutes, to_seconds = (
+        full.str.strptime(pl.Datetime("us", "UTC"), f"%Y-%m-%dT{clock}%#z", strict=False)
+        for clock in ("%H:%M", "%H:%M:%S%.f")
+    )
+    return to_seconds.fill_null(to_minutes).dt.replace_time_zone(None)
+
+
+def _hint(counted: float, unit: Unit) -> str:
+    """Which unit it would be a moment of since 1973 in; nothing if it is none."""
+    for other, scale in UNITS.items():
+        if other != unit and 1e8 <= counted / scale <= MAX_TIMESTAMP:
+            return f"; {NAMES[other]}? say --timestamp-unit {other}"
+    return ""

@@ -17,6 +17,7 @@ from index.types import Array, Float32
 from index.vocabulary import Vocabulary
 from training import tables
 from training.errors import DataError
+from training.tables import Column
 
 ID_COLUMN = "item_id"
 
@@ -59,7 +60,7 @@ def _npy(path: Path, ids: str | None) -> tuple[Sequence[str], Array]:
 
 def _parquet(path: Path, id_column: str) -> tuple[Sequence[str], Array]:
     frame = tables.read(path, text=(id_column,))
-    names = tables.ids(frame, id_column, path).to_list()
+    names = tables.ids(Column(path, id_column, frame[id_column])).to_list()
     values = frame.drop(id_column)
     nested = [name for name, kind in values.schema.items() if isinstance(kind, pl.List | pl.Array)]
     if nested:
@@ -70,22 +71,25 @@ def _parquet(path: Path, id_column: str) -> tuple[Sequence[str], Array]:
         return names, _lists(path, values[nested[0]])
     if not values.columns:
         raise DataError(f"{path}: has no column but {id_column!r}; the vectors are missing")
-    return names, np.stack([tables.numbers(values, name, path).to_numpy() for name in values.columns], axis=1)
+    return names, np.stack(
+        [tables.numbers(Column(path, name, values[name])).to_numpy() for name in values.columns], axis=1
+    )
 
 
 def _lists(path: Path, column: pl.Series) -> Array:
+    told = Column(path, column.name, column)
     lists = column.cast(pl.List(column.dtype.inner))  # type: ignore[attr-defined]  # a list or an array has an inner
     lengths = lists.list.len().fill_null(0).to_numpy()
     width = int(lengths.max())
     wrong = np.flatnonzero((lengths != width) | (lengths == 0))
     if len(wrong):
         what = f"holds {lengths[wrong[0]]} values where others hold {width}; all must have as many"
-        tables.refuse(path, column.name, int(wrong[0]), what)
+        told.refuse(int(wrong[0]), what)
     flat = lists.explode()
     if not flat.dtype.is_numeric():
-        tables.refuse(path, column.name, 0, f"numbers are expected, the type is {flat.dtype}")
+        told.refuse(0, f"numbers are expected, the type is {flat.dtype}")
     if flat.null_count():
-        tables.refuse(path, column.name, (flat.is_null().arg_max() or 0) // width, "a value is missing")
+        told.refuse((flat.is_null().arg_max() or 0) // width, "a value is missing")
     return flat.to_numpy().reshape(len(column), width)
 
 

@@ -1,6 +1,10 @@
 """The loader: one meaning in three formats, every refusal by its sentence, every dropped row accounted for."""
 
+import gzip
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +13,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array, save_npz
 
-from training import datasets, interactions
+from training import datasets, interactions, tables
 from training.errors import DataError
-from training.interactions import Columns, Filters, Interactions
+from training.interactions import Columns, Dropped, Filters, Interactions
 
 Write = Callable[[str, Any], Path]
 FULL = Columns(timestamp="at", weight="w", rating="stars")
@@ -149,7 +153,12 @@ AT = Columns(timestamp="at")
 WEIGHTED = Columns(weight="w")
 REFUSED: list[tuple[str, Any, Columns, str]] = [
     # name, content, columns, message after the path
-    ("a.txt", "user_id\n", Columns(), "files are read by suffix, one of .csv, .parquet, .jsonl"),
+    (
+        "a.txt",
+        "user_id\n",
+        Columns(),
+        "files are read by suffix, one of .csv, .csv.gz, .jsonl, .jsonl.gz, .parquet, .npz",
+    ),
     ("a.csv", "", Columns(), "has no rows of data; the file is empty"),
     ("a.csv", "user_id,item_id\n", Columns(), "has no rows of data"),
     ("a.jsonl", "", Columns(), "has no rows of data; the file is empty"),
@@ -215,13 +224,52 @@ REFUSED: list[tuple[str, Any, Columns, str]] = [
         "a.csv",
         "user_id,item_id,w\na,1,1\na,2,0\n",
         WEIGHTED,
-        "column 'w', row 2: weights are positive; leave such rows out",
+        "column 'w', row 2: the weight is '0'; weights are positive: leave such rows out",
     ),
+    ("a.jsonl", [{"user_id": 1, "item_id": 1, "w": -2}], WEIGHTED, "column 'w', row 1: the weight is -2; weights are"),
+    ("a.csv", "user_id,item_id,w\na,1,1e-60\n", WEIGHTED, "column 'w', row 1: the weight is '1e-60'; weights are"),
+    ("a.csv", "user_id,item_id,user_id\na,1,b\n", Columns(), "there are two columns 'user_id'; rename or remove one"),
+    (
+        "a.csv",
+        "user_id;item_id\na;1\n",
+        Columns(),
+        "there is no column 'user_id'; the columns are user_id;item_id; CSV",
+    ),
+    ("a.csv", "user_id,item_id\na,1\n", Columns(item="user_id"), "users and items are both read from column 'user_id'"),
+    ("a.csv.gz", "no archive", Columns(), "there is no column 'user_id'"),
+    ("a.tsv.gz", "user_id", Columns(), "files are read by suffix"),
     (
         "a.csv",
         "user_id,item_id,at\na,1,1700000000\na,2,1700000000000\n",
         AT,
-        "column 'at', row 2: 1700000000000 is not in unix seconds between 1970 and 2100; milliseconds? divide by 1000",
+        "column 'at', row 2: 1700000000000 is not in unix seconds between 1970 and 2100; milliseconds? say "
+        "--timestamp-unit ms",
+    ),
+    (
+        "a.csv",
+        "user_id,item_id,at\na,1,1700000000000000\n",
+        AT,
+        "column 'at', row 1: 1700000000000000 is not in unix "
+        "seconds between 1970 and 2100; microseconds? say --timestamp-unit us",
+    ),
+    (
+        "a.csv",
+        "user_id,item_id,at\na,1,1e30\n",
+        AT,
+        f"column 'at', row 1: {1e30:.0f} is not in unix seconds between 1970 and 2100",
+    ),
+    (
+        "a.csv",
+        "user_id,item_id,at\na,1,1700000000000000\n",
+        Columns(timestamp="at", timestamp_unit="ms"),
+        "column 'at', row 1: 1700000000000000 is not in unix milliseconds between 1970 and 2100; microseconds? say",
+    ),
+    ("a.csv", "user_id,item_id,at\na,1,2150-01-01\n", AT, "column 'at', row 1: 5680281600 is not in unix seconds"),
+    (
+        "a.jsonl",
+        [{"user_id": "a", "item_id": 1, "at": True}],
+        AT,
+        "column 'at', row 1: numbers are expected, the type is",
     ),
     (
         "a.csv",
@@ -230,7 +278,13 @@ REFUSED: list[tuple[str, Any, Columns, str]] = [
         "column 'at', row 1: -5 is not in unix seconds between 1970 and 2100",
     ),
     ("a.csv", "user_id,item_id,at\na,1,5.5\n", AT, "column 'at', row 1: unix seconds are whole numbers"),
-    ("a.csv", "user_id,item_id,at\na,1,2024-01-01\n", AT, "column 'at', row 1: '2024-01-01' is not a number"),
+    (
+        "a.csv",
+        "user_id,item_id,at\na,1,2024-01-01\na,2,1.1.2024\n",
+        AT,
+        "column 'at', row 2: '1.1.2024' is neither a number nor a date or time in ISO form (2026-09-01T12:00:00Z)",
+    ),
+    ("a.csv", "user_id,item_id,at\na,1,\n", AT, "column 'at', row 1: the value is missing"),
     ("a.csv", "user_id,item_id,stars\na,1,x\n", Columns(rating="stars"), "column 'stars', row 1: 'x' is not a number"),
 ]
 
@@ -244,12 +298,170 @@ def test_refused(write: Write, name: str, content: Any, columns: Columns, messag
     assert "\n" not in str(caught.value)
 
 
-def test_dates_are_refused_with_the_way_out(tmp_path: Path) -> None:
-    path = tmp_path / "a.parquet"
-    frame = pl.DataFrame({"user_id": ["a"], "item_id": ["b"], "at": ["2024-01-01"]})
-    frame.with_columns(pl.col("at").str.to_datetime()).write_parquet(path)
-    with pytest.raises(DataError, match=r"column 'at', row 1: the type is Datetime.*; write unix seconds \(integers\)"):
-        interactions.load(path, AT)
+NOON = 1_704_110_400  # 2024-01-01 12:00:00 in UTC
+MOMENTS = [
+    ("2024-01-01T12:00:00Z", NOON),
+    ("2024-01-01 12:00:00", NOON),
+    (" 2024-01-01T14:00:00.75+02:00 ", NOON),
+    ("2024-01-01t12:00".upper(), NOON),
+    ("2024-01-01T09:30-0230", NOON),
+    ("2024-01-01", NOON - 12 * 3600),
+    (str(NOON), NOON),
+]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_times_as_text_are_in_iso_form_and_in_utc_without_a_zone(write: Write, suffix: str) -> None:
+    rows = [{"user_id": str(row), "item_id": "x", "at": text} for row, (text, _) in enumerate(MOMENTS)]
+    data, _ = interactions.load(write(f"a.{suffix}", rows), AT)
+    assert data.timestamp is not None
+    assert data.timestamp.tolist() == [seconds for _, seconds in MOMENTS]
+
+
+@pytest.mark.parametrize(
+    "kind", [pl.Datetime("ms"), pl.Datetime("us"), pl.Datetime("ns"), pl.Datetime("us", "Europe/Prague"), pl.Date]
+)
+def test_dates_and_times_become_unix_seconds(tmp_path: Path, kind: Any) -> None:
+    zone = getattr(kind, "time_zone", None)
+    moments = pl.Series([NOON * 1000 + 999, None]).cast(pl.Datetime("ms", zone)).cast(kind)
+    frame = pl.DataFrame({"user_id": ["a", "b"], "item_id": ["b", "b"], "at": moments})
+    frame.write_parquet(tmp_path / "a.parquet")
+    data, _ = interactions.load(tmp_path / "a.parquet", AT, Filters(drop_missing=True))
+    assert data.timestamp is not None
+    assert data.timestamp.tolist() == [NOON - 12 * 3600 if kind == pl.Date else NOON]
+    with pytest.raises(DataError, match="column 'at', row 2: the value is missing"):
+        interactions.load(tmp_path / "a.parquet", AT)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize(("unit", "scale"), tables.UNITS.items())
+def test_numbers_of_other_units_are_cut_to_seconds(write: Write, suffix: str, unit: Any, scale: int) -> None:
+    rows = [{"user_id": "a", "item_id": 1, "at": NOON * scale + scale // 2}]
+    data, _ = interactions.load(write(f"a.{suffix}", rows), Columns(timestamp="at", timestamp_unit=unit))
+    assert data.timestamp is not None
+    assert data.timestamp.tolist() == [NOON]
+
+
+def test_times_in_the_future_are_kept_and_told(write: Write) -> None:
+    rows = [{"user_id": "a", "item_id": 1, "at": 4_000_000_000}, {"user_id": "a", "item_id": 2, "at": 1_000_000_000}]
+    data, report = interactions.load(write("a.csv", rows), AT)
+    assert pairs(data)["a", "1"] == (1, 4_000_000_000)
+    assert report.notes == ("1 rows are in the future, the last of 2096-10-02 07:06:40; they are kept",)
+    assert interactions.load(write("a.csv", rows[1:]), AT)[1].notes == ()
+
+
+def test_ids_that_are_negative_or_zero_are_ids(write: Write) -> None:
+    rows = [{"user_id": -1, "item_id": 0}, {"user_id": 0, "item_id": -7}]
+    for name in ("a.csv", "a.jsonl", "a.parquet"):
+        assert set(pairs(interactions.load(write(name, rows))[0])) == {("-1", "0"), ("0", "-7")}
+
+
+HOLES = [
+    {"user_id": "a", "item_id": "x", "at": 1, "w": 1.0, "stars": 3.0},
+    {"user_id": None, "item_id": "x", "at": 2, "w": 1.0, "stars": 3.0},
+    {"user_id": "a", "item_id": None, "at": 3, "w": 1.0, "stars": 3.0},
+    {"user_id": "a", "item_id": "y", "at": None, "w": 1.0, "stars": 3.0},
+    {"user_id": "a", "item_id": "z", "at": 4, "w": None, "stars": 3.0},
+    {"user_id": "a", "item_id": "z", "at": 5, "w": 1.0, "stars": None},
+    {"user_id": "b", "item_id": "y", "at": 6, "w": 1.0, "stars": 3.0},
+]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_rows_with_missing_values_are_dropped_where_that_is_asked_for(write: Write, suffix: str) -> None:
+    path = write(f"a.{suffix}", HOLES)
+    data, report = interactions.load(path, FULL, Filters(drop_missing=True))
+    assert set(pairs(data)) == {("a", "x"), ("b", "y")}
+    assert (report.rows, report.dropped[0]) == (7, Dropped("missing value", 5, 0, 0))
+    # a column that is not read may have holes
+    data, report = interactions.load(path, filters=Filters(drop_missing=True))
+    assert (report.dropped[0].rows, report.interactions) == (2, 4)
+    with pytest.raises(DataError, match="each of 1 rows has a missing value; name other columns"):
+        interactions.load(write(f"b.{suffix}", HOLES[:2][1:]), filters=Filters(drop_missing=True))
+
+
+def test_a_number_that_is_none_is_missing_and_an_id_of_that_name_is_an_id(write: Write) -> None:
+    path = write("a.csv", "user_id,item_id,w\nNaN,1,1\nb,2,NaN\nc,3,\n")
+    data, _ = interactions.load(path, WEIGHTED, Filters(drop_missing=True))
+    assert set(pairs(data)) == {("NaN", "1")}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_compressed_files_are_read(write: Write, suffix: str) -> None:
+    plain = write(f"likes.{suffix}", ROWS)
+    packed = plain.with_name(f"likes.{suffix}.gz")
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert pairs(interactions.load(packed, FULL)[0]) == pairs(interactions.load(plain, FULL)[0])
+    packed.write_bytes(packed.read_bytes()[:-12])
+    with pytest.raises(DataError, match=rf"likes.{suffix}.gz: cannot be read as {suffix.upper()}: "):
+        interactions.load(packed, FULL)
+
+
+def test_a_directory_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").mkdir()
+    with pytest.raises(DataError, match=r"a.csv: is a directory; name a file$"):
+        interactions.load(tmp_path / "a.csv")
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 6), st.integers(0, 9)), min_size=1, max_size=40),
+    st.integers(1, 9),
+)
+def test_in_parts_as_in_one(monkeypatch: pytest.MonkeyPatch, write: Write, rows: list[Any], size: int) -> None:
+    path = write("a.csv", [{"user_id": user, "item_id": item, "at": at} for user, item, at in rows])
+    whole = interactions.load(path, AT)
+    with monkeypatch.context() as patched:
+        patched.setattr(tables, "PART", size)
+        parts = interactions.load(path, AT)
+    assert pairs(parts[0]) == pairs(whole[0])
+    assert parts[1] == whole[1]
+    for array in ("user", "item", "timestamp", "weight"):
+        assert np.array_equal(getattr(parts[0], array), getattr(whole[0], array))
+
+
+def test_a_row_of_a_later_part_is_called_by_its_number_in_the_file(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "PART", 2)
+    body = "".join(f"{row},{row}\n" for row in range(1, 7))
+    with pytest.raises(DataError, match="column 'user_id', row 7: the id is missing"):
+        interactions.load(write("a.csv", f"user_id,item_id\n{body},7\n"))
+    with pytest.raises(DataError, match="column 'item_id', row 7: ids are floats; write them as integers or text"):
+        interactions.load(write("a.csv", f"user_id,item_id\n{body}7,7.0\n8,8\n"))
+    # one text anywhere, and the others are text, too
+    data, _ = interactions.load(write("a.csv", f"user_id,item_id\n{body}7,7.0\n8,eight\n"))
+    assert ("7", "7.0") in pairs(data)
+    # rows that were dropped before count
+    with pytest.raises(DataError, match="column 'w', row 5: 'x' is not a number"):
+        interactions.load(
+            write("a.csv", "user_id,item_id,w\n,1,1\na,1,1\n,2,1\n,3,1\nb,2,x\n"), WEIGHTED, Filters(drop_missing=True)
+        )
+
+
+READ = """
+import resource, sys
+from pathlib import Path
+from training import interactions
+from training.interactions import Columns
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+_, report = interactions.load(Path(sys.argv[1]), Columns(timestamp="at"))
+print(report.rows, report.interactions, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+"""
+
+
+def test_a_file_may_be_larger_than_the_memory_that_reading_it_takes(tmp_path: Path) -> None:
+    n_rows, path = 500_000, tmp_path / "large.csv"
+    ids = np.random.default_rng(0).integers(0, [[100_000], [5_000]], (2, n_rows))
+    frame = pl.DataFrame({"user_id": ids[0], "item_id": ids[1], "at": np.arange(n_rows)})
+    frame.with_columns(note=pl.lit("what nobody reads " * 60)).write_csv(path)
+    line = [sys.executable, "-c", READ, str(path)]
+    run = subprocess.run(
+        line, capture_output=True, text=True, check=True, env={**os.environ, "POLARS_MAX_THREADS": "2"}
+    )
+    rows, kept, memory = map(int, run.stdout.split())
+    assert (rows, kept) == (n_rows, len(np.unique(ids[0] * 5_000 + ids[1])))
+    assert memory < 0.75 * path.stat().st_size
 
 
 def test_an_absent_file(tmp_path: Path) -> None:

@@ -48,10 +48,21 @@ def test_another_id_column(write: Write) -> None:
     assert properties[1] == {"title": "Nine"}
 
 
+def test_a_column_may_be_the_title(write: Write) -> None:
+    rows = [{"item_id": "9", "label": "Nine", "title": "PhD"}, {"item_id": "10", "label": None, "title": "x"}]
+    path = write("items.csv", rows)
+    assert items.load(path, BOOKS, title="label")[0] == [{}, {"title": "Nine"}, {}]
+    assert items.load(path, BOOKS, title="title")[0][1] == {"label": "Nine", "title": "PhD"}
+    assert items.load(path, BOOKS, title="item_id")[0][1]["title"] == "9"
+    with pytest.raises(DataError, match="there is no column 'name'; the columns are item_id, label, title"):
+        items.load(path, BOOKS, title="name")
+
+
 REFUSED = [
     ([{"title": "Nine"}], "there is no column 'item_id'; the columns are title"),
     ([{"item_id": "9"}, {"item_id": "9"}], "column 'item_id', row 2: item '9' is listed a second time; keep one row"),
     ([{"item_id": 9.0}], "column 'item_id', row 1: ids are floats"),
+    ([{"item_id": None}], "column 'item_id', row 1: the id is missing"),
     ([{"item_id": "9", "x": {"a": 1}}], r"column 'x' has type Struct"),
     ([{"item_id": "9", "x": b"1"}], "column 'x' has type Binary; write it as text, a number, or a list of these"),
 ]
@@ -64,6 +75,11 @@ def test_refused(tmp_path: Path, rows: list[dict[str, Any]], message: str) -> No
     with pytest.raises(DataError) as caught:
         items.load(path, BOOKS)
     assert str(caught.value).startswith(f"{path}: {message}")
+
+
+def test_ids_that_went_through_floats_are_refused_in_csv(write: Write) -> None:
+    with pytest.raises(DataError, match="column 'item_id', row 2: ids are floats; write them as integers or text"):
+        items.load(write("items.csv", "item_id,title\n9,Nine\n10.0,Ten\n"), BOOKS)
 
 
 def test_the_bundled_books_are_all_described() -> None:
