@@ -331,6 +331,77 @@ def compare_recipes(
     _report(document, compare.markdown(document), out, as_json=as_json)
 
 
+@cli.command("tune")
+def tune_recipe(
+    out: Annotated[
+        Path,
+        typer.Option(help="The best recipe: a .toml file, always up to date. Beside it, the journal of all trials."),
+    ],
+    minutes: Annotated[float, typer.Option(help="The budget of time; what runs at its end is finished.")] = 10.0,
+    n_trials: Annotated[int | None, typer.Option("--trials", min=1, help="Trials at most.")] = None,
+    searches: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--search",
+            metavar="SECTION.KEY=WHAT",
+            help="Try LOW..HIGH, LOW..HIGH:log or VALUE,VALUE,... for a key.",
+            show_default="what is usual for the model",
+        ),
+    ] = None,
+    interactions_file: InteractionsFile = None,
+    dataset: DatasetName = None,
+    user_column: UserColumn = None,
+    item_column: ItemColumn = None,
+    timestamp_column: TimestampColumn = None,
+    weight_column: WeightColumn = None,
+    rating_column: RatingColumn = None,
+    min_rating: MinRating = None,
+    min_user_support: MinUserSupport = None,
+    min_item_support: MinItemSupport = None,
+    test_after: TestAfter = None,
+    recipe_name: Annotated[
+        str, typer.Option("--recipe", help="Where the search begins: a bundled recipe's name, or a .toml file.")
+    ] = recipe.DEFAULT,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Fix a value for all trials.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Fit each trial with so many seeds, and average.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Of the search.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the search beside OUT, if it has begun; budgets are of both.")
+    ] = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Search for better values of a recipe's keys, on the validation users, and write the best recipe for `fit`."""
+    from training import spaces, study, tuning  # optuna takes as long to import as a small model to fit
+
+    if out.suffix != ".toml":
+        raise typer.BadParameter(f"--out {out}: a recipe is a .toml file")
+    if not 0 < minutes < float("inf"):
+        raise typer.BadParameter(f"--minutes {minutes:g} must be above 0")
+    chosen = _recipe(recipe_name, [*(overrides or ()), *_about_data(locals())])
+    fixed = [each.partition("=")[0].strip() for each in overrides or ()]
+    try:
+        space = spaces.parse(chosen, searches) if searches else spaces.usual(chosen, fixed)
+    except RecipeError as error:
+        raise typer.BadParameter(str(error)) from error
+    plan = study.Plan(chosen, space, minutes, n_trials, seeds, seed)
+    material = _material(interactions_file, dataset, None, chosen)
+    console.print_report(Console(stderr=True), material.loaded, None)
+    try:
+        with console.searching() as bar:
+            found = tuning.tune(out, plan, material.interactions, bar, device=job.device_of(device), resume=resume)
+    except KeyboardInterrupt:
+        text = f"Interrupted. {out} is the best recipe so far, if one was fitted; repeat with --resume to go on"
+        Console(stderr=True).print(text, soft_wrap=True)
+        raise
+    if as_json:
+        print_json({"file": str(out), "journal": str(study.journal_of(out)), **study.document(plan, found)})
+    else:
+        console.print_found(Console(), f"{out}: the best of {study.told(found)}", study.table(plan, found))
+
+
 @cli.command("examples")
 def write_examples(
     out: Annotated[Path, typer.Option(help="The file to write: one event a line, as POST /v1/events takes them.")],

@@ -3,7 +3,7 @@
 All of it goes to stderr; stdout is for results.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,13 +14,14 @@ from rich.progress import (
     Progress,
     SpinnerColumn,
     TaskID,
+    TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
 
-from training.evaluate import COVERAGE, METRICS
+from training.evaluate import COVERAGE, MAIN, METRICS
 from training.interactions import LoadReport
 from training.items import ItemsReport
 from training.models.learner import Stage
@@ -80,6 +81,32 @@ def counting(what: str, total: int) -> Iterator[Callable[[str], None]]:
         yield done
 
 
+class SearchBar:
+    """Who is told of a search: a bar over its budget on a terminal, and a line for every trial."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        """Made by `searching`."""
+        self._progress, self._task = progress, task
+
+    def now(self, share: float, text: str) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=share, description=text)
+
+    def done(self, text: str) -> None:
+        """Tell of a trial."""
+        self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def searching() -> Iterator[SearchBar]:
+    """Show a bar with ETA on stderr."""
+    console = Console(stderr=True)
+    text = TextColumn("{task.description}", markup=False)
+    columns = (text, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        yield SearchBar(progress, progress.add_task("", total=1.0))
+
+
 @contextmanager
 def steps(what: str, total: int) -> Iterator[Callable[[str], None]]:
     """Show which of `total` steps runs, on stderr if it is a terminal; yields step(name), called as each begins.
@@ -117,4 +144,13 @@ def print_metrics(console: Console, title: str, metrics: Mapping[str, Any]) -> N
     for name in (name for name in (*METRICS, COVERAGE) if name in metrics):  # runs of before have fewer
         error = metrics.get(f"{name}_se")
         table.add_row(name, f"{metrics[name]:.4f}", "" if error is None else f"{error:.4f}")
+    console.print(table)
+
+
+def print_found(console: Console, title: str, rows: Sequence[tuple[str, float | None, Mapping[str, Any]]]) -> None:
+    """Trials with their scores and values; the names of all values are those of the first row."""
+    names = list(rows[0][2])
+    table = Table("", MAIN, *names, title=title)
+    for name, score, values in rows:
+        table.add_row(name, "failed" if score is None else f"{score:.4f}", *(f"{values[each]}" for each in names))
     console.print(table)

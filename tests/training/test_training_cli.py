@@ -74,6 +74,7 @@ def test_popularity_on_the_bundled_books(train: Run, tmp_path: Path) -> None:
     assert 0.1 < document["validation"]["ndcg@100"] < 0.2
 
 
+TUNE = ["tune", "--dataset", "goodbooks", "--out", "best.toml"]
 WRONG_USAGE = [
     (["fit"], "name either --interactions FILE or --dataset NAME"),
     (["fit", "--dataset", "goodbooks", "--interactions", "x.csv"], "name either --interactions FILE or --dataset"),
@@ -88,6 +89,15 @@ WRONG_USAGE = [
     (["evaluate", "run"], "name either --interactions FILE or --dataset NAME"),
     (["evaluate", "--dataset", "goodbooks"], "Missing argument 'RUN...'"),
     (["examples"], "Missing option"),
+    (["tune", "--dataset", "goodbooks"], "Missing option '--out'"),
+    (["tune", "--dataset", "goodbooks", "--out", "best"], "--out best: a recipe is a .toml file"),
+    ([*TUNE, "--minutes", "0"], "--minutes 0 must be above 0"),
+    ([*TUNE, "--minutes", "nan"], "--minutes nan must be above 0"),
+    ([*TUNE, "--trials", "0"], "Input should be greater than or equal to 1"),
+    ([*TUNE, "--search", "model.kk=1..3"], "unknown key model.kk; known here: model.k,"),
+    ([*TUNE, "--search", "model.k=3..1"], "model.k=3..1: the range is empty; the lower end comes first"),
+    ([*TUNE, "--recipe", "popularity"], "there is no usual search for popularity beside what is set"),
+    (["tune", "--out", "best.toml"], "name either --interactions FILE or --dataset NAME"),
 ]
 
 
@@ -140,6 +150,20 @@ def test_compare_writes_table_and_document(train: Run, tmp_path: Path) -> None:
     assert done.out == (tmp_path / "table.md").read_text()
     document = json.loads((tmp_path / "table.json").read_text())
     assert 0.1 < document["figures"]["popularity"]["ndcg@100"]["mean"] < 0.2
+
+
+def test_fit_takes_what_tune_finds(train: Run, books_file: Path, tmp_path: Path) -> None:
+    out, data = tmp_path / "deep" / "best.toml", ["--interactions", books_file, "--min-item-support", 5]
+    tuned = train(
+        "tune", *data, "--recipe", "pruned-ease", "--search", "model.k=4,8", "--set", "model.k=2", "--out", out
+    )
+    assert tuned.code == 0
+    assert "as it was" in tuned.out
+    assert "trial 1: ndcg@100" in tuned.err
+    assert "best.toml is there already; go on with --resume" in train("tune", *data, "--out", out).err
+    found = json.loads(train("fit", *data, "--recipe", out, "--run", tmp_path / "run", "--json").out)
+    assert f"{found['validation']['ndcg@100']:.4f}" in out.read_text()
+    assert found["recipe"]["model"]["k"] == 8
 
 
 def test_a_moment_cuts_what_trains_from_what_tests(train: Run, books_file: Path, tmp_path: Path) -> None:
