@@ -42,9 +42,11 @@ main = main_for(cli, TrainingError, ValueError, ChildProcessError, FileNotFoundE
 @cli.command()
 def measure(
     only: Annotated[str, typer.Option(help="The questions to ask.")] = ",".join(QUESTIONS),
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer sizes, rounds and seeds: two minutes.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer sizes, rounds and seeds, and no run of the paper's for its quality.")
+    ] = False,
     whole: Annotated[
-        bool, typer.Option("--whole", help="Time every epoch of the paper's schedule: ten minutes more.")
+        bool, typer.Option("--whole", help="Time one epoch of every stage of the paper's schedule.")
     ] = False,
     root: Annotated[Path, typer.Option("--cache", help="Where what is compiled is kept.")] = Path(".bench"),
     out: Annotated[

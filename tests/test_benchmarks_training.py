@@ -20,6 +20,7 @@ from benchmarks.learning.step import AtPositions, Masked, Problem
 from benchmarks.learning.subject import FULL, QUICK, Scale, Subject
 from benchmarks.learning.targets import PLACE, TARGETS
 from training.models.compressed_elsa import CompressedElsa
+from training.models.cooccurrence import first_positions
 from training.models.sparsity import Width
 
 # cases have the names that targets use, and hardly any users
@@ -40,7 +41,8 @@ def what(tmp_path_factory: pytest.TempPathFactory) -> Subject:
 
 @pytest.mark.parametrize("k", [2, 7, 32, 160])
 def test_every_way_has_the_gradient_of_autograd(what: Subject, k: int) -> None:
-    problem = Problem(step.beginning(what), what.batch(40), k)
+    raw = step.beginning(what)
+    problem = Problem(raw, step.batch(what, raw, k), k)
     masked = Masked(problem)
     masked.step()
     assert masked.first is not None
@@ -52,6 +54,28 @@ def test_every_way_has_the_gradient_of_autograd(what: Subject, k: int) -> None:
         assert way.first is not None
         assert way.first[0] == pytest.approx(loss, rel=1e-5), name
         np.testing.assert_allclose(way.first[1], gradient, atol=1e-5 * float(gradient.abs().max()), err_msg=name)
+
+
+def test_who_is_on_a_corner_is_not_in_the_batch(what: Subject) -> None:
+    raw, k = step.beginning(what).double(), 2
+    dims = Problem(raw, what.known, k).positions().numpy()
+    unit = np.zeros(raw.shape)
+    np.put_along_axis(unit, dims, np.take_along_axis(raw.numpy(), dims, 1), 1)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    given = what.known.toarray()
+    scores = given.astype(np.float64) @ unit @ unit.T - given
+    clear = [np.abs(scores[user][given[user] > 0]).min() > 1e-9 for user in range(len(given))]
+    found = step.batch(what, raw, k)
+    assert 0 < found.shape[0] < len(given)
+    assert np.array_equal(found.toarray(), given[clear])
+
+
+def test_the_beginning_chooses_the_first_positions(what: Subject) -> None:
+    raw = step.beginning(what)
+    found = Problem(raw, what.known, 32).positions()
+    expected = first_positions(what.known, SMALL.n_dims, 32, subject.FIRST_SEED, "cpu").sort(dim=1).values
+    known = np.bincount(what.known.indices, minlength=len(raw)) > 0
+    assert torch.equal(found[known], expected[known])
 
 
 def test_autograd_is_the_formula(what: Subject) -> None:

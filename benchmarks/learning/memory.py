@@ -36,7 +36,7 @@ def _default(what: Subject) -> None:
 
 
 def _paper(what: Subject) -> None:
-    known, size = what.known, what.scale.paper_batches[0]
+    known, size = what.known, what.scale.batch_size
     learner = subject.dense_learner(subject.paper(what.scale, size), known)
     for stage in range(2):
         learner.start(stage, {})

@@ -63,7 +63,6 @@ def measure(subject: Subject, done: Callable[[float], None]) -> Finding:
     stages = widths(subject)
     dense = total(epochs, stages)
     samples = {OURS: clock.samples([each.taken for each in ours]), PAPER: clock.samples([dense])}
-    best = max(theirs, key=_quality)
     figures: dict[str, JSON] = {
         "threads": THREADS,
         "default": {str(FIRST_SEED + number): _told(each) for number, each in enumerate(ours)},
@@ -71,9 +70,11 @@ def measure(subject: Subject, done: Callable[[float], None]) -> Finding:
         "dense": {"seconds": dense.wall, "cpu_seconds": dense.cpu, "epochs": sum(each.epochs for each in stages)},
         "timed_epochs": [[each.width, each.taken.wall, each.taken.cpu] for each in epochs],
         "slower_than_ours": {PAPER: ratio(samples[PAPER], samples[OURS])},
-        "quality_of_paper": float(np.mean([_quality(each) for each in ours])) / _quality(best),
-        "better_by_paired": _paired(ours[0], best),
     }
+    if theirs:
+        best = max(theirs, key=_quality)
+        figures["quality_of_paper"] = float(np.mean([_quality(each) for each in ours])) / _quality(best)
+        figures["better_by_paired"] = _paired(ours[0], best)
     return Finding(figures, samples)
 
 
@@ -81,8 +82,8 @@ def _in_turns(subject: Subject, done: Callable[[float], None]) -> tuple[list[Fit
     """Runs of the default recipe, spread over the epochs of the paper's schedule."""
     scale, stages = subject.scale, sample(subject)
     before = np.linspace(0, len(stages), scale.seeds, endpoint=False).astype(int).tolist()
-    learner = dense_learner(paper(scale, scale.paper_batches[0]), subject.known)
-    batches = epoch(subject.known, scale.paper_batches[0])
+    learner = dense_learner(paper(scale, scale.batch_size), subject.known)
+    batches = epoch(subject.known, scale.batch_size)
     ours: list[Fit] = []
     epochs = []
     for turn, stage in enumerate(stages):
@@ -106,7 +107,7 @@ def _learn(learner: CompressedElsa, batches: Sequence[csr_array]) -> Taken:
 def widths(subject: Subject) -> list[Width]:
     """The stages of the paper's schedule."""
     scale = subject.scale
-    model = paper(scale, scale.paper_batches[0]).model
+    model = paper(scale, scale.batch_size).model
     epochs = scale.stage_epochs
     return sparsity.widths(model.schedule, scale.n_dims, model.k, start_k=0, stage_epochs=epochs, epochs=epochs)
 

@@ -26,7 +26,7 @@ def _step(found: Mapping[str, Any]) -> Iterator[Table]:
             ratio, differs = case["slower_than_ours"].get(way), case["differences"].get(way)
             shown = ("", "") if ratio is None else (f"{ratio['wall']:.1f}", f"{ratio['cpu']:.1f}")
             difference = "" if differs is None else f"{differs['gradient']:.1e}"
-            label = f"{name}{_noise(case)}" if way == step.OURS else ""
+            label = f"{name}, {case['users']:,} users{_noise(case)}" if way == step.OURS else ""
             rows.append((label, way, f"{times['median_ms']:.4g}", f"{times['cpu_median_ms']:.4g}", *shown, difference))
     yield Table("One training step, with its optimiser", columns, rows)
 
@@ -48,11 +48,13 @@ def _schedule(found: Mapping[str, Any]) -> Iterator[Table]:
         )
         for name, run in runs.items()
     ]
-    dense, (better, error) = found["dense"], found["better_by_paired"]
+    dense = found["dense"]
     seconds = (f"{dense['seconds']:.4g}", f"{dense['cpu_seconds']:.4g}", f"{dense['seconds']:.4g}")
     rows.append((schedule.PAPER, *seconds, str(dense["epochs"]), "", "", ""))
-    title = f"The default recipe and the paper's schedule{_noise(found)}; paired, ours is better by {better:+.4f} "
-    yield Table(title + f"(se {error:.4f})", columns, rows)
+    better = (
+        "; paired, ours is better by {:+.4f} (se {:.4f})".format(*found["better_by_paired"]) if found["paper"] else ""
+    )
+    yield Table(f"The default recipe and the paper's schedule{_noise(found)}{better}", columns, rows)
     timed = [(f"{width:,}", f"{wall:.3g}", f"{cpu:.3g}") for width, wall, cpu in found["timed_epochs"]]
     yield Table("Epochs of the paper's schedule that were timed, dense", ("values per item", "seconds", "CPU"), timed)
 
@@ -93,7 +95,11 @@ def _limit(found: Mapping[str, Any]) -> Iterator[Table]:
         ratios = (f"{each['times_touch'][by]:.2f}" for by in ("wall", "cpu"))
         keys = ("gflops", "gflops_of_touch", "read_gb_per_second", "touch_read_gb_per_second")
         rows.append((name, *times, *ratios, *(f"{each[key]:.1f}" for key in keys)))
-    yield Table(f"The compiled step and the caches, one thread (rates: fastest round){_noise(found)}", columns, rows)
+    yield Table(
+        f"The compiled step and the caches, one thread (rates: the fastest round, CPU time){_noise(found)}",
+        columns,
+        rows,
+    )
 
 
 def _cases(found: Mapping[str, Any]) -> list[tuple[str, Any]]:
