@@ -17,8 +17,10 @@ def test_the_bundled_recipes() -> None:
     assert loaded[recipe.DEFAULT].model == compressed_elsa.Settings()
     assert loaded["elsa"].model == elsa.Settings()
     assert isinstance(loaded["compressed-elsa"].training, recipe.Training)
-    assert loaded["compressed-elsa"].training.epsilon == 1e-7
-    assert loaded["compressed-elsa"].training.learning_rate == 0.1
+    assert isinstance(loaded["elsa"].training, recipe.Training)
+    assert loaded["compressed-elsa"].training.relative
+    assert loaded["elsa"].training.epsilon == 1e-7
+    assert loaded["elsa"].training.learning_rate == 0.1
 
 
 @pytest.mark.parametrize(
