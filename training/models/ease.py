@@ -7,8 +7,10 @@ the users' side is the smaller one and says the same (Woodbury), for less time a
 
     P = (I - X^T M X) / l2,  M = (X X^T + l2 I)^-1
 
-Either matrix is factorised (Cholesky) and inverted in place, in float32: 4 min(n_users, n_items)^2 bytes at the peak,
-which is refused beyond MAX_SIDE. It is a yardstick of the sparse models: measured, not published.
+Either matrix is inverted in place, in float32: 4 min(n_users, n_items)^2 bytes and three columns of blocks at the peak,
+which is refused beyond MAX_SIDE. It is swept block by block (Gauss-Jordan, of a symmetric matrix, so n^3 operations as
+by Cholesky; LAPACK's own, as scipy 1.17 has it, crashes beyond some 25,000 rows). It is a yardstick of the sparse
+models: measured, not published.
 Reference: Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
 
 Shapes: I items, U users, S the smaller side, Q histories.
@@ -18,7 +20,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import spotrf, spotri
 from scipy.sparse import csr_array, eye_array
 
 from index.types import Float32, Int32
@@ -27,7 +28,7 @@ from training.errors import CatalogueTooLargeError, TrainingError
 from training.evaluate import DenseRetriever
 
 MAX_SIDE = 46_340
-"""Users or items, whichever are fewer: a matrix of so many squared is 8.6 GB, and its cells count in 31 bits."""
+"""Users or items, whichever are fewer: a matrix of so many squared is 8.6 GB."""
 BLOCK = 512
 """Rows worked on at once."""
 SPARSE_BELOW = 0.02  # share of non-zeros up to which a sparse product beats a dense one
@@ -106,34 +107,50 @@ def precision(histories_UI: csr_array, l2: float) -> Precision:
     items_IU = csr_array(histories_UI.T.tocsr())
     gram_SS = _gram(items_IU if n_items <= n_users else histories_UI, l2)
     _invert(gram_SS, l2)
-    return Precision(histories_UI, items_IU, l2, gram_SS.T)
+    return Precision(histories_UI, items_IU, l2, gram_SS)
 
 
 def _gram(rows: csr_array, l2: float) -> Float32:
-    """R R^T + l2 I, dense, in the order of Fortran, which LAPACK works on without a copy."""
+    """R R^T + l2 I, dense."""
     n = rows.shape[0]
-    gram = np.empty((n, n), np.float32, order="F")
+    gram = np.empty((n, n), np.float32)
     for start in range(0, n, BLOCK):
-        gram[:, start : start + BLOCK] = (rows @ rows[start : start + BLOCK].T).toarray()
+        gram[start : start + BLOCK] = (rows[start : start + BLOCK] @ rows.T).toarray()
     gram[np.diag_indices(n)] += np.float32(l2)
     return gram
 
 
-def _invert(gram: Float32, l2: float) -> None:
-    """Replace a positive definite matrix by its inverse; LAPACK does one triangle, the other is mirrored."""
-    factor, failed = spotrf(gram, lower=1, clean=0, overwrite_a=1)
-    if failed == 0:
-        inverse, failed = spotri(factor, lower=1, overwrite_c=1)
-    if failed != 0:
-        raise TrainingError(f"model.l2 = {l2:g} is too small to invert the matrix in float32; raise it")
-    if not np.shares_memory(inverse, gram):
-        raise TypeError("LAPACK had to copy the matrix: it is not float32 in the order of Fortran")
-    n = len(gram)
-    for start in range(0, n, BLOCK):
-        end = min(start + BLOCK, n)
-        inner = np.tril(gram[start:end, start:end])
-        gram[start:end, start:end] = inner + np.tril(inner, -1).T
-        gram[start:end, end:] = gram[end:, start:end].T
+def _invert(matrix: Float32, l2: float) -> None:
+    """Replace a positive definite matrix by its inverse; only the lower triangle is worked on, then mirrored."""
+    n = len(matrix)
+    blocks = [slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
+    for block in blocks:
+        _sweep(matrix, block, blocks, l2)
+    for block in blocks:
+        rows = matrix[block, : block.stop]
+        np.negative(rows, out=rows)
+        inner = np.tril(matrix[block, block])
+        matrix[block, block] = inner + np.tril(inner, -1).T
+        matrix[: block.start, block] = matrix[block, : block.start].T
+
+
+def _sweep(matrix: Float32, block: slice, blocks: list[slice], l2: float) -> None:
+    """One block of the symmetric sweep; after all of them the matrix is minus its inverse."""
+    above, below = matrix[block, : block.start], matrix[block.stop :, block]
+    inner = np.tril(matrix[block, block]).astype(np.float64)
+    pivot = inner + np.tril(inner, -1).T
+    try:
+        np.linalg.cholesky(pivot)
+    except np.linalg.LinAlgError as error:
+        raise TrainingError(f"model.l2 = {l2:g} is too small to invert the matrix in float32; raise it") from error
+    pivot = np.linalg.inv(pivot).astype(np.float32)
+    panel = np.concatenate([above.T, np.zeros_like(pivot), below])
+    scaled = panel @ pivot
+    for rows in blocks:
+        matrix[rows, : rows.stop] -= scaled[rows] @ panel[: rows.stop].T
+    matrix[block, : block.start] = scaled[: block.start].T
+    matrix[block, block] = -pivot
+    matrix[block.stop :, block] = scaled[block.stop :]
 
 
 def _product(sparse: csr_array, dense: Float32) -> Float32:
