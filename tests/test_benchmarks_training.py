@@ -108,7 +108,8 @@ def test_a_dense_learner_learns_what_ours_does(what: Subject) -> None:
 
 def test_an_epoch_has_every_training_user_once(what: Subject) -> None:
     batches = subject.epoch(what.known, 16)
-    assert [batch.shape[0] for batch in batches] == [16, 16, 16, 9]
+    assert {batch.shape[0] for batch in batches[:-1]} == {16}
+    assert sum(batch.shape[0] for batch in batches) == what.known.shape[0]
     assert sum(batch.sum() for batch in batches) == what.known.sum()
 
 

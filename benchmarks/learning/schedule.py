@@ -1,7 +1,7 @@
 """How long does the default recipe take, beside the paper's schedule run dense, and is it as good?
 
 Counted against ours is the whole fit: first positions, steps, validations, the choice of the item scale. Of the paper's
-schedule, the steps alone; they are dense (three products written out, histories sparse: several times faster than
+schedule, the steps alone; they are dense (three products written out, histories sparse: about twice as fast as
 autograd), whatever the width. A few stages are timed for one epoch each, in turns with ours, and those between are
 interpolated by width; a sample of 0 times every epoch. Its quality comes from complete runs in which widths below a
 fifth of the space are computed sparsely: the same arithmetic, in another order.

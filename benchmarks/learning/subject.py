@@ -94,7 +94,7 @@ def default(scale: Scale, number: int = 0) -> Recipe:
 
 
 def paper(scale: Scale, batch_size: int) -> Recipe:
-    """The paper's: exponential schedule, restart, every stage as long as there; all epochs at k are run."""
+    """The paper's: its schedule, restart, length of stages and rates; all epochs at k are run."""
     settings = {
         "model.schedule": "exponential",
         "model.restart": "true",
@@ -103,6 +103,9 @@ def paper(scale: Scale, batch_size: int) -> Recipe:
         "training.epochs": scale.stage_epochs,
         "training.patience": scale.stage_epochs,
         "training.batch_size": batch_size,
+        "training.learning_rate": 0.1,
+        "training.epsilon": 1e-7,
+        "training.relative": "false",
     }
     return recipe.load(recipe.DEFAULT, [f"{key}={value}" for key, value in settings.items()])
 
