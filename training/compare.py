@@ -86,7 +86,7 @@ def trials(
 
     int8: sparse ones are judged twice, the second time with the values that `publish --values int8` stores.
     """
-    share = _common_share(recipes)
+    share = common_share(recipes)
     histories = data.known.matrix()
     for seed in range(seeds):
         for group, (divided, exam) in enumerate(rounds(data, protocol, seed, groups=groups, validation=share)):
@@ -110,7 +110,7 @@ def _rounded(retriever: Retriever) -> Retriever | None:
     return SparseRetriever(replace(rows, decoder=sparse.quantised(rows.decoder)))
 
 
-def _common_share(recipes: Mapping[str, Recipe]) -> float:
+def common_share(recipes: Mapping[str, Recipe]) -> float:
     """The validation share; TrainingError if the recipes are not about the same data and users."""
     kinds: dict[str, set[Any]] = {
         "columns": {each.columns for each in recipes.values()},
