@@ -2,17 +2,18 @@
 
 import json
 import os
+import shlex
 import sys
 
 # Waiting threads sleep: with OpenMP's default they burn the cores that another process may need, and a step
 # takes several times as long on a busy machine. Has to be set before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -21,12 +22,10 @@ from index import disk
 from index.cli import main_for, print_json
 from index.errors import InvalidEmbeddings, SnapshotError
 from training import (
-    chart,
     compare,
     console,
     datasets,
     examples,
-    frontier,
     interactions,
     items,
     job,
@@ -37,7 +36,6 @@ from training import (
     recipe,
     release,
     run,
-    storage,
     tables,
     verdict,
 )
@@ -68,24 +66,6 @@ DropMissing = Annotated[bool, typer.Option("--drop-missing", help="Drop rows wit
 MinRating = Annotated[float | None, typer.Option(help="Drop rows with a lower rating.")]
 MinUserSupport = Annotated[int | None, typer.Option(help="Drop users with fewer items.", show_default="1")]
 MinItemSupport = Annotated[int | None, typer.Option(help="Drop items with fewer users.", show_default="1")]
-
-
-Number = TypeVar("Number", int, float)
-
-
-def _listed(numbers: Sequence[float]) -> str:
-    return ",".join(f"{number:g}" for number in numbers)
-
-
-def _numbers(option: str, text: str, kind: Callable[[str], Number]) -> tuple[Number, ...]:
-    """Numbers above 0, comma-separated."""
-    try:
-        numbers = tuple(kind(each) for each in text.split(","))
-    except ValueError as error:
-        raise typer.BadParameter(f"{option} {text}: numbers are expected, separated by commas") from error
-    if min(numbers) <= 0:
-        raise typer.BadParameter(f"{option} {text}: all numbers must be above 0")
-    return tuple(dict.fromkeys(numbers))
 
 
 def _moment(text: str) -> int:
@@ -171,16 +151,25 @@ def fit(
     else:
         users = reached["split"]["validation_users"]
         console.print_metrics(Console(), f"{directory}: {users} validation users", reached["validation"])
+        if drawn := console.curve(reached["epochs"]):
+            Console().print(drawn, highlight=False, soft_wrap=True)
 
 
 def _train(directory: Path, chosen: Recipe, material: run.Material, device: str, *, resume: bool) -> dict[str, Any]:
-    with console.training_bar(quiet=parallel.rank() > 0) as bar:
+    with console.training_bar(quiet=parallel.rank() > 0, gently=parallel.size() == 1) as bar:
         try:
             return run.fit(directory, chosen, material, device=device, monitor=bar, resume=resume)
         except KeyboardInterrupt:
-            text = f"Interrupted. Every finished epoch is kept: repeat with --run {directory} --resume"
-            Console(stderr=True).print(text, soft_wrap=True)
+            text = f"Interrupted. What was done is kept; go on by\n{_again(sys.argv[1:], directory)}"
+            Console(stderr=True).print(text, highlight=False, soft_wrap=True)
             raise
+
+
+def _again(arguments: list[str], directory: Path) -> str:
+    """The command that goes on with a run."""
+    named = any(each == "--run" or each.startswith("--run=") for each in arguments)
+    options = [*([] if named else ["--run", str(directory)]), *([] if "--resume" in arguments else ["--resume"])]
+    return shlex.join(["sparrow-train", *arguments, *options])
 
 
 def _about_data(options: Mapping[str, Any]) -> list[str]:
@@ -374,8 +363,10 @@ def tune_recipe(
     user_column: UserColumn = None,
     item_column: ItemColumn = None,
     timestamp_column: TimestampColumn = None,
+    timestamp_unit: TimestampUnit = None,
     weight_column: WeightColumn = None,
     rating_column: RatingColumn = None,
+    drop_missing: DropMissing = False,
     min_rating: MinRating = None,
     min_user_support: MinUserSupport = None,
     min_item_support: MinItemSupport = None,
@@ -421,75 +412,6 @@ def tune_recipe(
         print_json({"file": str(out), "journal": str(study.journal_of(out)), **study.document(plan, found)})
     else:
         console.print_found(Console(), f"{out}: the best of {study.told(found)}", study.table(plan, found))
-
-
-@cli.command("frontier")
-def draw_frontier(
-    out: Annotated[Path, typer.Option(help="The directory to write frontier.png and frontier.json into.")],
-    interactions_file: InteractionsFile = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="A bundled data set.", show_default="goodbooks, without --interactions")
-    ] = None,
-    test_file: TestFile = None,
-    test_after: TestAfter = None,
-    protocol: ProtocolName = None,
-    max_questions: MaxQuestions = 10_000,
-    user_column: UserColumn = None,
-    item_column: ItemColumn = None,
-    timestamp_column: TimestampColumn = None,
-    timestamp_unit: TimestampUnit = None,
-    weight_column: WeightColumn = None,
-    rating_column: RatingColumn = None,
-    drop_missing: DropMissing = False,
-    min_rating: MinRating = None,
-    min_user_support: MinUserSupport = None,
-    min_item_support: MinItemSupport = None,
-    recipe_names: Annotated[
-        str, typer.Option("--recipes", help="Recipes, comma-separated: bundled names or .toml files.")
-    ] = "compressed-elsa,two-hop,sansa,pruned-ease,item-knn,compressae,elsa,ease,popularity",
-    k: Annotated[str, typer.Option("--k", help="Values per item of sparse models.")] = _listed(frontier.Sweep.k),
-    n_dims: Annotated[str, typer.Option("--dims", help="Widths of dense ELSA.")] = _listed(frontier.Sweep.n_dims),
-    pq_bytes: Annotated[
-        str, typer.Option("--pq", help="Bytes per item of dense ELSA's vectors by product quantisation, or none.")
-    ] = _listed(frontier.Sweep.pq_bytes),
-    l2_factors: Annotated[
-        str, typer.Option("--l2-factors", help="Candidates for l2, where there is one: the recipe's times these.")
-    ] = _listed(frontier.Sweep.l2_factors),
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 1,
-    groups: Annotated[int, typer.Option("--folds", min=1, help="Disjoint groups of test users per seed.")] = 1,
-    device: Device = "auto",
-    as_json: AsJson = False,
-) -> None:
-    """Draw what models are worth against bytes per item and postings per query.
-
-    Whatever --out holds of it already is not measured again.
-    """
-    overrides = _about_data(locals())
-    if dataset is not None and interactions_file is not None:
-        raise typer.BadParameter("name either --interactions FILE or --dataset NAME")
-    chosen = {name: _recipe(name, overrides) for name in recipe_names.split(",")}
-    pq = () if pq_bytes == "none" else _numbers("--pq", pq_bytes, int)
-    factors = _numbers("--l2-factors", l2_factors, float)
-    sweep = frontier.Sweep(_numbers("--k", k, int), _numbers("--dims", n_dims, int), pq, factors)
-    chart.require_matplotlib()
-    if pq and any(each.model_name == "elsa" for each in chosen.values()):
-        storage.require_faiss()
-    train = interactions_file or datasets.bundled(dataset or "goodbooks").interactions
-    first = next(iter(chosen.values()))
-    data = later.load(train, test_file, first.columns, first.filters)
-    how = _protocol(protocol, data, max_questions=max_questions)
-    study = frontier.Study(data, chosen, sweep, how, seeds, groups, out)
-    points = frontier.open_points(study)
-    about = {"dataset": interactions_file.name if interactions_file else dataset or "goodbooks"}
-    with console.counting("fitting", len(frontier.missing(study, points))) as done:
-        document = frontier.measure(study, points, about, device=job.device_of(device), done=done)
-    chart.draw(document, out / "frontier.png")
-    for each in document["left_out"]:
-        Console(stderr=True).print(f"left out: {each}", highlight=False, soft_wrap=True)
-    if as_json:
-        print_json({name: document[name] for name in ("about", "curves", "left_out")})
-    else:
-        print(frontier.markdown(document), end="")
 
 
 @cli.command("examples")

@@ -1,6 +1,6 @@
-"""Checkpoints: everything a training needs to go on, replaced atomically after every epoch.
+"""Checkpoints: everything a training needs to go on, replaced atomically after every epoch, and within long ones.
 
-Arrays go to `checkpoint-STAGE-EPOCH.npz`, the rest to `checkpoint.json`, which names it. Both are written under a
+Arrays go to `checkpoint-STAGE-EPOCH-STEP.npz`, the rest to `checkpoint.json`, which names it. Both are written under a
 temporary name, forced to disk and renamed, the JSON last: it is the commit. A crash at any point leaves the checkpoint
 before or this one.
 """
@@ -8,7 +8,7 @@ before or this one.
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from index.types import Array
 from training.errors import RunError
 
 FILE = "checkpoint.json"
+INTERVAL = 300.0
+"""Seconds of an epoch that are lost at most, but for the step that is being made."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Progress:
     """Whether nothing is left to do."""
     records: tuple[Mapping[str, Any], ...]
     """One line of log.jsonl per epoch."""
+    seconds: float = 0.0
+    """Spent on the epoch that has begun; 0: none has."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class Checkpoint:
     """Of the learner."""
     best: Mapping[str, Array]
     """Its result at the best epoch; empty before a validated one."""
+    losses: Array = field(default_factory=lambda: np.empty(0))
+    """Of the steps that are done of the epoch that has begun, (n_steps,)."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +65,15 @@ class Checkpoints:
     """Of the run."""
     fingerprint: str
     """Of data and recipe: another one's checkpoint is refused."""
+    interval: float = INTERVAL
+    """Seconds between two checkpoints of one epoch."""
 
     def save(self, kept: Checkpoint) -> None:
         """Replace the checkpoint."""
-        name = f"checkpoint-{kept.progress.stage}-{kept.progress.epoch}.npz"
+        name = f"checkpoint-{kept.progress.stage}-{kept.progress.epoch}-{len(kept.losses)}.npz"
         arrays = {f"state/{key}": value for key, value in kept.state.items()}
         arrays |= {f"best/{key}": value for key, value in kept.best.items()}
+        arrays["losses"] = kept.losses
         disk.replace(self.directory / name, lambda file: np.savez(file, allow_pickle=False, **arrays))
         document = {"fingerprint": self.fingerprint, "arrays": name, **asdict(kept.progress)}
         disk.replace(self.directory / FILE, lambda file: file.write(json.dumps(document).encode()))
@@ -83,6 +92,7 @@ class Checkpoints:
             progress = Progress(**{**document, "records": tuple(document["records"])})
             with (self.directory / name).open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 arrays = {key: stored[key] for key in stored.files}
+            losses = arrays.pop("losses")
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise RunError(f"{path} is damaged ({error}); remove the run directory and train again") from error
         if fingerprint != self.fingerprint:
@@ -91,4 +101,4 @@ class Checkpoints:
                 "name another --run"
             )
         state, best = ({k[len(p) :]: v for k, v in arrays.items() if k.startswith(p)} for p in ("state/", "best/"))
-        return Checkpoint(progress, state, best)
+        return Checkpoint(progress, state, best, losses)

@@ -3,8 +3,9 @@
 All of it goes to stderr; stdout is for results.
 """
 
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console
@@ -24,7 +25,7 @@ from rich.table import Table
 from training.evaluate import COVERAGE, MAIN, METRICS
 from training.interactions import LoadReport
 from training.items import ItemsReport
-from training.models.learner import Stage
+from training.trainer import Epoch
 
 
 class TrainingBar:
@@ -33,18 +34,26 @@ class TrainingBar:
     def __init__(self, console: Console, progress: Progress, task: TaskID) -> None:
         """Made by `training_bar`."""
         self._console, self._progress, self._task = console, progress, task
-        self._what, self._steps, self._score = "", 0, ""
+        self._what, self._score, self._stopped = "", "", False
 
-    def epoch(self, stage: Stage, number: int, n_steps: int) -> None:
-        """Show which epoch runs; the ETA is that of the stage."""
-        self._what = f"{stage.name}, epoch {number} of at most {stage.epochs}"
-        self._progress.update(
-            self._task, total=stage.epochs * n_steps, completed=(number - 1) * n_steps, description=self._what
-        )
+    def stop(self) -> None:
+        """Ask for an end after the step that is being made."""
+        self._stopped = True
+        text = "Stopping after this step, so that it is not lost; Ctrl-C again stops at once."
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Show which epoch runs; bar and ETA are of all that may come."""
+        stage = epoch.stage
+        self._what = f"{stage.name}, epoch {epoch.number} of {'at most ' if stage.validated else ''}{stage.epochs}"
+        completed = epoch.before * epoch.n_steps + epoch.n_done
+        self._progress.update(self._task, total=epoch.of * epoch.n_steps, completed=completed, description=self._what)
 
     def step(self, loss: float) -> None:
-        """Move the bar."""
+        """Move the bar. Raises KeyboardInterrupt if `stop` was called."""
         self._progress.update(self._task, advance=1, loss=f"loss {loss:.3e}{self._score}")
+        if self._stopped:
+            raise KeyboardInterrupt
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Keep the validation score in sight."""
@@ -56,13 +65,28 @@ class TrainingBar:
 
 
 @contextmanager
-def training_bar(*, quiet: bool = False) -> Iterator[TrainingBar]:
-    """A monitor on stderr."""
+def training_bar(*, quiet: bool = False, gently: bool = True) -> Iterator[TrainingBar]:
+    """A monitor on stderr. gently: a first Ctrl-C ends the training between two steps, a second one at once."""
     console = Console(stderr=True, quiet=quiet)
     text = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     columns = (*text, TextColumn("{task.fields[loss]}"))
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        yield TrainingBar(console, progress, progress.add_task("choosing the first positions", total=None, loss=""))
+        bar = TrainingBar(console, progress, progress.add_task("choosing the first positions", total=None, loss=""))
+        with _interruptible(bar) if gently else nullcontext():
+            yield bar
+
+
+@contextmanager
+def _interruptible(bar: TrainingBar) -> Iterator[None]:
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        bar.stop()
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -136,6 +160,21 @@ def print_report(console: Console, loaded: LoadReport, described: ItemsReport | 
         console.print(
             f"{text}, {described.unknown:,} rows of items that nobody interacted with", highlight=False, soft_wrap=True
         )
+
+
+CURVE = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
+"""From the worst to the best."""
+
+
+def curve(epochs: Sequence[Mapping[str, Any]]) -> str:
+    """The validation scores of a training as a line of small bars, with their ends; empty if there are none."""
+    scores = [epoch["score"] for epoch in epochs if "score" in epoch]
+    if not scores:
+        return ""
+    low, high = min(scores), max(scores)
+    bars = "".join(CURVE[round((score - low) / (high - low or 1) * (len(CURVE) - 1))] for score in scores)
+    best = scores.index(high) + 1
+    return f"{MAIN} by epoch: {scores[0]:.4f} {bars} {scores[-1]:.4f}; the best, {high:.4f}, of epoch {best} is kept"
 
 
 def print_metrics(console: Console, title: str, metrics: Mapping[str, Any]) -> None:

@@ -24,12 +24,11 @@ from index.errors import SnapshotError
 from index.types import Float32
 from training import items, job, parallel, recipe, split
 from training.checkpoint import Checkpoints, Progress
-from training.errors import RunError
+from training.errors import DataError, RunError
 from training.interactions import Interactions, LoadReport
 from training.items import ItemsReport, Properties
-from training.models.learner import Stage
 from training.recipe import Recipe
-from training.trainer import Monitor
+from training.trainer import Epoch, Monitor
 
 METRICS = "metrics.json"
 AGAIN = "remove the run directory and train again"
@@ -68,9 +67,12 @@ def fit(
 
     resume: go on from a checkpoint, or return the metrics of a run that is complete; begin if there is neither.
     Of several processes (see `parallel`) only the first writes.
-    Raises RunError if the directory holds something else.
+    Raises RunError if the directory holds something else, DataError if there is nothing to choose from or to ask.
     """
     data, writes = material.interactions, parallel.rank() == 0
+    if len(data.items) < 2:
+        raise DataError(f"{material.loaded.file}: all interactions are with one item; with two there is a choice")
+    divided = split.holdout(len(data.users), split.VALIDATION_SEED, share=chosen.evaluation.validation_share)
     own = fingerprint(recipe.resolved(chosen), data, material.properties)
     complete = _complete(directory, own, resume=resume) if writes else None
     if parallel.agreed(float(complete is not None)):
@@ -80,7 +82,6 @@ def fit(
     if writes:
         disk.replace(directory / "recipe.toml", lambda file: file.write(recipe.resolved(chosen).encode()))
         _write_log(directory, kept.progress if kept else None)
-    divided = split.holdout(len(data.users), split.VALIDATION_SEED, share=chosen.evaluation.validation_share)
     done = job.run(
         chosen,
         data.matrix(),
@@ -147,8 +148,8 @@ class _Logging:
     path: Path
     inner: Monitor
 
-    def epoch(self, stage: Stage, number: int, n_steps: int) -> None:
-        self.inner.epoch(stage, number, n_steps)
+    def epoch(self, epoch: Epoch) -> None:
+        self.inner.epoch(epoch)
 
     def step(self, loss: float) -> None:
         self.inner.step(loss)
@@ -160,8 +161,12 @@ class _Logging:
 
 
 def _complete(directory: Path, own: str, *, resume: bool) -> dict[str, Any] | None:
-    """Make the directory if it is missing; the metrics of a complete run that is to be resumed."""
-    if directory.is_dir() and any(directory.iterdir()) and not resume:
+    """Make the directory if it is missing; the metrics of a complete run that is to be resumed.
+
+    A run that ended before anything was kept may be begun again without a word.
+    """
+    lost = {"recipe.toml", "log.jsonl"}
+    if directory.is_dir() and not resume and not {path.name for path in directory.iterdir()} <= lost:
         raise RunError(f"{directory} is not empty; go on there with --resume, or name another --run")
     directory.mkdir(parents=True, exist_ok=True)
     if not (directory / METRICS).is_file():

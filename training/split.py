@@ -17,7 +17,12 @@ from training.errors import DataError
 
 VALIDATION_SEED = 0
 """Draws the validation users of every fit and of `groups`, whatever the other seeds: who chooses never judges."""
-NOBODY = "no held-out user has two items or more, so nothing can be evaluated; hold out more users"
+LEAST_VALIDATION = 20
+"""Users who validate, where there are four times as many."""
+NOBODY = (
+    "no held-out user has two items or more, so nothing can be evaluated; hold out more users "
+    "(evaluation.validation_share), or leave out users with one item (--min-user-support 2)"
+)
 """Why nothing can be asked."""
 
 
@@ -45,11 +50,14 @@ class Question(NamedTuple):
 
 
 def holdout(n_users: int, seed: int, *, share: float) -> Split:
-    """Hold `share` of the users out for validation (at least one), none for test. Raises DataError below 2 users."""
+    """Hold `share` of the users out for validation, none for test. Raises DataError below 2 users.
+
+    At least LEAST_VALIDATION, unless these are more than a quarter of all: fewer choose by chance.
+    """
     if n_users < 2:
         raise DataError(f"{n_users} user(s) cannot be split into training and validation; more are needed")
     order = np.random.default_rng(seed).permutation(n_users).astype(np.int32)
-    n_validation = max(1, round(share * n_users))
+    n_validation = max(1, round(share * n_users), min(LEAST_VALIDATION, n_users // 4))
     return _split(order[n_validation:], order[:n_validation], order[:0])
 
 

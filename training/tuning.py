@@ -24,10 +24,10 @@ from training import job, spaces, split, study
 from training.errors import CatalogueTooLargeError, DataError, TrainingError
 from training.evaluate import MAIN
 from training.interactions import Interactions
-from training.models.learner import Stage
 from training.recipe import Recipe
 from training.split import Split
 from training.study import Found, Plan
+from training.trainer import Epoch
 
 MAX_FAILED = 20
 """Failed trials in a row that end a search: the next one would fail as well."""
@@ -188,8 +188,8 @@ class _Told:
         self._stages: dict[str, int] = {}
         self._what = ""
 
-    def epoch(self, stage: Stage, number: int, n_steps: int) -> None:  # noqa: ARG002 (as every monitor)
-        self._what = f": {stage.name}, epoch {number}"
+    def epoch(self, epoch: Epoch) -> None:
+        self._what = f": {epoch.stage.name}, epoch {epoch.number}"
 
     def step(self, loss: float) -> None:  # noqa: ARG002 (as every monitor)
         self.now()

@@ -15,8 +15,8 @@ from scipy.sparse import csr_array
 from index import publication, query, snapshot
 from index.embeddings import SparseItemEmbeddings
 from index.types import Array
-from training import compare, datasets, interactions, items, job, recipe, release, run, trainer
-from training.errors import RunError
+from training import compare, console, datasets, interactions, items, job, recipe, release, run, trainer
+from training.errors import DataError, RunError, TrainingError
 from training.interactions import Filters
 from training.job import Job
 from training.later import Data
@@ -58,7 +58,7 @@ def test_what_a_run_holds(complete: Path, quick: Recipe, material: Material) -> 
     assert metrics["data"]["interactions"] == len(material.interactions.user)
     assert metrics["data"]["dropped"][-1]["rows"] > 0
     assert metrics["items"]["without"] == 0
-    assert metrics["split"] == {"train_users": 285, "validation_users": 15}
+    assert metrics["split"] == {"train_users": 280, "validation_users": 20}
     assert 0 < metrics["validation"]["ndcg@100"] < 1
     assert "optimistic" in metrics["validation"]["note"]
     rows = run.load(complete).embeddings.decoder
@@ -67,6 +67,10 @@ def test_what_a_run_holds(complete: Path, quick: Recipe, material: Material) -> 
     log = [json.loads(line) for line in (complete / "log.jsonl").read_text().splitlines()]
     assert log == metrics["epochs"]
     assert [each.get("score") is not None for each in log] == [False, True, True]
+    scores = [f"{each['score']:.4f}" for each in log[1:]]
+    assert console.curve(log).startswith(f"ndcg@100 by epoch: {scores[0]} ")
+    assert console.curve(log).endswith(f" of epoch {metrics['chosen']['epoch']} is kept")
+    assert console.curve(log[:1]) == ""
     assert log[metrics["chosen"]["epoch"] - 1 + 1]["score"] == max(each.get("score", 0) for each in log)
 
 
@@ -130,6 +134,38 @@ def test_two_users_are_enough_for_a_complete_run(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == json.loads(json.dumps(metrics))
     assert metrics["validation"]["ndcg@100_se"] is None  # type: ignore[index]
     assert run.load(tmp_path / "run").embeddings.n_items == 3
+
+
+def test_a_run_that_failed_before_anything_was_kept_may_be_begun_again(material: Material, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"model\.k = 300 is more than n_dims = 256; lower k or raise n_dims"):
+        fit(tmp_path / "run", recipe.load("compressed-elsa", [*QUICK, "model.k=300"]), material)
+    fit(tmp_path / "run", recipe.load("popularity"), material)
+    assert not (tmp_path / "run" / "checkpoint.json").exists()
+    with pytest.raises(RunError, match="is not empty"):
+        fit(tmp_path / "run", recipe.load("popularity"), material)
+
+
+POOR = [
+    ("a,1\na,2\na,3\n", r"1 user\(s\) cannot be split into training and validation; more are needed"),
+    ("a,1\nb,1\nc,1\n", "few.csv: all interactions are with one item; with two there is a choice"),
+    ("a,1\nb,2\nc,1\n", r"no held-out user has two items or more, .*leave out users with one item"),
+]
+
+
+@pytest.mark.parametrize(("rows", "says"), POOR)
+def test_too_little_to_learn_from_is_refused(tmp_path: Path, rows: str, says: str) -> None:
+    (tmp_path / "few.csv").write_text("user_id,item_id\n" + rows)
+    data, loaded = interactions.load(tmp_path / "few.csv")
+    with pytest.raises(DataError, match=says):
+        fit(tmp_path / "run", recipe.load("compressed-elsa"), Material(data, loaded, [{}] * len(data.items), None))
+
+
+def test_more_values_than_items_are_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "few.csv").write_text("user_id,item_id\n" + "".join(f"{u},{i}\n" for u in range(9) for i in "abc"))
+    data, loaded = interactions.load(tmp_path / "few.csv")
+    fit(tmp_path / "run", recipe.load("compressed-elsa", ["model.k=64"]), Material(data, loaded, [{}] * 3, None))
+    rows = run.load(tmp_path / "run").embeddings.decoder
+    assert np.diff(rows.row_starts).tolist() == [64] * 3
 
 
 def test_a_finished_run_of_something_else_is_not_resumed(material: Material, tmp_path: Path) -> None:

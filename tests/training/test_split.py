@@ -11,7 +11,7 @@ from training.errors import DataError
 
 @given(st.integers(2, 300), st.integers(0, 99), st.floats(0.01, 0.9))
 def test_holdout_is_a_partition(n_users: int, seed: int, share: float) -> None:
-    n_validation = max(1, round(share * n_users))
+    n_validation = max(1, round(share * n_users), min(split.LEAST_VALIDATION, n_users // 4))
     if n_validation >= n_users:
         with pytest.raises(DataError, match="no users are left to train on"):
             split.holdout(n_users, seed, share=share)
@@ -24,7 +24,7 @@ def test_holdout_is_a_partition(n_users: int, seed: int, share: float) -> None:
     assert np.array_equal(held.validation, again.validation)
 
 
-@given(st.integers(40, 200), st.integers(0, 99), st.integers(1, 8))
+@given(st.integers(100, 200), st.integers(0, 99), st.integers(1, 7))
 def test_groups_are_partitions_with_disjoint_judges(n_users: int, seed: int, n_groups: int) -> None:
     splits = list(split.groups(n_users, seed, n_groups=n_groups, test=0.1, validation=0.05))
     assert len(splits) == n_groups
@@ -43,8 +43,13 @@ def test_users_who_choose_never_judge_whatever_the_seed() -> None:
 
 
 def test_too_many_groups_are_refused() -> None:
-    with pytest.raises(DataError, match=r"11 disjoint groups of 20 users do not fit into 190; ask for fewer"):
+    with pytest.raises(DataError, match=r"11 disjoint groups of 20 users do not fit into 180; ask for fewer"):
         list(split.groups(200, 0, n_groups=11, test=0.1, validation=0.05))
+
+
+@pytest.mark.parametrize(("n_users", "n_validation"), [(2, 1), (7, 1), (30, 7), (80, 20), (300, 20), (2500, 125)])
+def test_of_few_users_more_than_a_share_validate(n_users: int, n_validation: int) -> None:
+    assert len(split.holdout(n_users, 0, share=0.05).validation) == n_validation
 
 
 def test_one_user_cannot_be_split() -> None:

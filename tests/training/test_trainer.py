@@ -15,7 +15,7 @@ from training.checkpoint import Checkpoint, Checkpoints, Progress
 from training.errors import RunError, TrainingError
 from training.models import compressae, compressed_elsa, elsa
 from training.models.learner import Fitted, Learner, Optimiser, Stage
-from training.trainer import Schedule, Trained
+from training.trainer import Epoch, Schedule, Trained
 
 SCHEDULE = Schedule(seed=5, batch_size=40, patience=2)
 
@@ -80,10 +80,10 @@ def equal(one: Trained, other: Trained) -> bool:
 
 @pytest.mark.parametrize("make", LEARNERS)
 def test_resuming_gives_the_undisturbed_result(make: Make, checkerboard: csr_array, tmp_path: Path) -> None:
-    """Interrupted in every epoch in turn: the first, those that enter a stage, the last."""
+    """Interrupted in every epoch in turn, within and at the end: the first, those that enter a stage, the last."""
     undisturbed = trainer.train(make(checkerboard), checkerboard, SCHEDULE, growing())
     n_steps = 3 * len(undisturbed.progress.records)
-    for at_step in range(1, n_steps, 3):
+    for at_step in (step for step in range(n_steps) if step % 3):
         run = tmp_path / str(at_step)
         run.mkdir()
         checkpoints = Checkpoints(run, "same")
@@ -97,17 +97,73 @@ def test_resuming_gives_the_undisturbed_result(make: Make, checkerboard: csr_arr
                 monitor=Interrupted(at_step),
             )
         kept = checkpoints.load()
-        assert (kept is None) == (at_step < 3)
+        assert kept is not None
+        assert (len(kept.progress.records), len(kept.losses)) == (at_step // 3, at_step % 3 + 1)
         resumed = trainer.train(
             make(checkerboard),
             checkerboard,
             SCHEDULE,
-            growing(len(kept.progress.records) if kept else 0),
+            growing(len(kept.progress.records)),
             kept=kept,
             checkpoints=checkpoints,
         )
         assert equal(resumed, undisturbed)
         assert [r["loss"] for r in resumed.progress.records] == [r["loss"] for r in undisturbed.progress.records]
+
+
+@pytest.mark.parametrize("make", LEARNERS)
+def test_a_long_epoch_is_kept_in_parts(make: Make, checkerboard: csr_array, tmp_path: Path) -> None:
+    """Every step is kept as if it had taken minutes; from each of these checkpoints the way goes to the same end."""
+    stored: list[Checkpoint] = []
+
+    class Stored(Checkpoints):
+        def save(self, kept: Checkpoint) -> None:
+            super().save(kept)
+            found = self.load()
+            assert found is not None
+            stored.append(found)
+
+    undisturbed = trainer.train(
+        make(checkerboard), checkerboard, SCHEDULE, growing(), checkpoints=Stored(tmp_path, "same", interval=0)
+    )
+    n_epochs = len(undisturbed.progress.records)
+    assert [len(each.losses) for each in stored] == [1, 2, 3, 0] * n_epochs
+    assert all((each.progress.seconds > 0) == (len(each.losses) > 0) for each in stored)
+    for kept in stored[1::4]:
+        score = growing(len(kept.progress.records))
+        assert equal(trainer.train(make(checkerboard), checkerboard, SCHEDULE, score, kept=kept), undisturbed)
+
+
+def test_epochs_that_are_short_are_kept_when_they_end(checkerboard: csr_array, tmp_path: Path) -> None:
+    steps: list[str] = []
+
+    class Watching(trainer.Silent):
+        def step(self, loss: float) -> None:
+            del loss
+            steps.extend(path.name for path in tmp_path.glob("*.npz"))
+
+    trainer.train(
+        make_elsa(checkerboard),
+        checkerboard,
+        SCHEDULE,
+        growing(),
+        checkpoints=Checkpoints(tmp_path, "same"),
+        monitor=Watching(),
+    )
+    assert steps == ["checkpoint-0-1-0.npz"] * 3 + ["checkpoint-0-2-0.npz"] * 3
+
+
+def test_epochs_are_announced_as_a_part_of_the_whole(checkerboard: csr_array) -> None:
+    seen: list[Epoch] = []
+
+    class Listening(trainer.Silent):
+        def epoch(self, epoch: Epoch) -> None:
+            seen.append(epoch)
+
+    trainer.train(make_compressed(checkerboard), checkerboard, SCHEDULE, growing(), monitor=Listening())
+    assert [(each.number, each.before, each.of, each.n_steps, each.n_done) for each in seen] == [
+        (1, 0, 4, 3, 0), (1, 1, 4, 3, 0), (1, 2, 4, 3, 0), (2, 3, 4, 3, 0),
+    ]  # fmt: skip
 
 
 def test_a_finished_training_is_not_run_again(checkerboard: csr_array, tmp_path: Path) -> None:
@@ -235,7 +291,7 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: str) -> None:
     checkpoints = Checkpoints(tmp_path, "same")
     checkpoints.save(kept(1))
-    arrays, document = tmp_path / "checkpoint-0-1.npz", tmp_path / "checkpoint.json"
+    arrays, document = tmp_path / "checkpoint-0-1-0.npz", tmp_path / "checkpoint.json"
     if damage == "cut":
         arrays.write_bytes(arrays.read_bytes()[:100])
     elif damage == "not json":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -200,7 +201,10 @@ def test_ctrl_c_leaves_a_checkpoint_that_goes_on(train: Run, books_file: Path, t
         process.send_signal(signal.SIGINT)
         _, err = process.communicate()
     assert process.returncode == 130
-    assert f"repeat with --run {tmp_path / 'stopped'} --resume" in " ".join(err.split())
+    assert "Stopping after this step" in err
+    # what is printed goes on, as it stands
+    assert err.splitlines()[-1] == shlex.join(["sparrow-train", *line[1:], "--resume"])
+    assert json.loads((tmp_path / "stopped" / "checkpoint.json").read_text())["arrays"].split("-")[-1] != "0.npz"
     assert "Traceback" not in err
     assert not (tmp_path / "stopped" / "metrics.json").exists()
     assert train(*arguments, tmp_path / "stopped", "--resume").code == 0
