@@ -9,11 +9,11 @@ import sys
 # takes several times as long on a busy machine. Has to be set before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.console import Console
@@ -22,10 +22,12 @@ from index import disk
 from index.cli import main_for, print_json
 from index.errors import InvalidEmbeddings, SnapshotError
 from training import (
+    chart,
     compare,
     console,
     datasets,
     examples,
+    frontier,
     interactions,
     items,
     job,
@@ -36,6 +38,7 @@ from training import (
     recipe,
     release,
     run,
+    storage,
     tables,
     verdict,
 )
@@ -66,6 +69,24 @@ DropMissing = Annotated[bool, typer.Option("--drop-missing", help="Drop rows wit
 MinRating = Annotated[float | None, typer.Option(help="Drop rows with a lower rating.")]
 MinUserSupport = Annotated[int | None, typer.Option(help="Drop users with fewer items.", show_default="1")]
 MinItemSupport = Annotated[int | None, typer.Option(help="Drop items with fewer users.", show_default="1")]
+
+
+Number = TypeVar("Number", int, float)
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    return ",".join(f"{number:g}" for number in numbers)
+
+
+def _numbers(option: str, text: str, kind: Callable[[str], Number]) -> tuple[Number, ...]:
+    """Numbers above 0, comma-separated."""
+    try:
+        numbers = tuple(kind(each) for each in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"{option} {text}: numbers are expected, separated by commas") from error
+    if min(numbers) <= 0:
+        raise typer.BadParameter(f"{option} {text}: all numbers must be above 0")
+    return tuple(dict.fromkeys(numbers))
 
 
 def _moment(text: str) -> int:
@@ -339,6 +360,75 @@ def compare_recipes(
         )
         document = compare.report(list(found), chosen, against, {**about, "seeds": seeds, "data": asdict(data.loaded)})
     _report(document, compare.markdown(document), out, as_json=as_json)
+
+
+@cli.command("frontier")
+def draw_frontier(
+    out: Annotated[Path, typer.Option(help="The directory to write frontier.png and frontier.json into.")],
+    interactions_file: InteractionsFile = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="A bundled data set.", show_default="goodbooks, without --interactions")
+    ] = None,
+    test_file: TestFile = None,
+    test_after: TestAfter = None,
+    protocol: ProtocolName = None,
+    max_questions: MaxQuestions = 10_000,
+    user_column: UserColumn = None,
+    item_column: ItemColumn = None,
+    timestamp_column: TimestampColumn = None,
+    timestamp_unit: TimestampUnit = None,
+    weight_column: WeightColumn = None,
+    rating_column: RatingColumn = None,
+    drop_missing: DropMissing = False,
+    min_rating: MinRating = None,
+    min_user_support: MinUserSupport = None,
+    min_item_support: MinItemSupport = None,
+    recipe_names: Annotated[
+        str, typer.Option("--recipes", help="Recipes, comma-separated: bundled names or .toml files.")
+    ] = "compressed-elsa,two-hop,sansa,pruned-ease,item-knn,compressae,elsa,ease,popularity",
+    k: Annotated[str, typer.Option("--k", help="Values per item of sparse models.")] = _listed(frontier.Sweep.k),
+    n_dims: Annotated[str, typer.Option("--dims", help="Widths of dense ELSA.")] = _listed(frontier.Sweep.n_dims),
+    pq_bytes: Annotated[
+        str, typer.Option("--pq", help="Bytes per item of dense ELSA's vectors by product quantisation, or none.")
+    ] = _listed(frontier.Sweep.pq_bytes),
+    l2_factors: Annotated[
+        str, typer.Option("--l2-factors", help="Candidates for l2, where there is one: the recipe's times these.")
+    ] = _listed(frontier.Sweep.l2_factors),
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 1,
+    groups: Annotated[int, typer.Option("--folds", min=1, help="Disjoint groups of test users per seed.")] = 1,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Draw what models are worth against bytes per item and postings per query.
+
+    Whatever --out holds of it already is not measured again.
+    """
+    overrides = _about_data(locals())
+    if dataset is not None and interactions_file is not None:
+        raise typer.BadParameter("name either --interactions FILE or --dataset NAME")
+    chosen = {name: _recipe(name, overrides) for name in recipe_names.split(",")}
+    pq = () if pq_bytes == "none" else _numbers("--pq", pq_bytes, int)
+    factors = _numbers("--l2-factors", l2_factors, float)
+    sweep = frontier.Sweep(_numbers("--k", k, int), _numbers("--dims", n_dims, int), pq, factors)
+    chart.require_matplotlib()
+    if pq and any(each.model_name == "elsa" for each in chosen.values()):
+        storage.require_faiss()
+    train = interactions_file or datasets.bundled(dataset or "goodbooks").interactions
+    first = next(iter(chosen.values()))
+    data = later.load(train, test_file, first.columns, first.filters)
+    how = _protocol(protocol, data, max_questions=max_questions)
+    study = frontier.Study(data, chosen, sweep, how, seeds, groups, out)
+    points = frontier.open_points(study)
+    about = {"dataset": interactions_file.name if interactions_file else dataset or "goodbooks"}
+    with console.counting("fitting", len(frontier.missing(study, points))) as done:
+        document = frontier.measure(study, points, about, device=job.device_of(device), done=done)
+    chart.draw(document, out / "frontier.png")
+    for each in document["left_out"]:
+        Console(stderr=True).print(f"left out: {each}", highlight=False, soft_wrap=True)
+    if as_json:
+        print_json({name: document[name] for name in ("about", "curves", "left_out")})
+    else:
+        print(frontier.markdown(document), end="")
 
 
 @cli.command("tune")
