@@ -26,6 +26,7 @@ from training import (
     compare,
     console,
     datasets,
+    defaults,
     examples,
     frontier,
     interactions,
@@ -38,6 +39,7 @@ from training import (
     recipe,
     release,
     run,
+    split,
     storage,
     tables,
     verdict,
@@ -163,7 +165,9 @@ def fit(
     where = job.device_of(device)
     with parallel.together(where):
         told = parallel.rank() == 0
-        console.print_report(Console(stderr=True, quiet=not told), material.loaded, material.described)
+        errors = Console(stderr=True, quiet=not told)
+        console.print_report(errors, material.loaded, material.described)
+        errors.print(_plan(chosen, material), highlight=False, soft_wrap=True)
         reached = _train(directory, chosen, material, where, resume=resume)
     if not told:
         return
@@ -174,6 +178,12 @@ def fit(
         console.print_metrics(Console(), f"{directory}: {users} validation users", reached["validation"])
         if drawn := console.curve(reached["epochs"]):
             Console().print(drawn, highlight=False, soft_wrap=True)
+
+
+def _plan(chosen: Recipe, material: run.Material) -> str:
+    data = material.interactions
+    divided = split.holdout(len(data.users), split.VALIDATION_SEED, share=chosen.evaluation.validation_share)
+    return defaults.told(chosen, divided, len(data.items))
 
 
 def _train(directory: Path, chosen: Recipe, material: run.Material, device: str, *, resume: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from index.types import Float32
 from index.vocabulary import Vocabulary
-from training import evaluate
+from training import defaults, evaluate
 from training.checkpoint import Checkpoint, Checkpoints, Progress
 from training.errors import TrainingError
 from training.evaluate import MAIN, Evaluation, Retriever
@@ -102,7 +102,7 @@ def _learning(
     optimiser = Optimiser(how.learning_rate, how.epsilon, how.relative)
     named = {"items": items} if kind.reads_files else {}
     learner = kind.learner(known, recipe.model, optimiser, epochs=how.epochs, seed=how.seed, device=device, **named)
-    return learner, Schedule(how.seed, how.batch_size, how.patience)
+    return learner, Schedule(how.seed, defaults.batch_size(how, known.shape[0]), how.patience)
 
 
 def _shrink(

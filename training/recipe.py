@@ -38,7 +38,7 @@ class Training:
     epochs: int = 10
     """Passes over the training users at most: validation users end them."""
     batch_size: int = 256
-    """Users per step."""
+    """Users per step; 0: a fortieth of those who train, within 16..256."""
     learning_rate: float = 0.1
     """Of NAdam in the form of Keras."""
     epsilon: float = 1e-7
@@ -101,7 +101,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "query_dims": (0, 65_536),
     "n_outputs": (0, 2**31 - 1),
     "epochs": (1, 10_000),
-    "batch_size": (1, 1_000_000),
+    "batch_size": (0, 1_000_000),
     "learning_rate": (1e-12, 1e6),
     "epsilon": (0, 1e6),
     "patience": (1, 10_000),

@@ -21,6 +21,7 @@ from benchmarks.learning.subject import Subject
 from benchmarks.machine import ROOT
 from index.types import JSON
 from training import parallel
+from training.defaults import BATCH_SIZES
 from training.models import compressed_elsa
 from training.models.compressed_elsa import CompressedElsa
 
@@ -34,9 +35,9 @@ LAUNCHERS = {
 
 
 def cases(what: Subject) -> list[tuple[int, int]]:
-    """Values per item and batch sizes: of the step that has a target, and of the default recipe's last stage."""
+    """Values per item and batch sizes: of the step that has a target, and of the default recipe's, of many users."""
     recipe = subject.default(what.scale)
-    return [(what.scale.k, what.scale.batch_size), (recipe.model.k, subject.how(recipe).batch_size)]
+    return [(what.scale.k, what.scale.batch_size), (recipe.model.k, BATCH_SIZES[1])]
 
 
 def steps(what: Subject) -> int:

@@ -49,7 +49,10 @@ def test_fit_reports_what_it_dropped_and_what_it_reached(train: Run, books_file:
     done = train("fit", "--interactions", books_file, "--min-item-support", 5, *QUICK, "--run", tmp_path / "run")
     assert done.code == 0
     assert "dropped: support below 1 (users) or 5 (items)" in " ".join(done.err.split())
-    assert "ndcg@100" in done.out
+    assert (
+        "compressed-elsa: 20 of 300 users validate; 16 values per item; 64 users a step (5 steps an epoch)" in done.err
+    )
+    assert "ndcg@100 by epoch: " in done.out
     again = train(
         "fit", "--interactions", books_file, "--min-item-support", 5, *QUICK, "--run", tmp_path / "run", "--resume",
         "--json",
