@@ -26,7 +26,7 @@ class Settings:
 
     n_dims: int = 256
     """Width of the vectors, above 0."""
-    alpha: float = 10.0
+    alpha: float = 5.0
     """Weight of an interaction; everything else weighs 1."""
     l2: float = 10.0
     """Weight of the ridge, above 0."""

@@ -34,7 +34,7 @@ class Settings:
     """How much less each interaction of a user with many counts."""
     history_power: float = 0.5
     """How much less a popular item of the history counts."""
-    target_power: float = 0.5
+    target_power: float = 0.4
     """How much popular items are held back."""
 
 
