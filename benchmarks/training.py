@@ -6,7 +6,6 @@ python -m benchmarks.training --json
 import importlib.util
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +18,7 @@ from rich.console import Console
 from benchmarks import machine, peers, targets, timing
 from benchmarks.comparison import Finding
 from benchmarks.learning import limit, memory, processes, report, schedule, step, subject
-from benchmarks.learning.subject import FULL, QUICK, Subject
+from benchmarks.learning.subject import FULL, QUICK, WHOLE, Subject
 from benchmarks.learning.targets import PLACE, TARGETS
 from benchmarks.questions import announced, named
 from index.cli import main_for, print_json
@@ -46,7 +45,11 @@ def measure(
         bool, typer.Option("--quick", help="Fewer sizes, rounds and seeds, and no run of the paper's for its quality.")
     ] = False,
     whole: Annotated[
-        bool, typer.Option("--whole", help="Time one epoch of every stage of the paper's schedule.")
+        bool,
+        typer.Option(
+            "--whole",
+            help="Time an epoch of all stages of the paper's schedule, and judge it at our batch size as well.",
+        ),
     ] = False,
     root: Annotated[Path, typer.Option("--cache", help="Where what is compiled is kept.")] = Path(".bench"),
     out: Annotated[
@@ -58,8 +61,9 @@ def measure(
     if out is not None and importlib.util.find_spec("matplotlib") is None:
         raise typer.BadParameter(f"--out draws plots with matplotlib, which is not installed: {peers.INSTALL}")
     asked = named(only, QUESTIONS, "--only")
-    scale = QUICK if quick else FULL
-    what = subject.books(replace(scale, n_sampled=0) if whole else scale, root)
+    if quick and whole:
+        raise typer.BadParameter("--quick and --whole exclude each other")
+    what = subject.books(QUICK if quick else WHOLE if whole else FULL, root)
     document = ask(what, asked)
     console = Console(stderr=as_json, width=None if sys.stdout.isatty() else 150)
     report.show(console, document)

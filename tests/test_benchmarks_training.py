@@ -24,7 +24,17 @@ from training.models.cooccurrence import first_positions
 from training.models.sparsity import Width
 
 # cases have the names that targets use, and hardly any users
-SMALL = replace(FULL, n_dims=160, rounds=1, stage_epochs=1, n_sampled=2, seeds=2, process_steps=2, process_rounds=1)
+SMALL = replace(
+    FULL,
+    n_dims=160,
+    paper_batches=(1024, 16),
+    rounds=1,
+    stage_epochs=1,
+    n_sampled=2,
+    seeds=2,
+    process_steps=2,
+    process_rounds=1,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -181,6 +191,12 @@ def test_unknown_questions_are_refused_by_name() -> None:
     result = CliRunner().invoke(training.cli, ["--only", "speed"], env={"COLUMNS": "200", "NO_COLOR": "1"})
     assert result.exit_code == 2
     assert "--only 'speed' is not one of step, schedule" in " ".join(result.output.replace("│", "").split())
+
+
+def test_quick_and_whole_exclude_each_other() -> None:
+    result = CliRunner().invoke(training.cli, ["--quick", "--whole"], env={"COLUMNS": "200", "NO_COLOR": "1"})
+    assert result.exit_code == 2
+    assert "--quick and --whole exclude each other" in result.output
 
 
 @pytest.fixture(scope="module")

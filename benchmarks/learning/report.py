@@ -13,7 +13,7 @@ from benchmarks.tables import show as show_table
 
 DOUBTS = """\
 * **One data set**, small: 2,375 readers train on 9,882 books. The dense schedule makes three steps an epoch there.
-* **The paper's settings** are those of its README, tuned by its authors to larger data; batch 256 is tried beside them.
+* **The paper's settings** are those of its README, tuned by its authors to larger data; `--whole` tries ours, 256, too.
 * **Not their code.** The schedule is run by our trainer, and its dense steps are ours: products written out, histories
   sparse. The autograd step follows their model line by line, in torch.
 * **Sampled.** Of the dense schedule a few epochs are timed and the others interpolated, unless `--whole` was given. Its

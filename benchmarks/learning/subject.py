@@ -40,7 +40,7 @@ class Scale:
     """Stages of the paper's schedule that are timed; 0: all."""
     seeds: int = 3
     """Runs of the default recipe."""
-    paper_batches: tuple[int, ...] = (1024, 256)
+    paper_batches: tuple[int, ...] = (1024,)
     """Batch sizes of complete runs of the paper's schedule, for their quality; none: it is not asked for."""
     process_steps: int = 12
     """Steps in one process and in two."""
@@ -49,6 +49,7 @@ class Scale:
 
 
 FULL = Scale()
+WHOLE = Scale(n_sampled=0, paper_batches=(1024, 256))
 QUICK = Scale(other_k=(), rounds=1, n_sampled=5, seeds=1, paper_batches=(), process_steps=8, process_rounds=1)
 
 
