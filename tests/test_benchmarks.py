@@ -321,7 +321,6 @@ def test_everything_small(
 
 
 def test_plots_are_drawn_and_shown_in_the_report(model: Model, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     from benchmarks import plots
 
     what = subject.real(model, 4, [], tmp_path)

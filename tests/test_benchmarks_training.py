@@ -232,7 +232,6 @@ def test_everything_small(document: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_plots_are_drawn_and_shown_in_the_report(document: dict[str, Any], tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     from benchmarks.learning import plots
 
     drawn = plots.draw(tmp_path, document)

@@ -226,7 +226,6 @@ DOCUMENT: dict[str, Any] = {
 
 
 def test_the_picture_shows_every_curve_in_both_metrics(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     made = chart.figure(DOCUMENT)
     assert made.get_suptitle() == (
         "by hand, protocol folds: 1 seed x 1 group of 250 test users; bars: standard error over users"
@@ -257,7 +256,6 @@ def test_without_matplotlib_a_sentence_says_what_to_do(monkeypatch: pytest.Monke
 def test_the_command_draws_and_tells(
     books_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("matplotlib")
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["sparrow-train", "frontier", *map(str, arguments)])

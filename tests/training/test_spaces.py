@@ -112,7 +112,7 @@ def test_what_is_set_is_not_searched() -> None:
     relative = recipe.load("compressed-elsa", ["training.relative=true"])
     assert "training.epsilon" in spaces.usual(relative, ["training.relative"])
     # the usual ranges say nothing about absolute rates
-    absolute = spaces.usual(BASE, ["training.relative"])
+    absolute = spaces.usual(recipe.load("compressed-elsa", ["training.relative=false"]), ["training.relative"])
     assert not {"training.learning_rate", "training.epsilon", "training.relative"} & set(absolute)
 
 

@@ -109,7 +109,6 @@ def test_dense_forms_answer_with_the_item_scale() -> None:
 
 @pytest.mark.filterwarnings("ignore:builtin type:DeprecationWarning")  # faiss, from Python 3.12 on
 def test_product_quantisation_of_few_distinct_vectors_loses_nothing() -> None:
-    pytest.importorskip("faiss")
     rng = np.random.default_rng(0)
     distinct = rng.normal(size=(20, 8)).astype(np.float32)
     vectors = np.concatenate([np.zeros((5, 8), np.float32), distinct[rng.integers(0, 20, 400)]])
@@ -119,7 +118,6 @@ def test_product_quantisation_of_few_distinct_vectors_loses_nothing() -> None:
 
 @pytest.mark.filterwarnings("ignore:builtin type:DeprecationWarning")
 def test_product_quantisation_has_fewer_bytes_than_int8_and_whole_parts() -> None:
-    pytest.importorskip("faiss")
     vectors = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
     forms = list(storage.dense_forms(vectors, None, pq_bytes=(2, 3, 4, 8, 16)))[3:]
     assert [each.takes for each in forms] == [{"pq": 2}, {"pq": 4}]
