@@ -40,7 +40,7 @@ DRAWN = (MAIN, "recall@20")
 """The metrics of the curves."""
 LINE = "line"
 """The form of a model without a size."""
-POWERS = ((0.5, 0.5, 0.5), (0.0, 0.5, 0.5), (0.5, 0.5, 0.25), (1.0, 1.0, 0.5))
+POWERS = ((0.5, 0.5, 0.5), (0.0, 0.5, 0.5), (0.5, 0.5, 0.25), (0.5, 0.25, 0.5))
 """Candidates of item-kNN beside its recipe: powers of user, history and target."""
 RATES = (0.3, 1.0)
 """Candidates of dense ELSA: its recipe's learning rate times these; what suits depends on the width."""
@@ -54,7 +54,7 @@ class Sweep:
     """Values per item."""
     n_dims: tuple[int, ...] = (16, 32, 64, 128, 256, 512, 1024, 2048)
     """Widths of dense ELSA."""
-    pq_bytes: tuple[int, ...] = (16, 32, 64, 128, 256, 512, 1024)
+    pq_bytes: tuple[int, ...] = (16, 32, 64, 128, 256, 512)
     """Bytes per item of product quantisation."""
     l2_factors: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
     """Candidates for a model with an l2: that of its recipe times these."""
@@ -71,7 +71,7 @@ class Task:
     candidates: tuple[Recipe, ...]
     """Of which validation users choose; of equal ones the first."""
     pq_bytes: tuple[int, ...]
-    """As of the sweep."""
+    """As of the sweep, for dense ELSA."""
 
 
 class Place(NamedTuple):
@@ -94,8 +94,9 @@ def tasks(recipes: Mapping[str, Recipe], sweep: Sweep) -> list[Task]:
     """Every size of every recipe."""
     made = []
     for name, each in recipes.items():
+        pq_bytes = sweep.pq_bytes if each.model_name == "elsa" else ()
         for size, sized in _sized(each, sweep):
-            made.append(Task(name, size, tuple(_candidates(sized, sweep)), sweep.pq_bytes))
+            made.append(Task(name, size, tuple(_candidates(sized, sweep)), pq_bytes))
     return made
 
 

@@ -37,6 +37,8 @@ SHORT_INDEX = 1 << 16
 """Dims that 16 bits number."""
 CENTROIDS = 256
 """Of each part of a vector: what a byte can name."""
+LEAST_PART = 4
+"""Dims of a part at least: below, a byte says hardly more than int8 would, and faiss trains for minutes."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,12 @@ def postings(embeddings: SparseItemEmbeddings, histories: Sequence[Int32]) -> fl
 def dense_forms(vectors: Float32, item_scale: Float32 | None, pq_bytes: Sequence[int]) -> Iterator[Form]:
     """The forms of dense vectors (n_items, n_dims).
 
-    Of pq those of fewer bytes than int8 that divide n_dims; none of fewer items than centroids.
+    Of pq those with parts of one length, at least LEAST_PART dims; none of fewer items than centroids.
     """
     n_items, n_dims = vectors.shape
     scale = 0 if item_scale is None else 4
     centroids = 4 * CENTROIDS * n_dims / n_items
-    sizes = [size for size in pq_bytes if size < n_dims and n_dims % size == 0 and n_items >= CENTROIDS]
+    sizes = [size for size in pq_bytes if n_dims % size == 0 and n_dims >= LEAST_PART * size and n_items >= CENTROIDS]
     ways: list[tuple[str, int, float, Callable[[Float32], Float32]]] = [
         ("f32", 4 * n_dims, 0, _as_is),
         ("f16", 2 * n_dims, 0, half),

@@ -65,7 +65,13 @@ def test_candidates_of_every_kind_of_model() -> None:
     assert [each.model.l2 for each in by_name["ease"]] == [recipes["ease"].model.l2 * factor for factor in (1, 2)]
     assert len(by_name["compressed-elsa"]) == 1
     assert {each.model.k for each in by_name["item-knn"]} == {8}
-    assert len(by_name["item-knn"]) == len(set(by_name["item-knn"])) == len(frontier.POWERS)
+    powers = [
+        (each.user_power, each.history_power, each.target_power) for each in (c.model for c in by_name["item-knn"])
+    ]
+    own = recipes["item-knn"].model
+    assert powers[0] == (own.user_power, own.history_power, own.target_power)
+    assert set(powers) == {powers[0], *frontier.POWERS}
+    assert len(powers) == len(set(powers))
     assert len({each.training for each in by_name["elsa"]}) == len(frontier.RATES)
 
 
