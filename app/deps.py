@@ -1,9 +1,10 @@
 """What routes ask for: everything lives in the application that `create_app` made, nothing in modules."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Request
 
+from app.inquiry import Inquiry, read_user
 from app.live_index import LiveIndex
 from app.metrics import Metrics
 from app.settings import Settings
@@ -52,3 +53,26 @@ async def _snapshot(live_index: LiveIndexDep) -> Snapshot:
 
 SnapshotDep = Annotated[Snapshot, Depends(_snapshot)]
 """The snapshot of the whole request; 503 where nothing is published."""
+
+
+class Asking(NamedTuple):
+    """What a route of retrieval needs, as one dependency: FastAPI takes its time for each."""
+
+    snapshot: Snapshot
+    users: Users
+    settings: Settings
+    timings: Timings
+
+    async def about(self, user_id: str | None) -> Inquiry:
+        """Read the user; the inquiry that the answer is made of."""
+        user = await read_user(user_id, self.users, self.timings)
+        return Inquiry(self.snapshot, self.settings, self.timings, user)
+
+
+async def _asking(request: Request) -> Asking:
+    state = request.app.state
+    return Asking(state.live_index.snapshot, state.users, state.settings, request.state.timings)
+
+
+AskingDep = Annotated[Asking, Depends(_asking)]
+"""503 where nothing is published."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from app.errors import Invalid
 from app.recommend import Notice, Profile, resolve
-from app.schemas import Caution, HistoryEntry, ItemHit, Who
+from app.schemas.retrieval import Caution, HistoryEntry, ItemHit, Who
 from app.settings import Settings
 from app.store.users import Interaction, StoreUnavailable, Users, UserState
 from app.telemetry import Timings
@@ -26,7 +26,7 @@ NOBODY = UserState(history=(), seen=_NO_HASHES, hidden=_NO_HASHES)
 """What is known about a user who is not."""
 
 
-class Found(NamedTuple):
+class KnownUser(NamedTuple):
     """A user as the store knows them, or does not."""
 
     state: UserState
@@ -35,25 +35,46 @@ class Found(NamedTuple):
     """The store did not answer."""
 
 
-async def read_user(user_id: str | None, users: Users, timings: Timings) -> Found:
+async def read_user(user_id: str | None, users: Users, timings: Timings) -> KnownUser:
     """The stored state, in one round trip; the empty one, with a notice, where there is none or no store."""
     if user_id is None:
-        return Found(NOBODY, (), degraded=False)
+        return KnownUser(NOBODY, (), degraded=False)
     try:
         with timings.stage("state"):
             state = await users.read(user_id)
     except StoreUnavailable:
         notice = Notice("store_unavailable", "the user store does not answer: nothing stored about the user was used")
-        return Found(NOBODY, (notice,), degraded=True)
+        return KnownUser(NOBODY, (notice,), degraded=True)
     unknown = Notice("unknown_user", "nothing is stored about this user")
-    return Found(state, (unknown,) if state.empty else (), degraded=False)
+    return KnownUser(state, (unknown,) if state.empty else (), degraded=False)
 
 
-def profile_of(snapshot: Snapshot, found: Found, who: Who, settings: Settings, timings: Timings) -> Profile:
-    """The profile of whom a request names."""
-    with timings.stage("encode"):
-        history = interactions(who.history, settings, time.time())
-        return resolve(snapshot, found.state, history, exclude_ids=who.exclude_ids, exclude_seen=who.exclude_seen)
+class Inquiry(NamedTuple):
+    """All that an answer is made of, besides the request's body: one snapshot, one user, the settings, a clock."""
+
+    snapshot: Snapshot
+    settings: Settings
+    timings: Timings
+    user: KnownUser
+
+    def profile(self, who: Who) -> Profile:
+        """The profile of whom a request names."""
+        with self.timings.stage("encode"):
+            history = interactions(who.history, self.settings, time.time())
+            exclude_ids, exclude_seen = who.exclude_ids, who.exclude_seen
+            return resolve(self.snapshot, self.user.state, history, exclude_ids=exclude_ids, exclude_seen=exclude_seen)
+
+    def envelope(self, notices: Sequence[Notice]) -> dict[str, Any]:
+        """What every answer carries: the fields of `schemas.retrieval.Answer`. Its warnings are counted."""
+        told = (*self.user.notices, *notices)
+        self.timings.warnings.extend(notice.code for notice in told)
+        return {
+            "recomm_id": uuid.uuid4().hex,
+            "index_version": self.snapshot.version,
+            "took_ms": self.timings.took_ms,
+            "degraded": self.user.degraded,
+            "warnings": [Caution.model_validate(notice._asdict()) for notice in told],
+        }
 
 
 def interactions(history: Sequence[HistoryEntry], settings: Settings, now: float) -> list[Interaction]:
@@ -67,18 +88,6 @@ def interactions(history: Sequence[HistoryEntry], settings: Settings, now: float
         )
         for entry in history
     ]
-
-
-def envelope(snapshot: Snapshot, timings: Timings, notices: Sequence[Notice], *, degraded: bool) -> dict[str, Any]:
-    """What every answer carries: the fields of `app.schemas.Answer`. Its warnings are counted."""
-    timings.warnings.extend(notice.code for notice in notices)
-    return {
-        "recomm_id": uuid.uuid4().hex,
-        "index_version": snapshot.version,
-        "took_ms": timings.took_ms,
-        "degraded": degraded,
-        "warnings": [Caution.model_validate(notice._asdict()) for notice in notices],
-    }
 
 
 def property_keys(snapshot: Snapshot, wanted: bool | list[str]) -> tuple[str, ...] | None:

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from app.__main__ import cli as serve
-from app.schemas import HomepageAnswer
+from app.schemas.retrieval import HomepageAnswer
 from app.settings import Settings
 from index.__main__ import cli as inspect
 from training.__main__ import cli as train

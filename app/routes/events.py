@@ -3,15 +3,13 @@
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
 
 from app.deps import LiveIndexDep, MetricsDep, SettingsDep, TimingsDep, UsersDep
 from app.live_index import LiveIndex
-from app.schemas import Id, ItemId, Kind, Request, UserId
-from app.settings import MAX_WEIGHT, Settings
+from app.schemas.events import EventBody, EventOutcome, EventsAnswer, EventsRequest, Status
+from app.settings import Settings
 from app.store.users import Event, EventResult, Interaction, StoreUnavailable, Users
 
 router = APIRouter(tags=["events"])
@@ -28,49 +26,6 @@ UNCONFIRMED = (
 )
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
-
-
-class EventBody(Request):
-    """One interaction of a user with an item."""
-
-    user_id: UserId
-    item_id: ItemId
-    kind: Kind
-    timestamp: float | None = Field(None, description="Unix seconds; without it, now.")
-    weight: float | None = Field(
-        None, ge=-MAX_WEIGHT, le=MAX_WEIGHT, description="Overrides the weight of the kind. 0: seen, nothing more."
-    )
-    event_id: Id | None = Field(None, description="Repeats for this user within 24 hours are ignored.")
-    recomm_id: Id | None = Field(None, description="The answer that this event follows from.")
-
-
-class EventsRequest(Request):
-    """Body of POST /v1/events."""
-
-    events: list[EventBody] = Field(min_length=1, max_length=1000)
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"events": [{"user_id": "u1", "item_id": "2", "kind": "like"}]}]}
-    )
-
-
-Status = Literal["accepted", "duplicate", "unknown_item", "refused"]
-
-
-class EventOutcome(BaseModel):
-    """What became of one event."""
-
-    status: Status = Field(
-        description="accepted; duplicate: its event_id was recorded before; unknown_item: recorded, though the index "
-        "does not know the item yet; refused: not recorded, see detail."
-    )
-    detail: str | None = None
-
-
-class EventsAnswer(BaseModel):
-    """One result for each event, in order."""
-
-    results: list[EventOutcome]
 
 
 @router.post("/v1/events", status_code=202, response_model_exclude_none=True)

@@ -4,25 +4,15 @@ from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query
-from pydantic import Field
 
 from app.deps import SnapshotDep
 from app.errors import NotFound, responses
-from app.schemas import CatalogueItem, CataloguePage, ItemId, Parameters
+from app.schemas.items import CatalogueItem, CataloguePage, ItemsQuery
+from app.schemas.wire import ItemId
 from index.snapshot import Snapshot
 from index.types import Int32
 
 router = APIRouter(tags=["items"])
-
-
-class ItemsQuery(Parameters):
-    """Which items."""
-
-    query: str = Field(
-        default="", max_length=200, description="Every word must be in the item's text, the last may be begun."
-    )
-    limit: int = Field(default=20, ge=1, le=100, description="How many to return at most.")
-    offset: int = Field(default=0, ge=0, le=1_000_000, description="How many to skip.")
 
 
 @router.get("/v1/items", summary="Search items", responses=responses(503))

@@ -1,58 +1,16 @@
 """GET /livez, /readyz, /info and /metrics: for orchestrators, dashboards and people who want to know what is served."""
 
 from importlib.metadata import version as installed
-from typing import Any, Literal
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, Field
 
 from app.deps import LiveIndexDep, MetricsDep, SettingsDep, UsersDep
 from app.errors import responses
+from app.schemas.operations import IndexInfo, Info, Live, Ready
 from app.store.users import StoreUnavailable
 
 router = APIRouter(tags=["operations"])
-
-
-class Live(BaseModel):
-    """The process answers."""
-
-    status: Literal["ok"] = "ok"
-
-
-class Ready(BaseModel):
-    """A snapshot is loaded and warm."""
-
-    index_version: str
-    store: Literal["ok", "unavailable"] = Field(
-        description="unavailable: answers are made without user state (degraded), events get 503."
-    )
-
-
-class IndexInfo(BaseModel):
-    """The manifest of the snapshot that is served, without its list of files."""
-
-    version: str
-    created_at: str
-    content_hash: str
-    format: int
-    n_items: int
-    n_dims: int
-    n_nonzeros: int
-    n_segments: int
-    dims_are: str
-    query_dims: int | None
-    provenance: dict[str, Any] = Field(description="Model, recipe, data and metrics.")
-
-
-class Info(BaseModel):
-    """What is served, by what, and how."""
-
-    version: str = Field(description="Of the Sparrow package.")
-    index: IndexInfo | None = Field(description="null: nothing is published yet.")
-    example_users: list[str] = Field(description="Users that the page offers.")
-    event_weights: dict[str, float] = Field(description="Weight of an event by kind, where it carries none.")
-    property_keys: list[str] = Field(description="Names of the properties that items have.")
 
 
 # HEAD too, which some load balancers ask by.

@@ -4,22 +4,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from app.deps import SettingsDep, SnapshotDep, TimingsDep, UsersDep
+from app import answers
+from app.deps import AskingDep, SnapshotDep
 from app.errors import NotFound, responses
-from app.inquiry import envelope, item_hits, profile_of, property_keys, read_user
-from app.recommend import rank_segments, segment_items, segment_reasons, titles
-from app.schemas import (
-    Id,
-    ItemsAnswer,
-    RecommendRequest,
+from app.recommend import titles
+from app.schemas.retrieval import ItemsAnswer, RecommendRequest
+from app.schemas.segments import (
     SegmentDetail,
-    SegmentHit,
     SegmentItem,
     SegmentList,
     SegmentsAnswer,
     SegmentsRequest,
     SegmentWithTerms,
 )
+from app.schemas.wire import Id
 from index.snapshot import Snapshot
 
 router = APIRouter(tags=["segments"])
@@ -41,23 +39,9 @@ async def get_segments(snapshot: SnapshotDep) -> SegmentList:
 
 
 @router.post("/v1/segments/recommend", summary="A user's segments", responses=responses(400, 413))
-async def post_segments_recommend(
-    body: SegmentsRequest, snapshot: SnapshotDep, users: UsersDep, settings: SettingsDep, timings: TimingsDep
-) -> SegmentsAnswer:
+async def post_segments_recommend(body: SegmentsRequest, asking: AskingDep) -> SegmentsAnswer:
     """The segments that a user's taste points at, strongest first, with at least 3 items left to see in each."""
-    found = await read_user(body.user_id, users, timings)
-    profile = profile_of(snapshot, found, body, settings, timings)
-    with timings.stage("search"):
-        ranked = rank_segments(snapshot, profile, body.count)
-    with timings.stage("compose"):
-        reasons = segment_reasons(snapshot, profile, [one.number for one in ranked])
-        pairs = [(snapshot.segments.segments[one.number], one.score) for one in ranked]
-        segments = [
-            SegmentHit(segment_id=one.segment_id, title=one.title, size=one.size, score=score, reason=reason)
-            for (one, score), reason in zip(pairs, reasons, strict=True)
-        ]
-    notices = (*found.notices, *profile.notices)
-    return SegmentsAnswer(segments=segments, **envelope(snapshot, timings, notices, degraded=found.degraded))
+    return answers.segments(await asking.about(body.user_id), body)
 
 
 @router.get("/v1/segments/{segment_id}", summary="One segment", responses=responses(404))
@@ -84,25 +68,10 @@ async def get_segment(segment_id: SegmentId, snapshot: SnapshotDep) -> SegmentDe
     response_model_exclude_none=True,
     responses=responses(400, 404, 413),
 )
-async def post_segment_items(
-    segment_id: SegmentId,
-    body: RecommendRequest,
-    snapshot: SnapshotDep,
-    users: UsersDep,
-    settings: SettingsDep,
-    timings: TimingsDep,
-) -> ItemsAnswer:
+async def post_segment_items(segment_id: SegmentId, body: RecommendRequest, asking: AskingDep) -> ItemsAnswer:
     """Items of one segment as the user would rank them; without a known user the popular and typical first."""
-    number = _number(snapshot, segment_id)
-    keys = property_keys(snapshot, body.include_properties)
-    found = await read_user(body.user_id, users, timings)
-    profile = profile_of(snapshot, found, body, settings, timings)
-    with timings.stage("search"):
-        hits = segment_items(snapshot, profile, number, body.count)
-    with timings.stage("compose"):
-        items = item_hits(snapshot, hits, keys)
-    notices = (*found.notices, *profile.notices)
-    return ItemsAnswer(items=items, **envelope(snapshot, timings, notices, degraded=found.degraded))
+    number = _number(asking.snapshot, segment_id)
+    return answers.items_of_segment(await asking.about(body.user_id), body, number)
 
 
 def _number(snapshot: Snapshot, segment_id: str) -> int:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, Field
 
 from app.deps import LiveIndexDep, TimingsDep, UsersDep
 from app.errors import NotFound, responses
 from app.live_index import LiveIndex
-from app.schemas import Parameters, UserId
+from app.schemas.users import StoredInteraction, UserAnswer, UserQuery
+from app.schemas.wire import UserId
 from app.store.users import Interaction
 
 router = APIRouter(tags=["users"])
@@ -17,34 +17,6 @@ router = APIRouter(tags=["users"])
 PATH = "/v1/users/{user_id:id}"
 
 ABSENT = "nothing is stored about this user"
-
-
-class UserQuery(Parameters):
-    """How much of a user."""
-
-    limit: int = Field(default=10_000, ge=0, le=10_000, description="Interactions at most, the newest.")
-    include_properties: bool = Field(default=False, description="true: with the properties of each item.")
-
-
-class StoredInteraction(BaseModel):
-    """An interaction as it is scored."""
-
-    item_id: str
-    kind: str
-    weight: float
-    timestamp: float = Field(description="Unix seconds.")
-    properties: dict[str, Any] | None = Field(
-        None, description="Only where include_properties asks for them and the index knows the item."
-    )
-
-
-class UserAnswer(BaseModel):
-    """What is stored about a user."""
-
-    user_id: str
-    history: list[StoredInteraction] = Field(description="What is scored, newest first; nothing of weight 0.")
-    n_seen: int = Field(description="Items left out of answers because the user interacted with them.")
-    n_hidden: int = Field(description="Items that never come back: disliked or hidden.")
 
 
 @router.get(PATH, responses=responses(404, 503), response_model_exclude_none=True)

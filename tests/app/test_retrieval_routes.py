@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from app.main import create_app
-from app.schemas import HomepageRequest, RecommendRequest
+from app.schemas.retrieval import HomepageRequest, RecommendRequest
 from app.settings import Settings
 
 pytestmark = pytest.mark.anyio
