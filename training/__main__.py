@@ -42,6 +42,7 @@ from training import (
     split,
     storage,
     tables,
+    trials,
     verdict,
 )
 from training.errors import RecipeError, TrainingError
@@ -345,7 +346,8 @@ def compare_recipes(
 ) -> None:
     """Measure recipes on questions that nothing was chosen on: the tables of RESULTS.md.
 
-    Without --test or --test-after users are held out, a tenth of them per group.
+    Without --test or --test-after users are held out, a tenth of them per group. With --out every fit is kept, in
+    OUT.trials: what was judged there before, of the same recipe, data, protocol and seed, is not fitted again.
     """
     overrides = _about_data(locals())
     if against not in recipe_names.split(","):
@@ -366,7 +368,15 @@ def compare_recipes(
     n_fits = len(chosen) * seeds * (groups if data.later is None else 1)
     with console.counting("fitting recipes", n_fits) as done:
         found = compare.trials(
-            data, chosen, how, seeds=seeds, groups=groups, int8=int8, device=job.device_of(device), done=done
+            data,
+            chosen,
+            how,
+            seeds=seeds,
+            groups=groups,
+            int8=int8,
+            device=job.device_of(device),
+            archive=out and trials.Archive(out.with_suffix(".trials")),
+            done=done,
         )
         document = compare.report(list(found), chosen, against, {**about, "seeds": seeds, "data": asdict(data.loaded)})
     _report(document, compare.markdown(document), out, as_json=as_json)

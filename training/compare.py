@@ -14,7 +14,7 @@ seeds in which the user judged, and its standard error is that of the mean over 
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -30,25 +30,10 @@ from training.later import Data
 from training.protocols import Exam, Protocol
 from training.recipe import Recipe
 from training.split import Split
+from training.trials import Archive, Trial, fingerprint
 
 TEST_SHARE = 0.1
 """Of the users, per group."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One recipe on one group of one seed."""
-
-    name: str
-    """Of the recipe."""
-    seed: int
-    """Of the groups, and of the fit."""
-    group: int
-    """Number of the test group."""
-    test: Evaluation
-    """What the group's users say."""
-    facts: Mapping[str, Any]
-    """What was chosen, what it took, and what was asked."""
 
 
 class Round(NamedTuple):
@@ -80,26 +65,42 @@ def trials(
     groups: int,
     int8: bool = False,
     device: str,
+    archive: Archive | None = None,
     done: Callable[[str], None],
 ) -> Iterator[Trial]:
     """Fit and judge every recipe in every round of every seed; `done` is told after each.
 
     int8: sparse ones are judged twice, the second time with the values that `publish --values int8` stores.
+    archive: holds what was judged before, which is not fitted again, and keeps what is judged now.
     """
-    share = common_share(recipes)
-    histories = data.known.matrix()
+    share, measured_on = common_share(recipes), data.fingerprint()
     for seed in range(seeds):
-        for group, (divided, exam) in enumerate(rounds(data, protocol, seed, groups=groups, validation=share)):
-            popularity = np.asarray(histories[divided.train].sum(axis=0), np.float32)
+        for group, current in enumerate(rounds(data, protocol, seed, groups=groups, validation=share)):
             for name, each in recipes.items():
                 seeded = replace(each, training=replace(each.training, seed=seed))
-                fitted = job.run(seeded, histories, divided, items=data.known.items, device=device)
-                facts = {**_facts(fitted), "exam": exam.facts}
-                yield Trial(name, seed, group, exam.take(fitted.retriever(), popularity), facts)
-                rounded = _rounded(fitted.retriever()) if int8 else None
-                if rounded:
-                    yield Trial(f"{name} (int8)", seed, group, exam.take(rounded, popularity), facts)
+                key = fingerprint(measured_on, seeded, protocol, TEST_SHARE, group, int8=int8)
+                found = archive.find(key) if archive else []
+                if not found:
+                    judged = _judged(seeded, data, current, int8=int8, device=device)
+                    found = [Trial(form, seed, group, test, facts) for form, test, facts in judged]
+                    if archive:
+                        archive.keep(key, found)
+                yield from (replace(each, name=name + each.name) for each in found)
                 done(name)
+
+
+def _judged(
+    seeded: Recipe, data: Data, current: Round, *, int8: bool, device: str
+) -> Iterator[tuple[str, Evaluation, dict[str, Any]]]:
+    """Fit a recipe and ask the exam: what is added to its name, what came out, and facts."""
+    histories = data.known.matrix()
+    popularity = np.asarray(histories[current.split.train].sum(axis=0), np.float32)
+    fitted = job.run(seeded, histories, current.split, items=data.known.items, device=device)
+    retriever, facts = fitted.retriever(), {**_facts(fitted), "exam": current.exam.facts}
+    yield "", current.exam.take(retriever, popularity), facts
+    rounded = _rounded(retriever) if int8 else None
+    if rounded:
+        yield " (int8)", current.exam.take(rounded, popularity), facts
 
 
 def _rounded(retriever: Retriever) -> Retriever | None:

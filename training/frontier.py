@@ -25,7 +25,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from index import disk
-from training import compare, evaluate, job, recipe, run, storage
+from training import compare, evaluate, job, recipe, storage
 from training.compare import Round
 from training.errors import RunError, TrainingError
 from training.evaluate import MAIN
@@ -157,14 +157,6 @@ class Study:
         fitted = [recipe.resolved(each) for each in place.task.candidates]
         return hashlib.sha256(json.dumps([*asked, fitted]).encode()).hexdigest()
 
-    def data_fingerprint(self) -> str:
-        """Of the interactions."""
-        hashed = hashlib.sha256(run.fingerprint("", self.data.known, ()).encode())
-        if self.data.later is not None:
-            for array in (self.data.later.user, self.data.later.item, self.data.later.timestamp):
-                hashed.update(b"-" if array is None else array.tobytes())
-        return hashed.hexdigest()
-
 
 def open_points(study: Study) -> dict[str, Any]:
     """What was measured before, by key. RunError if that was on other data."""
@@ -176,7 +168,7 @@ def open_points(study: Study) -> dict[str, Any]:
         points, data = document["points"], document["data_fingerprint"]
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged ({error}); remove it, or name another --out") from error
-    if data != study.data_fingerprint():
+    if data != study.data.fingerprint():
         raise RunError(f"{path} is of other data; name another --out")
     return dict(points)
 
@@ -214,7 +206,7 @@ def _write(study: Study, points: Mapping[str, Any], about: Mapping[str, Any]) ->
     own = [points[each.key] for each in study.places() if each.key in points]
     document = {
         "about": {**about, "seeds": study.seeds, "protocol": study.protocol.name, "users": _users(own)},
-        "data_fingerprint": study.data_fingerprint(),
+        "data_fingerprint": study.data.fingerprint(),
         "curves": curves(own),
         "left_out": sorted(
             {f"{each['name']} {each['size']}: {each['left_out']}" for each in own if "left_out" in each}

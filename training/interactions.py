@@ -6,7 +6,7 @@ little support, repeated to a fixed point: whoever is left has the support asked
 ascending id, rows are sorted by (user, item), so the order of the file changes nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
@@ -96,6 +96,12 @@ class Interactions:
     def popularity(self) -> NDArray[np.float32]:
         """Users per item (n_items,)."""
         return np.bincount(self.item, minlength=len(self.items)).astype(np.float32)
+
+    def parts(self) -> Iterator[bytes]:
+        """The pairs of ids, to be hashed."""
+        vocabularies = (own for each in (self.users, self.items) for own in (each.id_bytes, each.id_starts))
+        for part in (self.user, self.item, *vocabularies):
+            yield np.ascontiguousarray(part).tobytes()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ does not know is numbered from n_users on, an item from n_items on: no model can
 wanted, so it stays a target and counts as not found.
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,16 @@ class Data:
     """How they were cleaned."""
     later: Later | None
     """Interactions to ask for; None: users are held out of `known`."""
+
+    def fingerprint(self) -> str:
+        """Of all interactions, by the ids of users and items."""
+        arrays = [self.known.timestamp]
+        if self.later is not None:
+            arrays += [self.later.user, self.later.item, self.later.timestamp]
+        hashed = hashlib.sha256()
+        for part in (*self.known.parts(), *(b"-" if each is None else each.tobytes() for each in arrays)):
+            hashed.update(part)
+        return hashed.hexdigest()
 
 
 def load(train: Path, test: Path | None, columns: Columns, filters: Filters) -> Data:

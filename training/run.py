@@ -180,8 +180,8 @@ def _complete(directory: Path, own: str, *, resume: bool) -> dict[str, Any] | No
 def fingerprint(resolved: str, data: Interactions, properties: Sequence[Properties]) -> str:
     """Of everything that decides the result: the resolved recipe, the pairs of ids and the properties."""
     hashed = hashlib.sha256(resolved.encode())
-    for part in (data.user, data.item, *(v for w in (data.users, data.items) for v in (w.id_bytes, w.id_starts))):
-        hashed.update(np.ascontiguousarray(part).tobytes())
+    for part in data.parts():
+        hashed.update(part)
     for each in properties:
         hashed.update(json.dumps(each).encode())
     return hashed.hexdigest()

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from training import compare, recipe
-from training.compare import Trial
 from training.errors import TrainingError
 from training.evaluate import COVERAGE, MAIN, METRICS, Evaluation
 from training.figures import PerUser
 from training.interactions import Interactions, LoadReport
 from training.later import Data, align
 from training.protocols import Protocol
+from training.trials import Trial
 
 FOLDS = Protocol("folds")
 FACTS = {"best_epoch": 3, "shrinkage": 0.0, "validation": 0.5, "values_per_item": None, "seconds": 2.0}
