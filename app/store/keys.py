@@ -25,6 +25,10 @@ class UserKeys(NamedTuple):
     """Sorted set: hashes of item ids by timestamp."""
     arrivals: bytes
     """Counter that orders interactions of the same timestamp."""
+    steering: bytes
+    """JSON: strength or "never" by segment id."""
+    served: bytes
+    """Sorted set: hashes of item ids by the time they were last served."""
 
 
 def partition(user_id: str) -> int:

@@ -7,8 +7,9 @@ Reading is one pipelined round trip. The history is ordered by timestamp, then a
 
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -43,6 +44,17 @@ Doing = Literal["reading", "recording", "forgetting"]
 
 EventResult = Literal["accepted", "duplicate"]
 
+Steering = Mapping[str, float | Literal["never"]]
+"""By segment id: how much more (up to 1) or less (down to -1) of it, or "never"."""
+
+UNSTEERED: Steering = MappingProxyType({})
+
+SERVED_LIMIT = 1000
+"""Items served last that are kept for rotation."""
+
+SERVED_SECONDS = 7 * 86_400
+"""How long they are kept after the last answer."""
+
 
 class StoreUnavailable(Exception):  # noqa: N818  (the name says what is the matter)
     """The user store cannot be reached or cannot answer; the caller may go on without it."""
@@ -59,6 +71,18 @@ class Interaction(NamedTuple):
     """Unix seconds."""
 
 
+class Served(NamedTuple):
+    """What was returned to a user lately, each item once."""
+
+    hashes: NDArray[np.uint64]
+    """Of item ids."""
+    times: NDArray[np.float64]
+    """Unix seconds of the last time each was served."""
+
+
+NOTHING_SERVED = Served(np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.float64))
+
+
 class UserState(NamedTuple):
     """All that is stored about a user."""
 
@@ -68,11 +92,15 @@ class UserState(NamedTuple):
     """Hashes of item ids, oldest first."""
     hidden: NDArray[np.uint64]
     """Hashes of item ids, oldest first."""
+    steering: Steering = UNSTEERED
+    """What the user asked for more or less of."""
+    served: Served = NOTHING_SERVED
+    """Only where it was asked for."""
 
     @property
     def empty(self) -> bool:
         """True where nothing is stored."""
-        return not (self.history or len(self.seen) or len(self.hidden))
+        return not (self.history or len(self.seen) or len(self.hidden) or self.steering)
 
 
 class Event(NamedTuple):
@@ -115,15 +143,44 @@ class Users:
         async with self._translated("reading"):
             await self._redis.execute_command("PING")  # type: ignore[no-untyped-call]
 
-    async def read(self, user_id: str) -> UserState:
-        """The user's state, in one round trip; empty where nothing is stored."""
-        keys = user_keys(user_id)
+    async def read(self, user_id: str, *, served: bool = False) -> UserState:
+        """The user's state, in one round trip; empty where nothing is stored. `served`: with what was served lately."""
+        (state,) = await self.read_many([user_id], served=served)
+        return state
+
+    async def read_many(self, user_ids: Sequence[str], *, served: bool = False) -> list[UserState]:
+        """The state of each user, all in one round trip."""
         async with self._translated("reading"), self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.zrevrange(keys.history, 0, self._settings.history_limit - 1, withscores=True)
-            pipeline.zrange(keys.seen, 0, -1)
-            pipeline.zrange(keys.hidden, 0, -1)
-            history, seen, hidden = await pipeline.execute()
-        return UserState(tuple(_unpacked(*entry) for entry in history), _hashes(seen), _hashes(hidden))
+            for user_id in user_ids:
+                keys = user_keys(user_id)
+                pipeline.zrevrange(keys.history, 0, self._settings.history_limit - 1, withscores=True)
+                pipeline.zrange(keys.seen, 0, -1)
+                pipeline.zrange(keys.hidden, 0, -1)
+                pipeline.get(keys.steering)
+                pipeline.zrange(keys.served, 0, -1 if served else -SERVED_LIMIT - 1, withscores=True)
+            found = await pipeline.execute()
+        return [_state(*found[at : at + 5]) for at in range(0, len(found), 5)]
+
+    async def steer(self, user_id: str, steering: Steering) -> None:
+        """Replace what the user asked for more or less of; nothing where it is empty."""
+        key = user_keys(user_id).steering
+        async with self._translated("recording"):
+            if steering:
+                value = json.dumps(dict(steering), separators=(",", ":"))
+                await self._redis.set(key, value, ex=self._settings.user_ttl_days * 86_400)
+            else:
+                await self._redis.unlink(key)
+
+    async def note_served(self, user_id: str, item_hashes: NDArray[np.uint64], now: float) -> None:
+        """Remember that items were served at this time (Unix seconds), the newest 1,000 for 7 days; may be lost."""
+        if not len(item_hashes):
+            return
+        key = user_keys(user_id).served
+        async with self._translated("recording"), self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.zadd(key, {one.to_bytes(8, "big"): now for one in item_hashes.tolist()})
+            pipeline.zremrangebyrank(key, 0, -1 - SERVED_LIMIT)
+            pipeline.expire(key, SERVED_SECONDS)
+            await pipeline.execute()
 
     async def record(self, events: Sequence[Event]) -> list[EventResult]:
         """Record events, in order within each user; one result for each, in the order given.
@@ -169,7 +226,7 @@ class Users:
     def _arguments(self, events: Sequence[Event]) -> list[Any]:
         """Number of keys, keys and arguments of one run of the script: events of one user."""
         user_id = events[0].user_id
-        keys = [*user_keys(user_id), *(event_key(user_id, e.event_id) for e in events if e.event_id is not None)]
+        keys = [*user_keys(user_id)[:4], *(event_key(user_id, e.event_id) for e in events if e.event_id is not None)]
         limits = self._settings
         arguments: list[Any] = [limits.history_limit, limits.seen_limit, limits.hidden_limit]
         arguments += [limits.user_ttl_days * 86_400]
@@ -221,6 +278,22 @@ def _packed(event: Event) -> list[Any]:
 def _unpacked(member: bytes, timestamp: float) -> Interaction:
     item_id, kind, weight = json.loads(member[8:])
     return Interaction(item_id, kind, weight, timestamp)
+
+
+def _state(
+    history: Sequence[tuple[bytes, float]],
+    seen: Sequence[bytes],
+    hidden: Sequence[bytes],
+    steering: bytes | None,
+    served: Sequence[tuple[bytes, float]],
+) -> UserState:
+    return UserState(
+        history=tuple(_unpacked(*entry) for entry in history),
+        seen=_hashes(seen),
+        hidden=_hashes(hidden),
+        steering=UNSTEERED if steering is None else json.loads(steering),
+        served=Served(_hashes([one for one, _ in served]), np.array([at for _, at in served], dtype=np.float64)),
+    )
 
 
 def _hashes(members: Sequence[bytes]) -> NDArray[np.uint64]:

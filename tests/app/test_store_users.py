@@ -200,14 +200,14 @@ async def test_every_key_has_a_bound_a_ttl_and_the_hash_tag_of_its_user(redis_ur
         keys = user_keys("u")
         assert [redis.zcard(key) for key in keys[:3]] == [3, 4, 2]
         stored: set[Any] = set(redis.keys())
-        assert stored == {*keys, *(event_key("u", f"e{n}") for n in range(20))}
+        assert stored == {*keys[:4], *(event_key("u", f"e{n}") for n in range(20))}
         tags = {key[key.index(b"{") : key.index(b"}") + 1] for key in stored}
         assert len(tags) == 1
         for key in stored:
             redis.persist(key)
         # A repeat changes nothing and still says that the user is alive.
         await users.record([event("i1", event_id="e1")])
-        assert all(2 * DAY - 60 < redis.ttl(key) <= 2 * DAY for key in keys)
+        assert all(2 * DAY - 60 < redis.ttl(key) <= 2 * DAY for key in keys[:4])
 
 
 async def test_deleting_removes_everything_and_leaves_no_trace_of_the_id(users: Users, redis: Redis) -> None:
