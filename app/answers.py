@@ -27,7 +27,7 @@ def items(inquiry: Inquiry, body: RecommendRequest) -> ItemsAnswer:
         hits = recommend(snapshot, profile, body.count)
     with timings.stage("compose"):
         found = item_hits(snapshot, hits, keys)
-    return ItemsAnswer(items=found, **inquiry.envelope(profile.notices))
+    return ItemsAnswer(items=found, **inquiry.envelope(profile.notices, body.scenario))
 
 
 def page(inquiry: Inquiry, body: HomepageRequest) -> HomepageAnswer:
@@ -40,7 +40,7 @@ def page(inquiry: Inquiry, body: HomepageRequest) -> HomepageAnswer:
         rows = homepage.page(snapshot, profile, size)
     with timings.stage("compose"):
         composed = [_row(snapshot, row, keys) for row in rows]
-    return HomepageAnswer(rows=composed, **inquiry.envelope(profile.notices))
+    return HomepageAnswer(rows=composed, **inquiry.envelope(profile.notices, body.scenario))
 
 
 def _row(snapshot: Snapshot, row: homepage.Row, keys: tuple[str, ...] | None) -> HomepageRow:
@@ -84,7 +84,7 @@ def segments(inquiry: Inquiry, body: SegmentsRequest) -> SegmentsAnswer:
             SegmentHit(segment_id=one.segment_id, title=one.title, size=one.size, score=score, reason=reason)
             for (one, score), reason in zip(pairs, reasons, strict=True)
         ]
-    return SegmentsAnswer(segments=found, **inquiry.envelope(profile.notices))
+    return SegmentsAnswer(segments=found, **inquiry.envelope(profile.notices, body.scenario))
 
 
 def items_of_segment(inquiry: Inquiry, body: RecommendRequest, number: int) -> ItemsAnswer:
@@ -96,4 +96,4 @@ def items_of_segment(inquiry: Inquiry, body: RecommendRequest, number: int) -> I
         hits = segment_items(snapshot, profile, number, body.count)
     with timings.stage("compose"):
         found = item_hits(snapshot, hits, keys)
-    return ItemsAnswer(items=found, **inquiry.envelope(profile.notices))
+    return ItemsAnswer(items=found, **inquiry.envelope(profile.notices, body.scenario))

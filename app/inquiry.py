@@ -5,12 +5,12 @@ popularity serves.
 """
 
 import time
-import uuid
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from app import attribution
 from app.errors import Invalid
 from app.recommend import Notice, Profile, resolve
 from app.schemas.retrieval import Caution, HistoryEntry, ItemHit, Who
@@ -64,12 +64,12 @@ class Inquiry(NamedTuple):
             exclude_ids, exclude_seen = who.exclude_ids, who.exclude_seen
             return resolve(self.snapshot, self.user.state, history, exclude_ids=exclude_ids, exclude_seen=exclude_seen)
 
-    def envelope(self, notices: Sequence[Notice]) -> dict[str, Any]:
+    def envelope(self, notices: Sequence[Notice], scenario: str | None = None) -> dict[str, Any]:
         """What every answer carries: the fields of `schemas.retrieval.Answer`. Its warnings are counted."""
         told = (*self.user.notices, *notices)
         self.timings.warnings.extend(notice.code for notice in told)
         return {
-            "recomm_id": uuid.uuid4().hex,
+            "recomm_id": attribution.make(time.time(), self.snapshot.version, scenario),
             "index_version": self.snapshot.version,
             "took_ms": self.timings.took_ms,
             "degraded": self.user.degraded,

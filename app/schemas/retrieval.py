@@ -42,6 +42,13 @@ class Who(Request):
     exclude_seen: bool = Field(
         default=True, description="Leave out what the user has interacted with. Hidden items never come back."
     )
+    scenario: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=64,
+        description="Where the answer is shown, for example home-top. It changes nothing in the answer but its "
+        "recomm_id, by which events that follow from it are attributed.",
+    )
 
 
 Properties = Annotated[
