@@ -60,7 +60,7 @@ class Archive:
         if not path.exists():
             return []
         try:
-            with np.load(path, allow_pickle=False) as kept:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 about, users, figures = json.loads(str(kept["about"])), kept["users"], kept["figures"]
             return [_trial(each, users, own) for each, own in zip(about, figures, strict=True)]
         except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile) as error:
