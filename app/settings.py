@@ -79,6 +79,8 @@ class Settings(BaseSettings):
     """Longest wait for the user store before an answer is made without it."""
     poll_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
     """How often CURRENT is looked at."""
+    secret: Annotated[SecretStr | None, Field(min_length=16)] = None
+    """What cursors are signed with, the same on all hosts; None: a file in `data`, made once."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """debug also logs every request."""
 

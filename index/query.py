@@ -1,8 +1,9 @@
 """From a history to a query vector, and back to what each item of the history contributed.
 
-q = x E, x the weighted history and E the encoder, or q = x E F F^T if there is a query factor F; then, if query_dims is
-set, only its largest |q_d| are kept. For a target t the score q . t is a sum over the history: item i owes
-x_i * sum over d of E_id * s_d, where s = t at the kept dims and 0 elsewhere, or that multiplied by F F^T.
+q = x E, x the weighted history and E the encoder, or q = x E F F^T if there is a query factor F; it may be steered by
+a tilt, q + |q| * tilt; then, if query_dims is set, only its largest |q_d| are kept. For a target t the score q . t is a
+sum over the history: item i owes x_i * sum over d of E_id * s_d, where s = t at the kept dims and 0 elsewhere, or that
+multiplied by F F^T; the rest is owed to the tilt.
 """
 
 import numpy as np
@@ -11,11 +12,24 @@ from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.types import Float32, Int32
 
 
-def encode(embeddings: SparseItemEmbeddings, items: Int32, weights: Float32) -> Float32:
+def encode(embeddings: SparseItemEmbeddings, items: Int32, weights: Float32, tilt: Float32 | None = None) -> Float32:
     """The query vector, float32 (n_dims,), of item rows and their weights (both (n,)); existing rows, may repeat.
 
     With a query factor its last bits may differ from one machine to another: BLAS sums in an order of its own.
     """
+    query = whole(embeddings, items, weights)
+    if tilt is not None:
+        query += np.float32(length(query)) * tilt
+    return _cut(query, embeddings.query_dims)
+
+
+def length(query: Float32) -> float:
+    """What a tilt is multiplied by: the length of the query before it, 1 where there is none."""
+    return float(np.linalg.norm(query)) or 1.0
+
+
+def whole(embeddings: SparseItemEmbeddings, items: Int32, weights: Float32) -> Float32:
+    """The query vector before it is steered and cut."""
     rows = encoder_rows(embeddings)
     if rows is None:
         summed = np.bincount(items, weights=weights, minlength=embeddings.n_dims)
@@ -23,13 +37,13 @@ def encode(embeddings: SparseItemEmbeddings, items: Int32, weights: Float32) -> 
         chosen = rows.take(items)
         spread = np.repeat(weights.astype(np.float64), np.diff(chosen.row_starts))
         summed = np.bincount(chosen.dims, weights=chosen.values * spread, minlength=embeddings.n_dims)
-    return _cut(_through(embeddings.query_factor, summed.astype(np.float32)), embeddings.query_dims)
+    return _through(embeddings.query_factor, summed.astype(np.float32))
 
 
 def contributions(
     embeddings: SparseItemEmbeddings, items: Int32, weights: Float32, query: Float32, target: Float32
 ) -> Float32:
-    """What each item of the history adds to query . target, float32 (len(items),); they sum up to it.
+    """What each item of the history adds to query . target, float32 (len(items),); without a tilt they sum up to it.
 
     `query` is the answer of encode for this history, `target` a dense row (n_dims,): of an item or of a segment.
     """

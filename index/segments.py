@@ -11,6 +11,7 @@ snapshot to snapshot where items match one to one (Jaccard >= 0.5), and a retire
 from base64 import b32encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from itertools import count
 from typing import Any, Protocol
@@ -93,6 +94,20 @@ class Segments:
         """The segment's number in this snapshot, None where the id is unknown."""
         numbers = (number for number, segment in enumerate(self.segments) if segment.segment_id == segment_id)
         return next(numbers, None)
+
+    @cached_property
+    def owners(self) -> Int32:
+        """(2, n_dims): the segment whose row is strongest in each dimension, upwards [0] and downwards [1]; -1: none.
+
+        Of equally strong ones the first.
+        """
+        numbers = np.repeat(np.arange(self.rows.n_rows), np.diff(self.rows.row_starts))
+        values = self.rows.floats().values
+        weakest_first = np.lexsort((-numbers, np.abs(values)))
+        found = np.full((2, self.rows.n_dims), -1, dtype=np.int32)
+        # of what is assigned to one place, the last stays
+        found[(values < 0).astype(np.int8)[weakest_first], self.rows.dims[weakest_first]] = numbers[weakest_first]
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """The part of the segments that is not arrays, as the snapshot stores it in segments.json."""

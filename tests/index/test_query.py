@@ -88,6 +88,42 @@ def test_contributions_add_up_to_the_score(
     np.testing.assert_allclose(owed, each, rtol=1e-5, atol=1e-4)
 
 
+@given(st.integers(0, 99), KINDS, HISTORIES, st.none() | st.integers(1, 6), st.integers(0, 99))
+def test_a_tilt_is_added_at_the_length_of_the_query_before_the_cut(
+    make: Make, seed: int, kind: str, history: list[tuple[int, float]], query_dims: int | None, tilting: int
+) -> None:
+    embeddings = variant(make, seed, kind, query_dims)
+    items, weights = arrays(history)
+    tilt = np.random.default_rng(tilting).standard_normal(embeddings.n_dims).astype(np.float32)
+    before = query.encode(variant(make, seed, kind, None), items, weights).astype(np.float64)
+    steered = before + (np.linalg.norm(before) or 1.0) * tilt
+    found = query.encode(embeddings, items, weights, tilt)
+    kept = np.flatnonzero(found)
+    assert len(kept) <= (query_dims or len(found))
+    np.testing.assert_allclose(found[kept], steered[kept], rtol=1e-5, atol=1e-4)
+    left_out = np.delete(np.abs(steered), kept)
+    assert left_out.max(initial=0) <= np.abs(steered[kept]).min(initial=np.inf) + 1e-4
+    still = np.zeros(embeddings.n_dims, dtype=np.float32)
+    np.testing.assert_array_equal(
+        query.encode(embeddings, items, weights, still), query.encode(embeddings, items, weights)
+    )
+
+
+@given(st.integers(0, 99), KINDS, HISTORIES, st.none() | st.integers(1, 6), st.integers(0, 99))
+def test_history_and_tilt_add_up_to_the_score(
+    make: Make, seed: int, kind: str, history: list[tuple[int, float]], query_dims: int | None, tilting: int
+) -> None:
+    embeddings = variant(make, seed, kind, query_dims)
+    items, weights = arrays(history)
+    tilt = np.random.default_rng(tilting).standard_normal(embeddings.n_dims).astype(np.float32)
+    user = query.encode(embeddings, items, weights, tilt)
+    target = embeddings.decoder.dense_row(3)
+    owed = query.contributions(embeddings, items, weights, user, target).sum(dtype=np.float64)
+    size = query.length(query.whole(embeddings, items, weights))
+    pushed = size * float(np.where(user != 0, tilt, 0).astype(np.float64) @ target)
+    np.testing.assert_allclose(owed + pushed, user.astype(np.float64) @ target, rtol=1e-5, atol=1e-4)
+
+
 def test_no_history_is_no_query(make: Make) -> None:
     items, weights = arrays([])
     for kind in ("tied", "own", "identity", "factor"):

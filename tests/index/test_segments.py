@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from index import blockwise, discovery, segments, sparse
 from index.discovery import Cluster, Discovery
 from index.embeddings import SparseItemEmbeddings, SparseRows
-from index.segments import CarriedIds, FoundSegment, Segments
+from index.segments import CarriedIds, FoundSegment, Segments, sparse_centroids
 from index.types import Float32, Int32
 from index.vocabulary import Vocabulary
 
@@ -462,3 +462,14 @@ def test_a_segment_row_scores_its_own_readers_highest() -> None:
         query = dense[items[:7]].sum(axis=0)
         scores = [published.segments.rows.dense_row(s) @ query for s in range(5)]
         assert int(np.argmax(scores)) == number
+
+
+def test_each_side_of_a_dimension_is_owned_by_the_segment_that_is_strongest_in_it() -> None:
+    dense = np.array([[0.6, 0.0, -0.8, 0.0], [0.6, 0.8, 0.0, 0.0], [0.8, 0.0, 0.6, 0.0]], dtype=np.float32)
+    rows, dims = dense.nonzero()
+    centroids = SparseRows.from_csr(np.searchsorted(rows, np.arange(4)), dims, dense[rows, dims], 4)
+    none, starts = np.empty(0, np.int32), np.zeros(4, np.int64)
+    made = Segments((), starts, none, np.empty(0, np.float32), centroids, frozenset())
+    assert made.owners.tolist() == [[2, 1, 2, -1], [-1, -1, 0, -1]]
+    without = Segments((), starts[:1], none, np.empty(0, np.float32), sparse_centroids([], 4), frozenset())
+    assert without.owners.tolist() == [[-1] * 4] * 2
