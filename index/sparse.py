@@ -111,6 +111,18 @@ def quantised(rows: SparseRows) -> SparseRows:
     return SparseRows(starts, rows.dims[kept], codes[kept], rows.n_dims, steps)
 
 
+def largest(rows: SparseRows, k: int) -> SparseRows:
+    """Of each row only the k values of the largest magnitude, of equal ones those of the lower dims; float32."""
+    rows = rows.floats()
+    lengths = np.diff(rows.row_starts)
+    owners = np.repeat(np.arange(rows.n_rows), lengths)
+    by_size = np.lexsort((rows.dims, -np.abs(rows.values), owners))
+    kept = np.zeros(len(rows.dims), dtype=np.bool_)
+    kept[by_size[arrays.ranges(rows.row_starts[:-1], np.minimum(lengths, k))]] = True
+    starts = np.concatenate([[0], np.cumsum(kept)])[rows.row_starts]
+    return SparseRows(starts, rows.dims[kept], rows.values[kept], rows.n_dims)
+
+
 def to_arrays(prefix: str, rows: SparseRows) -> dict[str, Array]:
     """The arrays by file name, without suffix."""
     named = {f"{prefix}_row_starts": rows.row_starts, f"{prefix}_dims": rows.dims, f"{prefix}_values": rows.values}

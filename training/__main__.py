@@ -257,11 +257,14 @@ def publish(
     values: Annotated[
         Literal["float32", "int8"], typer.Option(help="How to store each item's values; int8 takes a quarter.")
     ] = "float32",
+    k: Annotated[
+        int | None, typer.Option("--k", min=1, help="Keep so many values per item, the largest.", show_default="all")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Find and title segments, build a snapshot, verify it and make it the served one."""
     with console.steps("publishing", release.N_STEPS) as step:
-        released = release.publish(run_directory, snapshots, step, values=values)
+        released = release.publish(run_directory, snapshots, step, values=values, k=k)
     if as_json:
         print_json(asdict(released))
         return
@@ -281,6 +284,9 @@ def evaluate_runs(
     max_questions: MaxQuestions = 10_000,
     beta: Annotated[float, typer.Option(min=0, help="How strongly penalised_recall counts popularity.")] = metrics.BETA,
     int8: Annotated[bool, typer.Option("--int8", help="Judge each also as published with int8 values.")] = False,
+    k: Annotated[
+        str | None, typer.Option("--k", help="Judge each also with so many values per item: numbers, comma-separated.")
+    ] = None,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
@@ -294,7 +300,8 @@ def evaluate_runs(
         raise typer.BadParameter("name either --interactions FILE or --dataset NAME")
     data = verdict.data_of(runs[0], interactions_file, test_file)
     how = _protocol(protocol, data, folds=folds, max_questions=max_questions)
-    document = verdict.judge(runs, data, how, int8=int8, beta=beta).document()
+    sizes = () if k is None else _numbers("--k", k, int)
+    document = verdict.judge(runs, data, how, int8=int8, sizes=sizes, beta=beta).document()
     _report(document, verdict.markdown(document), out, as_json=as_json)
 
 
@@ -375,7 +382,7 @@ def compare_recipes(
             groups=groups,
             int8=int8,
             device=job.device_of(device),
-            archive=out and trials.Archive(out.with_suffix(".trials")),
+            archive=None if out is None else trials.Archive(out.with_suffix(".trials")),
             done=done,
         )
         document = compare.report(list(found), chosen, against, {**about, "seeds": seeds, "data": asdict(data.loaded)})

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from index.types import Int32, Int64
+from index.types import Array, Int32, Int64
 from index.vocabulary import Vocabulary
 from training import interactions
 from training.errors import DataError
@@ -52,7 +52,7 @@ class Data:
 
     def fingerprint(self) -> str:
         """Of all interactions, by the ids of users and items."""
-        arrays = [self.known.timestamp]
+        arrays: list[Array | None] = [self.known.timestamp]
         if self.later is not None:
             arrays += [self.later.user, self.later.item, self.later.timestamp]
         hashed = hashlib.sha256()

@@ -14,6 +14,7 @@ from index.errors import SnapshotError
 from index.snapshot import Snapshot
 from index.types import JSON
 from training import run
+from training.cut import cut
 from training.labels import titles
 
 N_STEPS = 5
@@ -39,16 +40,24 @@ class Released:
 
 
 def publish(
-    directory: Path, root: Path, step: Callable[[str], None], *, values: Literal["float32", "int8"] = "float32"
+    directory: Path,
+    root: Path,
+    step: Callable[[str], None],
+    *,
+    values: Literal["float32", "int8"] = "float32",
+    k: int | None = None,
 ) -> Released:
     """Publish the run in `directory` under `root`; `step` is told what begins.
 
-    `values` is what the decoder's values are stored as. Segments are found before it is rounded.
+    `values` is what the decoder's values are stored as. Segments are found before it is rounded. k: of each item only
+    so many of the largest values; segments are found among these.
     Raises RunError for a run that is incomplete or has no embeddings, SnapshotError or InvalidEmbeddings for the rest.
     """
     step("reading the run")
     material = run.load(directory)
     embeddings, previous = material.embeddings, _current(root)
+    if k is not None:
+        embeddings = cut(embeddings, k)
     step("finding segments")
     found = segments.find(embeddings, material.popularity, previous)
     step("titling segments")

@@ -5,7 +5,7 @@ moment `filters.before`, or stands in a file of its own, tests; without either t
 asked, who chose its epoch and item scale: figures of theirs are slightly optimistic.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from index import sparse
 from index.embeddings import SparseItemEmbeddings
 from training import later, protocols, recipe, run, split
+from training.cut import cut
 from training.errors import RunError
 from training.evaluate import COVERAGE, METRICS, Evaluation, SparseRetriever
 from training.later import Data
@@ -64,16 +65,19 @@ class Verdict:
         return {"mean": paired.mean(), "standard_error": paired.standard_error(), "users": len(paired.users)}
 
 
-def judge(directories: Sequence[Path], data: Data, protocol: Protocol, *, int8: bool, beta: float) -> Verdict:
+def judge(
+    directories: Sequence[Path], data: Data, protocol: Protocol, *, int8: bool, sizes: Sequence[int] = (), beta: float
+) -> Verdict:
     """Ask complete runs, all of `data` as `data_of` reads them.
 
-    int8: each also as it is when published with int8 values. Raises RunError for a run that is incomplete, has no
+    int8: each also as it is when published with int8 values. sizes: each also cut to so many values per item.
+    Raises RunError for a run that is incomplete, has no
     embeddings or is of other data, and DataError as the protocols do.
     """
     chosen = recipe_of(directories[0])
     histories = data.known.matrix()
     divided = split.holdout(len(data.known.users), split.VALIDATION_SEED, share=chosen.evaluation.validation_share)
-    candidates = [each for directory in directories for each in _candidates(directory, data, int8=int8)]
+    candidates = [each for directory in directories for each in _candidates(directory, data, int8=int8, sizes=sizes)]
     if data.later is None:
         for each in directories[1:]:
             _refuse_other_share(each, chosen)
@@ -97,19 +101,18 @@ def recipe_of(directory: Path) -> Recipe:
     return recipe.parse(run.metrics(directory)["recipe"])
 
 
-def _candidates(directory: Path, data: Data, *, int8: bool) -> list[Candidate]:
+def _candidates(directory: Path, data: Data, *, int8: bool, sizes: Sequence[int]) -> Iterator[Candidate]:
     loaded, resolved = run.load(directory), (directory / "recipe.toml").read_text()
     if run.metrics(directory)["fingerprint"] != run.fingerprint(resolved, data.known, loaded.properties):
         raise RunError(
             f"{directory} is a run of other data; name the file it was fitted to, and judge together only runs of the "
             "same columns and filters"
         )
-    embeddings = loaded.embeddings
-    found = [Candidate(str(directory), embeddings)]
-    if int8:
-        rounded = replace(embeddings, decoder=sparse.quantised(embeddings.decoder))
-        found.append(Candidate(f"{directory} (int8)", rounded))
-    return found
+    cuts = {f" (k = {k})": cut(loaded.embeddings, k) for k in sizes}
+    for name, each in {"": loaded.embeddings, **cuts}.items():
+        yield Candidate(f"{directory}{name}", each)
+        if int8:
+            yield Candidate(f"{directory}{name} (int8)", replace(each, decoder=sparse.quantised(each.decoder)))
 
 
 def _refuse_other_share(directory: Path, chosen: Recipe) -> None:

@@ -120,6 +120,23 @@ def test_int8_is_off_by_half_a_step_at_most(dense: NDArray[np.float32]) -> None:
     np.testing.assert_array_equal(taken.values, floats.take(chosen).values)
 
 
+@given(DENSE, st.integers(1, 7))
+def test_the_largest_of_each_row(dense: NDArray[np.float32], k: int) -> None:
+    rows = sparse.largest(from_dense(dense), k)
+    sparse.check(rows, "rows")
+    for number, own in enumerate(dense):
+        order = sorted(np.flatnonzero(own).tolist(), key=lambda dim: (-abs(float(own[dim])), dim))
+        expected = np.zeros_like(own)
+        expected[order[:k]] = own[order[:k]]
+        np.testing.assert_array_equal(rows.dense_row(number), expected)
+
+
+def test_the_largest_of_int8_rows_are_float32() -> None:
+    rows = sparse.largest(sparse.quantised(from_dense(np.array([[127, -3, 0, 64], [0, 0, 0, 0]]) / 4)), 2)
+    assert rows.steps is None
+    assert [rows.dense_row(number).tolist() for number in (0, 1)] == [[31.75, 0, 0, 16], [0, 0, 0, 0]]
+
+
 def test_int8_of_whole_multiples_of_the_step_is_exact() -> None:
     dense = np.array([[127, -3, 0, 64], [0, 0, 0, 0], [-254, 2, 3, 5]]) / 4  # the last by steps of 1/2, halves to even
     rows = sparse.quantised(from_dense(dense))

@@ -69,6 +69,9 @@ def test_fit_reports_what_it_dropped_and_what_it_reached(train: Run, books_file:
     )  # fmt: skip
     version = json.loads(coded.out)["version"]
     assert snapshot.read_manifest(tmp_path / "snapshots", version).values == "int8"
+    cut = train("publish", tmp_path / "run", "--snapshots", tmp_path / "snapshots", "--k", 4, "--json")
+    manifest = snapshot.read_manifest(tmp_path / "snapshots", json.loads(cut.out)["version"])
+    assert manifest.n_nonzeros <= 4 * manifest.n_items
 
 
 def test_popularity_on_the_bundled_books(train: Run, tmp_path: Path) -> None:

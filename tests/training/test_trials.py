@@ -64,7 +64,6 @@ def test_a_comparison_cut_short_goes_on(data: Data, tmp_path: Path) -> None:
     archive = Archive(tmp_path / "kept.trials")
     cut = compare.trials(data, POPULARITY, FOLDS, seeds=2, groups=2, device="cpu", archive=archive, done=lambda _: None)
     begun = [next(cut), next(cut)]
-    cut.close()
     assert len(list(archive.directory.iterdir())) == 2
     whole = compared(data, POPULARITY, archive)
     assert [t.facts for t in whole[:2]] == [t.facts for t in begun]

@@ -64,6 +64,16 @@ def test_runs_are_paired_with_the_first(runs: list[Path], books_file: Path) -> N
     assert all(line.count("|") == lines[0].count("|") for line in lines)
 
 
+def test_a_run_is_judged_with_fewer_values_per_item(runs: list[Path], books_file: Path) -> None:
+    data = verdict.data_of(runs[0], books_file, None)
+    found = verdict.judge(runs[:1], data, FOLDS, int8=True, sizes=[16, 2], beta=metrics.BETA)
+    whole, _, same, _, small, rounded = found.judged.values()
+    assert list(found.judged)[2:] == [f"{runs[0]} (k = {k}){form}" for k in (16, 2) for form in ("", " (int8)")]
+    assert same.mean(MAIN) == pytest.approx(whole.mean(MAIN), abs=1e-6)
+    assert small.mean(MAIN) < whole.mean(MAIN)
+    assert rounded.mean(MAIN) == pytest.approx(small.mean(MAIN), abs=0.02)
+
+
 def test_a_given_test_file(runs: list[Path], books_file: Path, tmp_path: Path) -> None:
     """Planted: what the first run answers is what is tested for."""
     data = later.load(books_file, None, interactions.Columns(), Filters(min_item_support=5))
