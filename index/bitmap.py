@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from index.types import Int32, UInt64
 
 _WORD_BITS = 64
+_WORD_SHIFT = 6
+_LOOK = 1024  # rows that first_of looks at to begin with
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +66,24 @@ class Bitmap:
         """The rows, ascending, (count,)."""
         bits = np.unpackbits(self.words.view(np.uint8), count=self.n_items, bitorder="little")
         return np.flatnonzero(bits.view(np.bool_)).astype(np.int32)
+
+    def has(self, rows: Int32) -> NDArray[np.bool_]:
+        """Whether each of these rows, which exist, is chosen, (len(rows),)."""
+        bits: UInt64 = self.words[rows >> _WORD_SHIFT] >> (rows & (_WORD_BITS - 1)).astype(np.uint64)
+        return (bits & np.uint64(1)).astype(np.bool_)
+
+    def first_of(self, rows: Int32, n: int) -> Int32:
+        """The first n of these rows, in their order, that are chosen; looks no further than it needs to."""
+        found: list[Int32] = []
+        n_found = start = 0
+        size = max(_LOOK, 2 * n)
+        while n_found < n and start < len(rows):
+            ahead = rows[start : start + size]
+            found.append(ahead[self.has(ahead)])
+            n_found += len(found[-1])
+            start += size
+            size *= 2
+        return np.concatenate([rows[:0], *found])[:n]
 
     def __contains__(self, row: int) -> bool:
         return 0 <= row < self.n_items and bool(int(self.words[row // _WORD_BITS]) >> row % _WORD_BITS & 1)

@@ -8,13 +8,14 @@ import sqlite3
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from index import arrays, texts
+from index.bitmap import Bitmap
 from index.errors import CorruptSnapshot, InvalidEmbeddings
 from index.types import JSON, Bytes, Int32, Int64
 
@@ -58,14 +59,23 @@ class Catalogue:
                 yield own
                 start = end
 
-    def search(self, text: str, limit: int, offset: int = 0) -> Int32:
-        """The rows whose text holds every word (the last one as a prefix), by popularity; all rows for a blank text."""
+    def search(self, text: str, limit: int, offset: int = 0, within: Bitmap | None = None) -> Int32:
+        """The rows whose text holds every word (the last one as a prefix), by popularity; all rows for a blank text.
+
+        With `within` only rows that are in it.
+        """
         if limit < 0 or offset < 0:
             raise ValueError(f"limit {limit} and offset {offset} must not be negative")
         limit, offset = min(limit, len(self.popular)), min(offset, len(self.popular))
+        if within is None:
+            if not text.strip():
+                return self.popular[offset : offset + limit]
+            return self.popular[texts.search(self.connection, text, limit, offset)]
         if not text.strip():
-            return self.popular[offset : offset + limit]
-        return self.popular[texts.search(self.connection, text, limit, offset)]
+            return within.first_of(self.popular, offset + limit)[offset:]
+        found = (self.popular[places] for places in texts.search_all(self.connection, text))
+        chosen = chain.from_iterable(rows[within.has(rows)] for rows in found)
+        return np.array(list(islice(chosen, offset, offset + limit)), dtype=np.int32)
 
     def _stored(self, row: int) -> bytes:
         if not 0 <= row < len(self.popular):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from index import arrays
 from index.bitmap import Bitmap
 from index.errors import CorruptSnapshot
-from index.types import Array, Bytes, Int64
+from index.types import Array, Bytes, Int32, Int64
 
 FILE_NAME = "columns.json"
 
@@ -110,6 +110,16 @@ class Column:
         """The items that have a value with one of these codes; runs do not overlap."""
         mask = self._mask(runs)
         return Bitmap.from_mask(mask if self.starts is None else _any_of_each(mask, self.starts))
+
+    def elements(self, items: Int32) -> tuple[Int64, Array]:
+        """The values of some items, which exist: the place of the owner among `items`, ascending, and the code."""
+        if self.starts is None:
+            codes = self.codes[items]
+            owners = np.flatnonzero(codes < self.n_values)
+            return owners, codes[owners]
+        first = self.starts[items]
+        counts = self.starts[items.astype(np.int64) + 1] - first
+        return np.repeat(np.arange(len(items)), counts), self.codes[arrays.ranges(first, counts)]
 
     def _mask(self, runs: Sequence[Run]) -> NDArray[np.bool_]:
         if len(runs) > _COMPARED_RUNS:

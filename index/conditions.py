@@ -89,6 +89,17 @@ def parse(given: JSON, columns: Columns, now: float) -> Group:
     return _Parser(columns, math.floor(now / NOW_SECONDS) * NOW_SECONDS).group(given, "", 1)
 
 
+def column_of(columns: Columns, key: JSON, place: str) -> Column:
+    """The column of a key; FilterError that names the place of the key, and the known ones."""
+    if isinstance(key, str) and key in columns.by_key:
+        return columns.by_key[key]
+    if isinstance(key, str) and key in columns.unfilterable:
+        raise FilterError(f"{place} is {_shown(key)}, which cannot be filtered by: {columns.unfilterable[key]}")
+    known = ", ".join(map(_shown, list(columns.by_key)[:_SHOWN_KEYS])) or "none"
+    more = f" and {len(columns.by_key) - _SHOWN_KEYS} more" if len(columns.by_key) > _SHOWN_KEYS else ""
+    raise FilterError(f"{place} is {_shown(key)}, which no item has; known are {known}{more}")
+
+
 class _Parser:
     """Reads one filter, counting what it holds."""
 
@@ -124,20 +135,10 @@ class _Parser:
             return self.group(given, place, depth + 1)
         if not isinstance(given, Mapping) or given.keys() not in ({"key", "match"}, {"key", "range"}):
             raise FilterError(f"{place} is {_shown(given)}; must be {{key, match}}, {{key, range}} or a filter")
-        column = self._column(given["key"], place + ".key")
+        column = column_of(self._columns, given["key"], place + ".key")
         if "match" in given:
             return self._match(given["match"], place + ".match", column)
         return self._range(given["range"], place + ".range", column)
-
-    def _column(self, key: JSON, place: str) -> Column:
-        columns = self._columns
-        if isinstance(key, str) and key in columns.by_key:
-            return columns.by_key[key]
-        if isinstance(key, str) and key in columns.unfilterable:
-            raise FilterError(f"{place} is {_shown(key)}, which cannot be filtered by: {columns.unfilterable[key]}")
-        known = ", ".join(map(_shown, list(columns.by_key)[:_SHOWN_KEYS])) or "none"
-        more = f" and {len(columns.by_key) - _SHOWN_KEYS} more" if len(columns.by_key) > _SHOWN_KEYS else ""
-        raise FilterError(f"{place} is {_shown(key)}, which no item has; known are {known}{more}")
 
     def _match(self, given: JSON, place: str, column: Column) -> Match:
         if not isinstance(given, Mapping) or given.keys() not in ({"value"}, {"any"}, {"except"}):

@@ -18,6 +18,7 @@ from index.errors import CorruptSnapshot
 from index.types import JSON, Int32
 
 FILE_NAME = "texts.sqlite"
+_FETCHED = 1024  # places that search_all reads at a time
 MAX_WORDS = 32
 """Words of a search text that count; those beyond are ignored."""
 
@@ -75,6 +76,16 @@ def search(connection: sqlite3.Connection, text: str, limit: int, offset: int) -
         "SELECT rowid FROM texts WHERE texts MATCH ? ORDER BY rowid LIMIT ? OFFSET ?", (wanted, limit, offset)
     )
     return [number - 1 for (number,) in found]
+
+
+def search_all(connection: sqlite3.Connection, text: str) -> Iterator[list[int]]:
+    """All that `search` would find, some at a time, as far as it is read."""
+    wanted = _match(text)
+    if not wanted:
+        return
+    found = connection.execute("SELECT rowid FROM texts WHERE texts MATCH ? ORDER BY rowid", (wanted,))
+    while numbers := found.fetchmany(_FETCHED):
+        yield [number - 1 for (number,) in numbers]
 
 
 def check(connection: sqlite3.Connection, where: Path) -> None:

@@ -87,6 +87,14 @@ class Vocabulary:
         # ids whose hashes collide share one hash: all of them are meant
         return np.unique(self.hash_rows[arrays.ranges(first, counts)])
 
+    def row_of_each(self, hashes: UInt64) -> Int32:
+        """A row that has each hash, (len(hashes),); -1 where none has."""
+        first = np.searchsorted(self.sorted_hashes, hashes, side="left")
+        known = np.searchsorted(self.sorted_hashes, hashes, side="right") > first
+        found = np.full(len(hashes), -1, dtype=np.int32)
+        found[known] = self.hash_rows[first[known]]
+        return found
+
     def _raw(self, row: int) -> bytes:
         return self.id_bytes[self.id_starts[row] : self.id_starts[row + 1]].tobytes()
 

@@ -46,6 +46,24 @@ def test_a_bitmap_is_the_set_it_is_made_of(given_sets: tuple[int, list[set[int]]
     holds(Bitmap.from_mask(np.isin(np.arange(n_items), int32(rows))), n_items, rows)
 
 
+@given(sets(), st.data())
+def test_rows_are_looked_up_and_walked_in_any_order(
+    given_sets: tuple[int, list[set[int]]], data: st.DataObject
+) -> None:
+    n_items, (rows,) = given_sets
+    bitmap = Bitmap.from_rows(int32(rows), n_items)
+    asked = data.draw(st.permutations(range(n_items)))
+    assert bitmap.has(int32(asked)).tolist() == [row in rows for row in asked]
+    n = data.draw(st.integers(0, n_items + 1))
+    assert bitmap.first_of(int32(asked), n).tolist() == [row for row in asked if row in rows][:n]
+
+
+def test_a_walk_goes_as_far_as_it_must() -> None:
+    order = int32(range(100_000))[::-1]
+    bitmap = Bitmap.from_rows(int32([3, 50_000, 99_999]), 100_000)
+    assert [bitmap.first_of(order, n).tolist() for n in (1, 2, 9)] == [[99_999], [99_999, 50_000], [99_999, 50_000, 3]]
+
+
 @given(sets(2))
 def test_the_algebra_is_that_of_sets(given_sets: tuple[int, list[set[int]]]) -> None:
     n_items, (one, other) = given_sets

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from index import arrays, catalogue, texts
+from index.bitmap import Bitmap
 from index.catalogue import Catalogue
 from index.errors import CorruptSnapshot, InvalidEmbeddings
 from index.types import JSON, Int32
@@ -100,6 +101,27 @@ def test_no_text_raises_and_pages_fit_together(books: Catalogue, text: str, limi
     everything = books.search(text, 100).tolist()
     assert len(set(everything)) == len(everything)
     assert books.search(text, limit, offset).tolist() == everything[offset : offset + limit]
+
+
+@given(
+    st.sampled_from(["", " ", "plain", "p", "the", "nothing", '"']),
+    st.sets(st.integers(0, 4)),
+    st.integers(0, 7),
+    st.integers(0, 7),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_of_what_is_found_only_what_a_set_holds_is_asked_for(
+    books: Catalogue, text: str, rows: set[int], limit: int, offset: int
+) -> None:
+    within = Bitmap.from_rows(np.array(sorted(rows), dtype=np.int32), len(BOOKS))
+    expected = [row for row in books.search(text, 100).tolist() if row in rows]
+    assert books.search(text, limit, offset, within).tolist() == expected[offset : offset + limit]
+
+
+def test_a_set_is_searched_however_many_words_are_found(tmp_path: Path) -> None:
+    many = opened(tmp_path, [{"title": f"plain {number}"} for number in range(3000)])
+    within = Bitmap.from_rows(np.array([5, 1500, 2999], dtype=np.int32), 3000)
+    assert many.search("plain", 2, 1, within).tolist() == [1500, 2999]
 
 
 def test_surrogates_and_huge_texts_and_windows_raise_nothing(books: Catalogue) -> None:

@@ -173,6 +173,15 @@ def test_items_having_codes(properties: Properties, data: st.DataObject) -> None
         assert column.having([(first, last)]).rows().tolist() == expected
 
 
+@given(PROPERTIES, st.data())
+def test_elements_of_items(properties: Properties, data: st.DataObject) -> None:
+    for column in coding.build(properties).by_key.values():
+        rows = data.draw(st.lists(st.integers(0, len(properties) - 1), max_size=20))
+        owners, codes = column.elements(np.array(rows, dtype=np.int32))
+        expected = [(place, code) for place, row in enumerate(rows) for code in codes_of(column, row)]
+        assert list(zip(owners.tolist(), codes.tolist(), strict=True)) == expected
+
+
 @pytest.mark.parametrize("single", [True, False])
 def test_many_runs_few_hits_and_many_hits(single: bool) -> None:
     rng = np.random.default_rng(5)

@@ -31,6 +31,9 @@ def test_hashes_of_unknown_ids_are_left_out() -> None:
     assert items.rows_of_hashes(hashes).tolist() == [0, 2]
     assert items.rows_of_hashes(hashes[:1]).tolist() == []
     assert items.rows_of_hashes(hashes[:0]).tolist() == []
+    assert items.row_of_each(hashes).tolist() == [-1, 2, 0, 2]
+    assert items.row_of_each(hashes[:0]).tolist() == []
+    assert Vocabulary.build([]).row_of_each(hashes).tolist() == [-1] * 4
     assert Vocabulary.build([]).rows_of_hashes(hashes).tolist() == []
 
 
