@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
@@ -37,6 +38,7 @@ def text_of(one: Cursor, now: float = NOW) -> str:
     return text
 
 
+@hypothesis_settings(deadline=None)
 @given(BODIES, SERVED)
 def test_what_comes_back_is_what_went_in(body: dict[str, object], served: list[int]) -> None:
     made = cursor(body)._replace(served=np.array(served, dtype=np.uint64))
@@ -50,6 +52,7 @@ def test_a_cursor_is_short() -> None:
     assert len(text_of(cursor(served=list(range(72))))) < 1000
 
 
+@hypothesis_settings(deadline=None)
 @given(st.data())
 def test_a_changed_cursor_is_refused(data: st.DataObject) -> None:
     text = text_of(cursor())
@@ -59,6 +62,7 @@ def test_a_changed_cursor_is_refused(data: st.DataObject) -> None:
         CURSORS.load(text[:place] + other + text[place + 1 :], NOW)
 
 
+@hypothesis_settings(deadline=None)
 @given(st.data())
 def test_a_cursor_that_is_cut_off_or_longer_is_refused(data: st.DataObject) -> None:
     text = text_of(cursor())
@@ -69,6 +73,7 @@ def test_a_cursor_that_is_cut_off_or_longer_is_refused(data: st.DataObject) -> N
             CURSORS.load(wrong, NOW)
 
 
+@hypothesis_settings(deadline=None)
 @given(st.binary(max_size=200) | st.binary(min_size=24, max_size=2000), st.text(max_size=200))
 def test_anything_else_is_refused(raw: bytes, text: str) -> None:
     for wrong in (text, urlsafe_b64encode(raw).decode(), urlsafe_b64encode(raw).rstrip(b"=").decode()):

@@ -1,0 +1,184 @@
+"""What a score is made of: parts that add up to it, over random histories, models, steering and boosts."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app import explanation
+from app.explanation import LIKED_BY_MANY, Account, account, ground, of_the_popular, reasons
+from app.recommend import Profile, recommend, resolve
+from app.store.users import Interaction, UserState
+from index import query
+from index.search import Searcher
+from index.snapshot import Snapshot
+from index.sparse import quantised
+
+MakeSnapshot = Callable[[int], Snapshot]
+
+NO_HASHES = np.empty(0, dtype=np.uint64)
+EMPTY = UserState((), NO_HASHES, NO_HASHES)
+KINDS = st.sampled_from(["plain", "scaled", "int8", "factor"])
+HISTORIES = st.lists(
+    st.builds(
+        Interaction,
+        st.integers(0, 39).map(lambda row: f"i{row}"),
+        st.just("like"),
+        st.floats(-1, 1, width=32),
+        st.integers(0, 9).map(float),
+    ),
+    max_size=8,
+)
+STEERING = st.dictionaries(st.integers(0, 3), st.floats(-1, 1, width=32), max_size=3)
+
+
+def variant(snapshot: Snapshot, kind: str, query_dims: int | None) -> Snapshot:
+    model = replace(snapshot.embeddings, query_dims=query_dims)
+    if kind == "scaled":
+        model = replace(model, item_scale=np.linspace(0.25, 4, 40, dtype=np.float32))
+    elif kind == "int8":
+        model = replace(model, decoder=quantised(model.decoder))
+    elif kind == "factor":
+        factor = np.random.default_rng(0).standard_normal((8, 5)).astype(np.float32)
+        model = replace(model, query_factor=factor)
+    return replace(snapshot, embeddings=model, searcher=Searcher.of(model))
+
+
+def profile_of(snapshot: Snapshot, history: list[Interaction], steering: dict[int, float]) -> Profile:
+    steer = {snapshot.segments.segments[number].segment_id: strength for number, strength in steering.items()}
+    return resolve(snapshot, EMPTY, history, steer=steer)
+
+
+def likes(*item_ids: str) -> list[Interaction]:
+    return [Interaction(item_id, "like", 1.0, 0.0) for item_id in item_ids]
+
+
+def by_item(one: Account) -> float:
+    return float(one.history.sum() + one.popularity + one.steering.sum() + one.boosts)
+
+
+def by_dim(one: Account) -> float:
+    return float(one.segments.sum() + one.other + one.steering.sum() + one.boosts)
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, 20),
+    KINDS,
+    st.none() | st.integers(1, 6),
+    HISTORIES,
+    STEERING,
+    st.integers(0, 39),
+    st.sampled_from([1.0, 0.1, 7.3]),
+)
+def test_the_parts_add_up_to_the_score(
+    make_snapshot: MakeSnapshot,
+    seed: int,
+    kind: str,
+    query_dims: int | None,
+    history: list[Interaction],
+    steering: dict[int, float],
+    item: int,
+    factor: float,
+) -> None:
+    snapshot = variant(make_snapshot(seed), kind, query_dims)
+    profile = profile_of(snapshot, history, steering)
+    if profile.personal:
+        one = account(snapshot, profile, ground(snapshot, profile), item, factor)
+        score = snapshot.searcher.score_items(profile.query, np.array([item], np.int32)) * np.float32(factor)
+    else:
+        one = of_the_popular(snapshot, item, factor)
+        score = snapshot.popularity[[item]] * np.float32(factor)
+    assert one.score == score[0]
+    for total in (by_item(one), by_dim(one)):
+        assert total == pytest.approx(one.score, rel=1e-5, abs=1e-12)
+    # what was put into the largest part is no more than what float32 rounds
+    parts = np.abs(np.concatenate([one.history, [one.popularity, one.other], one.segments, one.steering]))
+    assert abs(one.rounding) <= 1e-5 * float(parts.sum()) + 1e-12
+    assert (len(one.history), len(one.steering)) == (len(profile.opinions), len(profile.steering.strengths))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 20), st.none() | st.integers(1, 6), HISTORIES, STEERING, st.integers(0, 39))
+def test_each_part_is_what_it_says(
+    make_snapshot: MakeSnapshot,
+    seed: int,
+    query_dims: int | None,
+    history: list[Interaction],
+    steering: dict[int, float],
+    item: int,
+) -> None:
+    snapshot = variant(make_snapshot(seed), "scaled", query_dims)
+    profile = profile_of(snapshot, history, steering)
+    if not profile.personal:
+        return
+    found = account(snapshot, profile, ground(snapshot, profile), item)
+    model, segments = snapshot.embeddings, snapshot.segments
+    assert model.item_scale is not None
+    kept = (profile.query != 0) * model.decoder.dense_row(item).astype(np.float64) * float(model.item_scale[item])
+    encoded = [
+        opinion.weight * model.decoder.dense_row(opinion.item).astype(np.float64) for opinion in profile.opinions
+    ]
+    np.testing.assert_allclose(found.history, [row @ kept for row in encoded], rtol=1e-4, atol=1e-5)
+    before = query.whole(model, *explanation.ground(snapshot, profile)[:2]).astype(np.float64)
+    for (number, strength), part in zip(profile.steering.strengths, found.steering, strict=True):
+        push = strength * (np.linalg.norm(before) or 1.0) * segments.rows.dense_row(number)
+        assert part == pytest.approx(push @ kept, rel=1e-4, abs=1e-5)
+    for number, part in enumerate(found.segments):
+        expected = sum(before[dim] * kept[dim] for dim in range(8) if owner(snapshot, dim, item) == number)
+        assert part == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def owner(snapshot: Snapshot, dim: int, item: int) -> int | None:
+    """The segment that is strongest in a dimension, on the side that the item is on."""
+    side = np.sign(snapshot.embeddings.decoder.dense_row(item)[dim])
+    if side == 0:
+        return None
+    strengths = [side * snapshot.segments.rows.dense_row(number)[dim] for number in range(len(snapshot.segments))]
+    best = int(np.argmax(strengths))
+    return best if strengths[best] > 0 else None
+
+
+def test_reasons_name_what_spoke_for_an_item(planted: Snapshot) -> None:
+    profile = resolve(planted, EMPTY, [*likes("a1"), Interaction("b19", "purchase", 0.5, -1.0)], steer={"s2": 0.5})
+    items = planted.items.rows(["a2", "b2", "c1"])
+    of_a, of_b, of_c = reasons(planted, profile, items)
+    assert [(one.kind, one.text, one.item_id, one.segment_id) for one in of_a] == [
+        ("history", "Because you liked Title a1", "a1", None),
+        ("segment", "Fits Group a", None, "s0"),
+    ]
+    assert [one.text for one in of_b] == ["Because you bought Title b19", "Fits Group b"]
+    assert "You asked for Group c" in [one.text for one in of_c]
+    score = planted.searcher.score_items(profile.query, items[:1])[0]
+    assert of_a[0].contribution == pytest.approx(float(score), rel=0.05)
+
+
+def test_at_most_two_items_of_the_history_are_named_strongest_first(planted: Snapshot) -> None:
+    profile = resolve(planted, EMPTY, [*likes("a3", "a9"), Interaction("a20", "view", 0.3, 0.0)])
+    (found,) = reasons(planted, profile, planted.items.rows(["a1"]))
+    named = [one.item_id for one in found if one.kind == "history"]
+    assert named == ["a3", "a9"]
+
+
+def test_nobody_hears_that_many_like_it(planted: Snapshot) -> None:
+    profile = resolve(planted, EMPTY, ())
+    found = reasons(planted, profile, recommend(planted, profile, 3).items)
+    assert [[(one.kind, one.text) for one in each] for each in found] == [[("popular", LIKED_BY_MANY)]] * 3
+
+
+def test_what_nothing_speaks_for_is_said_to_be_popular(planted: Snapshot) -> None:
+    profile = resolve(planted, EMPTY, likes("a1"))
+    assert [one.kind for one in reasons(planted, profile, planted.items.rows(["blank"]))[0]] == ["popular"]
+
+
+def test_a_user_who_only_steers_is_explained_by_the_crowd_and_the_steering(planted: Snapshot) -> None:
+    profile = resolve(planted, EMPTY, (), steer={"s2": 1.0})
+    (row,) = planted.items.rows(["c1"]).tolist()
+    one = account(planted, profile, ground(planted, profile), row)
+    assert len(one.history) == 0
+    assert one.popularity > 0
+    assert one.steering[0] > 0
+    assert by_item(one) == pytest.approx(one.score, rel=1e-5)
