@@ -14,15 +14,20 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from typer.models import OptionInfo
 
+from app.keycommands import keys_cli
+from app.keys import Keyring, KeysError
 from app.seeding import Api, SeedingError, read_events, seed
 from app.server import ServerError, await_status, is_loopback, listen, log_config, reachable, serve
 from app.settings import Settings
 from app.store.binary import NoBinary
 from app.store.embedded import EmbeddedStore
 from app.store.process import EmbeddedStoreError
+from app.tracing import TracingError, tracing_wanted
 from index.cli import main_for
 
 cli = typer.Typer(add_completion=False, help="Serve recommendations, homepages and the page that shows them.")
+
+cli.add_typer(keys_cli, name="keys")
 
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
 
@@ -32,8 +37,9 @@ def _option(name: str, text: str) -> OptionInfo:
     return option
 
 
-@cli.command()
+@cli.callback(invoke_without_command=True)
 def run(
+    context: typer.Context,
     host: Annotated[str, _option("host", "Address to listen on.")] = DEFAULTS["host"],
     port: Annotated[int, _option("port", "Port to listen on.")] = DEFAULTS["port"],
     workers: Annotated[int, _option("workers", "Server processes.")] = DEFAULTS["workers"],
@@ -49,15 +55,14 @@ def run(
     All settings are environment variables, see app/README.md. Without SPARROW_REDIS_URL a private, durable
     redis-server is started in the data folder.
     """
+    if context.invoked_subcommand is not None:
+        return
     given = {"host": host, "port": port, "workers": workers, "snapshots": snapshots, "data": data}
     # The environment is what workers see of the settings.
     os.environ.update({f"SPARROW_{name.upper()}": str(value) for name, value in given.items()})
     settings = _settings()
-    if not is_loopback(settings.host) and not settings.allow_anonymous:
-        raise ServerError(
-            f"{settings.host} can be reached from other machines, and this version asks nobody who they are: anyone "
-            "could read and change what is stored about users. Set SPARROW_ALLOW_ANONYMOUS=true to allow that"
-        )
+    _check_keys(settings)
+    tracing_wanted()
     by_user = None if events is None else read_events(events)
     logging.config.dictConfig(log_config(settings.log_level))
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -68,9 +73,22 @@ def run(
             os.environ["SPARROW_REDIS_URL"] = stack.enter_context(EmbeddedStore(settings.data)).url
         # Left first: from here on a second signal must not stop the stopping.
         stack.callback(_ignore_signals)
-        api = reachable(settings.host, settings.port)
+        key = None if settings.key is None else settings.key.get_secret_value()
+        api = reachable(settings.host, settings.port)._replace(key=key)
         threading.Thread(target=_greet, args=(api, by_user), daemon=True, name="greeting").start()
         serve(settings, listening)
+
+
+def _check_keys(settings: Settings) -> None:
+    """Refuse to start where the keys cannot be read, or where strangers would need none."""
+    if settings.keys_file is not None:
+        Keyring(settings.keys_file)
+    elif not is_loopback(settings.host) and not settings.allow_anonymous:
+        raise ServerError(
+            f"{settings.host} can be reached from other machines, and nobody needs a key: anyone could read and change "
+            "what is stored about users. Make keys (sparrow-serve keys add) and name their file in SPARROW_KEYS_FILE, "
+            "or set SPARROW_ALLOW_ANONYMOUS=true to allow that"
+        )
 
 
 def _settings() -> Settings:
@@ -111,7 +129,7 @@ def _greet(api: Api, by_user: dict[str, list[dict[str, Any]]] | None) -> None:
     typer.echo(f"Sparrow is ready: {address}")
 
 
-main = main_for(cli, ServerError, SeedingError, EmbeddedStoreError, NoBinary)
+main = main_for(cli, ServerError, KeysError, TracingError, SeedingError, EmbeddedStoreError, NoBinary)
 
 if __name__ == "__main__":
     main()

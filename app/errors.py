@@ -74,10 +74,13 @@ class Sort(NamedTuple):
 
 SORTS = {
     400: Sort("bad-request", "Bad request", "the body cannot be read as JSON"),
+    401: Sort("unauthorized", "Unauthorized", "send a key: Authorization: Bearer KEY"),
+    403: Sort("forbidden", "Forbidden", "the role of this key does not reach so far"),
     404: Sort("not-found", "Not found", "there is nothing at this path; /openapi.json describes the API"),
     405: Sort("method-not-allowed", "Method not allowed", "this path does not take this method; see the Allow header"),
     413: Sort("too-large", "Body too large", "the body is over the limit of this server"),
     422: Sort("invalid", "Invalid request", "the request does not match the API; /openapi.json describes it"),
+    429: Sort("too-many", "Too many requests", "over the rate of this key; see the Retry-After header"),
     500: Sort("internal", "Internal error", "the request failed; its request_id is in the server's log"),
     503: Sort("unavailable", "Unavailable", "try again shortly"),
 }

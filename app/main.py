@@ -7,20 +7,24 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from app import errors
+from app import errors, security
+from app.keys import Keyring
 from app.live_index import LiveIndex
 from app.metrics import Metrics
 from app.routes import events, items, operations, page, retrieval, segments, users
+from app.security import Guard, HostCheck, Origins
 from app.settings import Settings
+from app.store.limits import Limits
 from app.store.users import Users
 from app.telemetry import BodyLimit, PathCheck, Telemetry
+from app.tracing import Tracing, tracing
 
 DESCRIPTION = "Which items, in which rows, for this user, now? Errors are application/problem+json."
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The application. It opens nothing before its lifespan starts, and starts without Redis and without a snapshot."""
-    metrics = Metrics()
+    metrics = Metrics(settings.metrics_folder)
     application = FastAPI(
         title="Sparrow",
         version=version("sparrow-recs"),
@@ -31,7 +35,8 @@ def create_app(settings: Settings) -> FastAPI:
     application.state.settings = settings
     application.state.metrics = metrics
     application.state.live_index = LiveIndex(settings.snapshots, settings.data, settings.poll_seconds, metrics)
-    application.state.users = Users(settings, metrics)
+    users_store = application.state.users = Users(settings, metrics)
+    application.state.tracing = tracing()
     errors.install(application)
     for router in (retrieval.router, events.router):
         application.include_router(router, responses=errors.responses(400, 413, 503))
@@ -42,7 +47,16 @@ def create_app(settings: Settings) -> FastAPI:
     # The last one added is the outermost.
     application.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     application.add_middleware(PathCheck)
-    application.add_middleware(Telemetry, metrics=metrics)
+    keyring = None if settings.keys_file is None else Keyring(settings.keys_file)
+    limits = Limits(settings.rate_limit, settings.workers, users_store.run) if settings.rate_limit else None
+    if keyring is not None or limits is not None:
+        application.add_middleware(Guard, keyring=keyring, limits=limits, metrics=metrics)
+    security.install(application, required=keyring is not None)
+    if settings.allowed_hosts:
+        application.add_middleware(HostCheck, hosts=settings.allowed_hosts)
+    if settings.cors_origins:
+        application.add_middleware(Origins, origins=settings.cors_origins)
+    application.add_middleware(Telemetry, metrics=metrics, tracing=application.state.tracing)
     return application
 
 
@@ -50,6 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
 async def _lifespan(application: FastAPI) -> AsyncIterator[None]:
     live_index: LiveIndex = application.state.live_index
     users: Users = application.state.users
+    spans: Tracing | None = application.state.tracing
     await live_index.refresh()
     watch = asyncio.create_task(live_index.watch())
     try:
@@ -59,3 +74,5 @@ async def _lifespan(application: FastAPI) -> AsyncIterator[None]:
         with suppress(asyncio.CancelledError):
             await watch
         await users.close()
+        if spans is not None:
+            await asyncio.to_thread(spans.close)

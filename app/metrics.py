@@ -1,70 +1,228 @@
 """What is counted and measured, in Prometheus' terms.
 
-With several workers the library's multiprocess mode (PROMETHEUS_MULTIPROC_DIR, set by sparrow-serve) adds them up.
+prometheus_client writes the text; the numbers are app/tallies.py, which several workers add to. Its own counters cost a
+request more than searching ten thousand items does, mapped ones for several workers most of all.
 """
 
-import os
 import time
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-BUCKETS = tuple(0.00025 * 2**step for step in range(16))
-"""Seconds, geometric: 0.25 ms to 8 s."""
+from app.tallies import Name, Numbers, Tallies
+
+SECONDS = tuple(0.00025 * 2**step for step in range(16))
+"""Bounds of buckets, geometric: 0.25 ms to 8 s."""
+
+POSTINGS = tuple(float(64 * 4**step) for step in range(12))
+"""Bounds of buckets, geometric: 64 to 268 million."""
+
+Source = Callable[[], Iterable[Metric]]
+"""Makes metrics when they are asked for."""
+
+
+class Count:
+    """A number that goes up."""
+
+    __slots__ = ("_slot", "_values")
+
+    def __init__(self, tallies: Tallies, name: Name) -> None:
+        self._values = tallies.values
+        self._slot = tallies.place(name, 1)
+
+    def inc(self, amount: float = 1.0) -> None:
+        """Add to it."""
+        self._values[self._slot] += amount
+
+
+class Level(Count):
+    """A number that goes up and down, in this process."""
+
+    __slots__ = ()
+
+    def set(self, value: float) -> None:
+        """What it is now."""
+        self._values[self._slot] = value
+
+
+class Distribution:
+    """How many observations fell into each bucket, and their sum, which lies in the slot behind the buckets."""
+
+    __slots__ = ("_bounds", "_slot", "_sum", "_values")
+
+    def __init__(self, tallies: Tallies, name: Name, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._values = tallies.values
+        self._slot = tallies.place(name, len(bounds) + 2)
+        self._sum = self._slot + len(bounds) + 1
+
+    def observe(self, value: float) -> None:
+        """Count one observation."""
+        values = self._values
+        values[self._slot + bisect_left(self._bounds, value)] += 1.0
+        values[self._sum] += value
+
+
+class Counter:
+    """Numbers that go up, one for each choice of labels."""
+
+    def __init__(self, tallies: Tallies, name: str, text: str, labels: Sequence[str] = ()) -> None:
+        self.name, self.text, self.label_names = name, text, tuple(labels)
+        self._tallies = tallies
+        self._children: dict[tuple[str, ...], Count] = {}
+        if not labels:
+            self.labels()  # 0 from the start: what never happened is no gap
+
+    def labels(self, *values: str) -> Count:
+        """The number for these labels; keep it, where many are counted."""
+        found = self._children.get(values)
+        if found is None:
+            found = self._children[values] = Count(self._tallies, Name(self.name, values))
+        return found
+
+    def inc(self, amount: float = 1.0) -> None:
+        """Add to the one without labels."""
+        self.labels().inc(amount)
+
+    def family(self, numbers: Numbers) -> Metric:
+        """As Prometheus wants it."""
+        family = CounterMetricFamily(self.name, self.text, labels=self.label_names)
+        for labels, (value,) in _of(self.name, numbers):
+            family.add_metric(labels, value)
+        return family
+
+
+class Gauge:
+    """A number that goes up and down in each process; added up over those that run."""
+
+    def __init__(self, tallies: Tallies, name: str, text: str) -> None:
+        self.name, self.text = name, text
+        self._level = Level(tallies, Name(name, ()))
+
+    def set(self, value: float) -> None:
+        """What it is now, in this process."""
+        self._level.set(value)
+
+    def inc(self, amount: float = 1.0) -> None:
+        """Add to it; a negative amount takes away."""
+        self._level.inc(amount)
+
+    def family(self, numbers: Numbers) -> Metric:
+        """As Prometheus wants it."""
+        (value,) = numbers[Name(self.name, ())]
+        return GaugeMetricFamily(self.name, self.text, value=value)
+
+
+class Histogram:
+    """Distributions, one for each choice of labels."""
+
+    def __init__(
+        self, tallies: Tallies, name: str, text: str, labels: Sequence[str] = (), bounds: Sequence[float] = SECONDS
+    ) -> None:
+        self.name, self.text, self.label_names, self._bounds = name, text, tuple(labels), tuple(bounds)
+        self._tallies = tallies
+        self._children: dict[tuple[str, ...], Distribution] = {}
+        if not labels:
+            self.labels()
+
+    def labels(self, *values: str) -> Distribution:
+        """The distribution for these labels; keep it, where many are observed."""
+        found = self._children.get(values)
+        if found is None:
+            found = self._children[values] = Distribution(self._tallies, Name(self.name, values), self._bounds)
+        return found
+
+    def observe(self, value: float) -> None:
+        """Count one observation of the one without labels."""
+        self.labels().observe(value)
+
+    def family(self, numbers: Numbers) -> Metric:
+        """As Prometheus wants it: each bucket holds the ones below."""
+        family = HistogramMetricFamily(self.name, self.text, labels=self.label_names)
+        bounds = [*(repr(bound) for bound in self._bounds), "+Inf"]
+        for labels, (*counts, total) in _of(self.name, numbers):
+            family.add_metric(labels, list(zip(bounds, accumulate(counts), strict=True)), total)
+        return family
 
 
 class Metrics:
-    """All metrics of one application, in a registry of their own."""
+    """All metrics of one application; `folder` is shared with the other processes of its server."""
 
-    def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        self.requests = Counter(
-            "sparrow_requests", "Requests answered.", ["method", "route", "status"], registry=self._registry
-        )
-        self.request_seconds = Histogram(
-            "sparrow_request_seconds", "Time in the server.", ["route"], buckets=BUCKETS, registry=self._registry
-        )
-        self.stage_seconds = Histogram(
-            "sparrow_stage_seconds", "Time by stage.", ["stage"], buckets=BUCKETS, registry=self._registry
-        )
+    def __init__(self, folder: Path | None = None) -> None:
+        tallies = self._tallies = Tallies(folder)
+        self._sources: list[Source] = []
+        self.requests = Counter(tallies, "sparrow_requests", "Requests answered.", ["method", "route", "status"])
+        self.request_seconds = Histogram(tallies, "sparrow_request_seconds", "Time in the server.", ["route"])
+        self.stage_seconds = Histogram(tallies, "sparrow_stage_seconds", "Time by stage.", ["stage"])
         self.warnings = Counter(
-            "sparrow_warnings", "Answers with a warning: fallbacks, degraded ones.", ["code"], registry=self._registry
+            tallies, "sparrow_warnings", "Answers with a warning: fallbacks, degraded ones.", ["code"]
         )
-        self.events = Counter("sparrow_events", "Events by result.", ["status"], registry=self._registry)
-        self.store_errors = Counter(
-            "sparrow_store_errors", "Calls the user store did not answer.", registry=self._registry
-        )
+        self.events = Counter(tallies, "sparrow_events", "Events by result.", ["status"])
+        self.store_errors = Counter(tallies, "sparrow_store_errors", "Calls the user store did not answer.")
         self.refused_snapshots = Counter(
-            "sparrow_refused_snapshots", "Snapshots that were published and not served.", registry=self._registry
+            tallies, "sparrow_refused_snapshots", "Snapshots that were published and not served."
         )
+        self.refusals = Counter(
+            tallies, "sparrow_refusals", "Requests refused for who sent them: no key, its role, its rate.", ["reason"]
+        )
+        self.effect_seconds = Histogram(
+            tallies,
+            "sparrow_effect_seconds",
+            "From the time of a user's newest event to an answer that is made of it, where that is under a minute.",
+        )
+        self.query_postings = Histogram(
+            tallies,
+            "sparrow_query_postings",
+            "Entries in the posting lists of a query's dimensions; one query in 32 is looked at.",
+            bounds=POSTINGS,
+        )
+
+    def add_source(self, source: Source) -> None:
+        """Ask it for more metrics, of the worker that answers, each time somebody asks for all."""
+        self._sources.append(source)
 
     def exposition(self, version: str | None, created_at: float | None) -> bytes:
         """Everything in Prometheus' text format, with the snapshot served now."""
-        counted = self._registry
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            counted = CollectorRegistry()
-            MultiProcessCollector(counted)  # type: ignore[no-untyped-call]
-        served = CollectorRegistry()
-        served.register(_Served(version, created_at))
-        return generate_latest(counted) + generate_latest(served)
+        registry = CollectorRegistry()
+        registry.register(_Everything(self._families(version, created_at)))
+        return generate_latest(registry)
+
+    def _families(self, version: str | None, created_at: float | None) -> Iterator[Metric]:
+        total, running = self._tallies.total(), self._tallies.total(running=True)
+        for one in vars(self).values():
+            if isinstance(one, Counter | Histogram):
+                yield one.family(total)
+            elif isinstance(one, Gauge):
+                yield one.family(running)
+        yield from _served(version, created_at)
+        for source in self._sources:
+            yield from source()
 
 
-class _Served(Collector):
-    """The snapshot of the worker that is asked: workers differ for a second at most."""
-
-    def __init__(self, version: str | None, created_at: float | None) -> None:
-        self._version = version
-        self._created_at = created_at
+class _Everything(Collector):
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = tuple(families)
 
     def collect(self) -> Iterator[Metric]:
-        loaded = GaugeMetricFamily("sparrow_snapshot_info", "The snapshot that is served.", labels=["version"])
-        if self._version is not None:
-            loaded.add_metric([self._version], 1)
-        yield loaded
-        if self._created_at is not None:
-            age = time.time() - self._created_at
-            yield GaugeMetricFamily("sparrow_snapshot_age_seconds", "Since the snapshot was built.", value=age)
+        yield from self._families
+
+
+def _of(metric: str, numbers: Numbers) -> Iterator[tuple[tuple[str, ...], list[float]]]:
+    return ((name.labels, values) for name, values in numbers.items() if name.metric == metric)
+
+
+def _served(version: str | None, created_at: float | None) -> Iterator[Metric]:
+    """The snapshot of the worker that is asked: workers differ for a second at most."""
+    loaded = GaugeMetricFamily("sparrow_snapshot_info", "The snapshot that is served.", labels=["version"])
+    if version is not None:
+        loaded.add_metric([version], 1)
+    yield loaded
+    if created_at is not None:
+        age = time.time() - created_at
+        yield GaugeMetricFamily("sparrow_snapshot_age_seconds", "Since the snapshot was built.", value=age)

@@ -28,13 +28,18 @@ class Api(NamedTuple):
 
     host: str
     port: int
+    key: str | None = None
+    """Where the server needs one."""
 
     def request(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Status and document of one request; OSError or HTTPException where the server cannot be reached."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_SECONDS)
         try:
             encoded = None if body is None else json.dumps(body)
-            connection.request(method, path, encoded, {"Content-Type": "application/json"})
+            headers = {"Content-Type": "application/json"}
+            if self.key is not None:
+                headers["Authorization"] = f"Bearer {self.key}"
+            connection.request(method, path, encoded, headers)
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read() or b"null")
         finally:

@@ -97,9 +97,9 @@ def serve(settings: Settings, listening: socket.socket) -> None:
 
 @contextmanager
 def _shared_metrics() -> Iterator[None]:
-    """A folder through which workers add up their metrics; prometheus_client reads its name when it is imported."""
+    """A folder through which workers add up their metrics."""
     folder = tempfile.mkdtemp(prefix="sparrow-metrics-")
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    os.environ["SPARROW_METRICS_FOLDER"] = folder
     try:
         yield
     finally:

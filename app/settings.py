@@ -1,5 +1,6 @@
 """What an operator may set: every field is the environment variable SPARROW_ + its name in capitals."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -23,8 +24,18 @@ MAX_WEIGHT = 100.0
 """Bound of every weight, in both directions."""
 
 
+_ORIGIN = re.compile(r"https?://[^/\s*]+")
+
+
 def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in value:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin!r} is no origin: scheme and host in small letters, as https://shop.example")
+    return value
 
 
 def _complete_weights(value: dict[str, float]) -> dict[str, float]:
@@ -61,6 +72,18 @@ class Settings(BaseSettings):
     """Server processes."""
     allow_anonymous: bool = False
     """Listen beyond loopback although nobody has to say who they are."""
+    keys_file: Path | None = None
+    """Names, roles and hashes of the keys that callers need; None: nobody needs one."""
+    key: SecretStr | None = None
+    """A key of role write, for `--events` of sparrow-serve; the server itself needs none."""
+    rate_limit: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
+    """Requests a second to /v1 of each key, over all workers; without keys, of everybody together. 0: any number."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_origins)] = ()
+    """Origins whose pages may read answers in a browser, separated by commas; * for all."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
+    """Names in the Host header that this server answers to, separated by commas; none: to all."""
+    metrics_folder: Path | None = None
+    """Where the workers of one server add up their metrics; sparrow-serve makes one for several workers."""
     example_users: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
     """User ids that the page offers, separated by commas."""
     event_weights: Annotated[dict[str, float], AfterValidator(_complete_weights)] = EVENT_WEIGHTS

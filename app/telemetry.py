@@ -5,21 +5,19 @@ Logs carry the request id and the route as it is declared, never a path, an id o
 
 import json
 import logging
+import os
 import re
 import time
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import problem
-from app.metrics import Metrics
+from app.metrics import Count, Distribution, Metrics
+from app.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -32,27 +30,59 @@ REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Of the request that the running task answers; the formatter of logs reads it."""
 
 
+class StageSpan(NamedTuple):
+    """When a stage ran, by the clock of time.perf_counter()."""
+
+    name: Stage
+    start: float
+    end: float
+
+
+class _Running:
+    """A stage while it runs. A class: a generator's context manager takes three times as long to enter and leave."""
+
+    __slots__ = ("_name", "_spans", "_start")
+
+    def __init__(self, name: Stage, spans: list[StageSpan]) -> None:
+        self._name, self._spans = name, spans
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._spans.append(StageSpan(self._name, self._start, time.perf_counter()))
+
+
 class Timings:
-    """Seconds by stage of one request, and the codes of warnings that its answer carries."""
+    """When the stages of one request ran, the codes of warnings that its answer carries, and what was measured."""
+
+    __slots__ = ("effect_seconds", "n_postings", "spans", "start", "warnings")
 
     def __init__(self) -> None:
-        self._start = time.perf_counter()
-        self.stages: dict[str, float] = {}
+        self.start = time.perf_counter()
+        self.spans: list[StageSpan] = []
         self.warnings: list[str] = []
+        self.effect_seconds: float | None = None
+        """Since the user's newest event, where the answer is made of it."""
+        self.n_postings: int | None = None
+        """Entries in the lists that the query reaches, where that was looked at."""
 
-    @contextmanager
-    def stage(self, name: Stage) -> Iterator[None]:
-        """Add the time of the block to a stage."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.stages[name] = self.stages.get(name, 0.0) + time.perf_counter() - start
+    def stage(self, name: Stage) -> _Running:
+        """Add the time of a block to a stage: with timings.stage("search"): ..."""
+        return _Running(name, self.spans)
+
+    @property
+    def stages(self) -> dict[str, float]:
+        """Seconds by stage, in the order in which they began."""
+        found: dict[str, float] = {}
+        for name, start, end in self.spans:
+            found[name] = found.get(name, 0.0) + end - start
+        return found
 
     @property
     def total_seconds(self) -> float:
         """Since the request came in."""
-        return time.perf_counter() - self._start
+        return time.perf_counter() - self.start
 
     @property
     def took_ms(self) -> float:
@@ -61,25 +91,34 @@ class Timings:
 
     def header(self) -> str:
         """The value of Server-Timing."""
-        parts = [*self.stages.items(), ("total", self.total_seconds)]
-        return ", ".join(f"{name};dur={1000 * seconds:.2f}" for name, seconds in parts)
+        parts = "".join([f"{name};dur={1000 * seconds:.2f}, " for name, seconds in self.stages.items()])
+        return f"{parts}total;dur={1000 * self.total_seconds:.2f}"
+
+
+class _Counted(NamedTuple):
+    """What is counted for each answer of one method, route and status."""
+
+    requests: Count
+    seconds: Distribution
 
 
 class Telemetry:
-    """Outermost middleware: request id, Server-Timing, metrics, and an answer where the application raised."""
+    """Outermost middleware: request id, Server-Timing, metrics, spans, and an answer where the application raised."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, tracing: Tracing | None = None) -> None:
         self._app = app
         self._metrics = metrics
+        self._tracing = tracing
+        self._counted: dict[tuple[str, str, int], _Counted] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if SANE_ID.fullmatch(given) else uuid.uuid4().hex
         timings = Timings()
+        given = header(scope, b"x-request-id")
+        request_id = given if given is not None and SANE_ID.fullmatch(given) else os.urandom(16).hex()
         scope["state"] = {**scope.get("state", {}), "request_id": request_id, "timings": timings}
         token = REQUEST_ID.set(request_id)
         status = 0
@@ -88,9 +127,8 @@ class Telemetry:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                headers["Server-Timing"] = timings.header()
+                own = (b"x-request-id", request_id.encode()), (b"server-timing", timings.header().encode())
+                message["headers"] = [*message.get("headers", ()), *own, NOSNIFF]
             await send(message)
 
         try:
@@ -102,18 +140,58 @@ class Telemetry:
             await problem(scope, 500)(scope, receive, send_with_headers)
         finally:
             self._observe(scope, status, timings)
+            if self._tracing is not None:
+                self._tracing.record(scope, route_of(scope), status, timings.start, timings.spans)
             REQUEST_ID.reset(token)
 
     def _observe(self, scope: Scope, status: int, timings: Timings) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
-        method = scope["method"] if scope["method"] in KNOWN_METHODS else "other"
-        self._metrics.requests.labels(method, route, str(status)).inc()
-        self._metrics.request_seconds.labels(route).observe(timings.total_seconds)
+        metrics = self._metrics
+        what = (scope["method"], route_of(scope), status)
+        counted = self._counted.get(what) or self._counting(*what)
+        counted.requests.inc()
+        counted.seconds.observe(timings.total_seconds)
         for stage, seconds in timings.stages.items():
-            self._metrics.stage_seconds.labels(stage).observe(seconds)
+            metrics.stage_seconds.labels(stage).observe(seconds)
         for code in timings.warnings:
-            self._metrics.warnings.labels(code).inc()
-        log.debug("%s %s %d in %.2f ms", method, route, status, timings.took_ms)
+            metrics.warnings.labels(code).inc()
+        if timings.effect_seconds is not None:
+            metrics.effect_seconds.observe(timings.effect_seconds)
+        if timings.n_postings is not None:
+            metrics.query_postings.observe(timings.n_postings)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s %s %d in %.2f ms", _method(scope["method"]), what[1], status, timings.took_ms)
+
+    def _counting(self, method: str, route: str, status: int) -> _Counted:
+        counted = _Counted(
+            self._metrics.requests.labels(_method(method), route, str(status)),
+            self._metrics.request_seconds.labels(route),
+        )
+        if method in KNOWN_METHODS:  # else the caller would decide how much is kept
+            self._counted[method, route, status] = counted
+        return counted
+
+
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+"""No browser shall take an answer for anything but what it says it is."""
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """A header of a request by its name in small letters; of several the first."""
+    for key, value in scope["headers"]:
+        if key == name:
+            found: str = value.decode("latin-1")
+            return found
+    return None
+
+
+def route_of(scope: Scope) -> str:
+    """The path as it is declared: never what somebody asked for."""
+    path: str | None = getattr(scope.get("route"), "path", None)
+    return path or "unmatched"
+
+
+def _method(method: str) -> str:
+    return method if method in KNOWN_METHODS else "other"
 
 
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -135,6 +213,8 @@ class PathCheck:
 
 
 def _is_text(raw_path: bytes) -> bool:
+    if b"%" not in raw_path and raw_path.isascii():
+        return True
     try:
         unquote_to_bytes(raw_path).decode()
     except UnicodeDecodeError:
@@ -154,7 +234,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "0")
+        announced = header(scope, b"content-length") or "0"
         if announced.isdecimal() and int(announced[:20]) > self._max_bytes:
             await problem(scope, 413, self._detail())(scope, receive, send)
             return

@@ -39,7 +39,7 @@ BATCH = 100
 CONNECTIONS = 64
 """Most connections of one process."""
 
-Doing = Literal["reading", "recording", "forgetting"]
+Doing = Literal["reading", "recording", "forgetting", "limiting"]
 """What may fail apart from the rest: a full Redis can be read, records nothing, and forgets."""
 
 EventResult = Literal["accepted", "duplicate"]
@@ -142,6 +142,12 @@ class Users:
         """Raise StoreUnavailable unless Redis answers."""
         async with self._translated("reading"):
             await self._redis.execute_command("PING")  # type: ignore[no-untyped-call]
+
+    async def run(self, script: str, key: bytes, arguments: Sequence[Any]) -> list[int]:
+        """Run a script on one key, which answers with numbers."""
+        async with self._translated("limiting"):
+            found: list[int] = await self._redis.execute_command("EVAL", script, 1, key, *arguments)  # type: ignore[no-untyped-call]
+        return found
 
     async def read(self, user_id: str, *, served: bool = False) -> UserState:
         """The user's state, in one round trip; empty where nothing is stored. `served`: with what was served lately."""

@@ -334,6 +334,6 @@ def test_which_addresses_are_loopback(host: str, loopback: bool) -> None:
 
 
 def test_where_a_server_that_listens_everywhere_is_reached() -> None:
-    assert reachable(EVERYWHERE, 80) == ("127.0.0.1", 80)
-    assert reachable("::", 80) == ("::1", 80)
-    assert reachable("127.0.0.1", 80) == ("127.0.0.1", 80)
+    assert reachable(EVERYWHERE, 80)[:2] == ("127.0.0.1", 80)
+    assert reachable("::", 80)[:2] == ("::1", 80)
+    assert reachable("127.0.0.1", 80)[:2] == ("127.0.0.1", 80)
