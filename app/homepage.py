@@ -9,7 +9,7 @@ One scoring pass of the user's query makes the page: it ranks the top picks, the
 items of every segment. The query of a because-row's own item scores these candidates only.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import chain, islice
 from math import ceil
@@ -18,18 +18,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.recommend import (
-    Opinion,
-    Profile,
-    because,
-    crowd,
-    popular,
-    popular_in_segment,
-    positive,
-    rank_segments,
-    segment_reasons,
-    titles,
-)
+from app.ordering import PLAIN, Ordering, listed, order
+from app.popular import popular, popular_in_segment
+from app.recommend import Opinion, Profile, because, crowd, rank_segments, segment_reasons, titles
+from app.selection import EVERYTHING, Selection
 from index.query import encode
 from index.search import Hits
 from index.snapshot import Snapshot
@@ -82,6 +74,10 @@ class Size(NamedTuple):
     row_size: int
     max_overlap: float
     """Share of a candidate's best `row_size` items that may be on the page already."""
+    reach: int = 0
+    """A ranking is at least so long where an ordering makes rows of it."""
+    shown: frozenset[str] = frozenset()
+    """Ids of rows that are on the page already, further up: they are not used again."""
 
     @property
     def min_fill(self) -> int:
@@ -91,7 +87,12 @@ class Size(NamedTuple):
     @property
     def depth(self) -> int:
         """Length a ranking needs so that a row can be filled whatever the others take."""
-        return self.n_rows * self.row_size
+        return max(self.n_rows * self.row_size, self.reach)
+
+    @property
+    def n_segments(self) -> int:
+        """Segments that are tried: some are shown already, some overlap with earlier rows or cannot fill theirs."""
+        return self.n_rows + len(self.shown) + SPARE
 
 
 class Row(NamedTuple):
@@ -103,6 +104,8 @@ class Row(NamedTuple):
     title: str
     reason: str
     hits: Hits
+    crowd: bool = False
+    """A segment with what is popular in it, instead of what the user would like."""
 
     @property
     def row_id(self) -> str:
@@ -115,46 +118,81 @@ class Row(NamedTuple):
         return float(self.hits.scores.mean(dtype=np.float64))
 
 
-def page(snapshot: Snapshot, profile: Profile, size: Size) -> list[Row]:
+def page(
+    snapshot: Snapshot,
+    profile: Profile,
+    size: Size,
+    selection: Selection = EVERYTHING,
+    ordering: Ordering = PLAIN,
+    in_time: Callable[[], bool] = lambda: True,
+) -> list[Row]:
     """At most `n_rows` rows of `min_fill` to `row_size` items, top first; inside a row by descending score.
+
+    All rows obey the selection. The ordering makes each row of its ranking, of what earlier rows left of the best
+    `POOL`: caps count within a row, so that a page may have a row of one author.
 
     A known user sees top picks, then because-rows and segments, and last what everybody likes; anybody else what
     everybody likes, then the segments of the crowd. What the user's taste does not fill, segments of the crowd do.
     """
-    taken: set[int] = set()
-    hits = popular(snapshot, profile.exclude, size.depth)
+    if ordering is not PLAIN:
+        size = size._replace(reach=POOL)
+    placing = _Placing(snapshot, size, ordering, set(), in_time)
+    hits = popular(snapshot, profile.exclude, size.depth, selection)
     everybody = Row("popular", "", "Popular with everyone", "Liked by the most people", hits)
     if not profile.personal:
-        rows = _place(chain([everybody], _crowd_rows(snapshot, profile, size, ())), size, taken)
+        rows = _place(chain([everybody], _crowd_rows(snapshot, profile, size, selection, ())), placing)
         return list(islice(rows, size.n_rows))
     # The last of three or more rows is kept for what everybody likes, unless that is not usable.
-    body = _place(_personal_rows(snapshot, profile, size), size, taken)
+    body = _place(_personal_rows(snapshot, profile, size, selection), placing)
     rows_above = list(islice(body, size.n_rows - 1 if size.n_rows >= 3 else size.n_rows))
-    last = list(_place([everybody], size, taken)) if len(rows_above) < size.n_rows else []
+    last = list(_place([everybody], placing)) if len(rows_above) < size.n_rows else []
     return [*rows_above, *islice(body, size.n_rows - len(rows_above) - len(last)), *last]
 
 
-def _place(candidates: Iterable[Row], size: Size, taken: set[int]) -> Iterator[Row]:
+class _Placing(NamedTuple):
+    """How candidates are made rows, and what has become of those before."""
+
+    snapshot: Snapshot
+    size: Size
+    ordering: Ordering
+    taken: set[int]
+    """Items of earlier rows."""
+    in_time: Callable[[], bool]
+
+
+def _place(candidates: Iterable[Row], placing: _Placing) -> Iterator[Row]:
     """The candidates that fit, cut to what earlier rows left; adds their items to `taken`."""
+    size, taken = placing.size, placing.taken
     for row in candidates:
-        items = row.hits.items.tolist()
-        best = items[: size.row_size]
-        free = list(islice((place for place, item in enumerate(items) if item not in taken), size.row_size))
-        n_overlap = sum(item in taken for item in best)
-        if n_overlap > size.max_overlap * len(best) or len(free) < size.min_fill:
+        if taken and not placing.in_time():
+            return
+        if row.row_id in size.shown:
             continue
-        hits = Hits(row.hits.items[free], row.hits.scores[free])
-        taken.update(hits.items.tolist())
-        yield row._replace(hits=hits)
+        best = row.hits.items[: size.row_size].tolist()
+        if sum(item in taken for item in best) > size.max_overlap * len(best):
+            continue
+        hits = _left_of(row.hits, placing)
+        if len(hits.items) >= size.min_fill:
+            taken.update(hits.items.tolist())
+            yield row._replace(hits=hits)
 
 
-def _personal_rows(snapshot: Snapshot, profile: Profile, size: Size) -> Iterator[Row]:
+def _left_of(hits: Hits, placing: _Placing) -> Hits:
+    """A row's worth of what earlier rows left of its ranking."""
+    row_size, taken = placing.size.row_size, placing.taken
+    free = (place for place, item in enumerate(hits.items.tolist()) if item not in taken)
+    if placing.ordering is PLAIN:
+        places = list(islice(free, row_size))
+        return Hits(hits.items[places], hits.scores[places])
+    places = list(free)
+    ranking = listed(Hits(hits.items[places], hits.scores[places]))
+    return order(placing.snapshot, ranking, row_size, EVERYTHING, placing.ordering)
+
+
+def _personal_rows(snapshot: Snapshot, profile: Profile, size: Size, selection: Selection) -> Iterator[Row]:
     """Candidates in the order in which a person meets them; lazy, so that only what the page needs is computed."""
-    numbers = _pursue(snapshot, profile, size.n_rows + SPARE, LEANING)
-    sets: list[NDArray[np.int32] | None] = [None, *(_typical(snapshot, number) for number in numbers)]
-    n = max(POOL, size.depth)
-    best, *found = snapshot.searcher.top_n_per_segment(profile.query, sets, n, exclude=profile.exclude)
-    pool = positive(best)
+    numbers = _pursue(snapshot, profile, size.n_segments, LEANING, selection)
+    pool, found = _scored(snapshot, profile, [_typical(snapshot, number) for number in numbers], size, selection)
     yield Row("top_picks", "", "Top picks for you", "Picked from your whole history", _first(pool, size.depth))
     floor = FLOOR * float(pool.scores[:FLOOR_RANK][-1]) if len(pool.scores) else 0.0
     segments = _segment_rows(snapshot, profile, zip(numbers, found, strict=True), floor)
@@ -167,7 +205,22 @@ def _personal_rows(snapshot: Snapshot, profile: Profile, size: Size) -> Iterator
     yield from reasons[1:early]
     yield from segments
     yield from reasons[early:]
-    yield from _crowd_rows(snapshot, profile, size, numbers)
+    yield from _crowd_rows(snapshot, profile, size, selection, numbers)
+
+
+def _scored(
+    snapshot: Snapshot, profile: Profile, sets: Sequence[NDArray[np.int32]], size: Size, selection: Selection
+) -> tuple[Hits, list[Hits]]:
+    """The best items of all and of each set, by one pass over the postings; with a filter by two."""
+    n = max(POOL, size.depth)
+    searcher, exclude, boosts = snapshot.searcher, profile.exclude, selection.boosts
+    if selection.within is None:
+        best, *found = searcher.top_n_per_segment(profile.query, [None, *sets], n, exclude=exclude, boosts=boosts)
+    else:
+        best = searcher.top_n(profile.query, n, exclude=exclude, within=selection.within, boosts=boosts)
+        chosen = [selection.among(items) for items in sets]
+        found = searcher.top_n_per_segment(profile.query, chosen, n, exclude=exclude, boosts=boosts)
+    return selection.cut(best), found
 
 
 def _because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) -> list[Row]:
@@ -176,20 +229,27 @@ def _because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) 
     Items are ranked by the geometric mean of their likeness to the one item and the user's score over the length
     of the query. Likeness alone brings up oddities that few people know; the rest of the history corrects it.
     """
+    if not profile.opinions:  # only steering is known
+        return []
     taste = pool.scores / np.linalg.norm(profile.query)
     rows = []
     for opinion, title in _anchors(snapshot, profile):
-        anchor = encode(snapshot.embeddings, np.array([opinion.item], np.int32), np.ones(1, np.float32))
-        likeness = snapshot.searcher.score_items(anchor, pool.items)
-        scores = np.sqrt(np.maximum(likeness, 0) * taste).astype(np.float32)
-        scores[pool.items == opinion.item] = 0  # where seen items are allowed
-        hits = _first(_above(_ranked(pool.items, scores), 0.0), size.depth)
+        hits = _first(_alike(snapshot, opinion.item, pool.items, taste), size.depth)
         if len(hits.items):
             item_id = snapshot.items.item_id(opinion.item)
             rows.append(Row("because", item_id, because(opinion, title), "Often liked by the same people", hits))
     worth = [float(row.hits.scores[: size.row_size].sum()) for row in rows]
     order = sorted(range(len(rows)), key=lambda number: -worth[number])
     return [rows[number] for number in order if worth[number] >= CONVINCING * worth[order[0]]]
+
+
+def _alike(snapshot: Snapshot, item: int, items: NDArray[np.int32], taste: NDArray[np.float32]) -> Hits:
+    """Items of a pool that are like one item, by the mean that because-rows are ranked by; never the item itself."""
+    anchor = encode(snapshot.embeddings, np.array([item], np.int32), np.ones(1, np.float32))
+    likeness = snapshot.searcher.score_items(anchor, items)
+    scores = np.sqrt(np.maximum(likeness, 0) * taste).astype(np.float32)
+    scores[items == item] = 0  # where seen items are allowed
+    return _above(_ranked(items, scores), 0.0)
 
 
 def _anchors(snapshot: Snapshot, profile: Profile) -> Iterator[tuple[Opinion, str]]:
@@ -220,13 +280,15 @@ def _segment_rows(
         yield _segment_row(snapshot, number, reason, _above(hits, floor))
 
 
-def _crowd_rows(snapshot: Snapshot, profile: Profile, size: Size, used: Sequence[int]) -> Iterator[Row]:
+def _crowd_rows(
+    snapshot: Snapshot, profile: Profile, size: Size, selection: Selection, used: Sequence[int]
+) -> Iterator[Row]:
     """The segments that most people like, with their most popular items."""
     everybody = profile._replace(query=crowd(snapshot), opinions=(), personal=False)
-    for number in _pursue(snapshot, everybody, size.n_rows + SPARE, 0.0, used):
-        hits = popular_in_segment(snapshot, number, profile.exclude, size.depth)
+    for number in _pursue(snapshot, everybody, size.n_segments, 0.0, selection, used):
+        hits = popular_in_segment(snapshot, number, profile.exclude, size.depth, selection)
         (reason,) = segment_reasons(snapshot, everybody, [number])
-        yield _segment_row(snapshot, number, reason, hits)
+        yield _segment_row(snapshot, number, reason, hits)._replace(crowd=True)
 
 
 def _typical(snapshot: Snapshot, number: int) -> NDArray[np.int32]:
@@ -240,10 +302,17 @@ def _segment_row(snapshot: Snapshot, number: int, reason: str, hits: Hits) -> Ro
     return Row("segment", segment.segment_id, segment.title, reason, hits)
 
 
-def _pursue(snapshot: Snapshot, profile: Profile, count: int, leaning: float, used: Sequence[int] = ()) -> list[int]:
+def _pursue(
+    snapshot: Snapshot,
+    profile: Profile,
+    count: int,
+    leaning: float,
+    selection: Selection,
+    used: Sequence[int] = (),
+) -> list[int]:
     """Up to `count` segment numbers by matching pursuit, without two of the same taste, or of the taste of `used`."""
     least = leaning * float(np.linalg.norm(profile.query))
-    ranked = [one for one in rank_segments(snapshot, profile, 4 * count) if one.score >= least]
+    ranked = [one for one in rank_segments(snapshot, profile, 4 * count, selection) if one.score >= least]
     if not ranked:
         return []
     directions = _directions(snapshot, [one.number for one in ranked])

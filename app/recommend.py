@@ -6,12 +6,19 @@ zero and an answer may be shorter than asked; what the user has seen or hidden i
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.notices import Notice
+from app.ordering import PLAIN, Ordering, order
+from app.popular import popular, popular_in_segment
+from app.selection import EVERYTHING, Selection
+from app.steering import NO_STEERING, Steering
+from app.steering import resolve as resolve_steering
 from app.store.users import HIDING_KINDS, UNSEEN_KINDS, Interaction, UserState
 from index.query import contributions, encode
 from index.search import NONE, Hits, score_segments
@@ -29,18 +36,16 @@ MIN_WEIGHT = 1e-6
 MIN_UNSEEN = 3
 """Items a segment must still have to offer."""
 
+NOWHERE: Mapping[str, float] = MappingProxyType({})
+"""No steering in the request."""
+
+ASKED_FOR = "You asked for more of this"
+
 VERBS = {"view": "viewed", "click": "viewed", "impression": "saw", "cart": "chose", "purchase": "bought"}
 """What the user did, in words; every other kind is a liking."""
 
 ASIDE = re.compile(r"(?<=\S)\s*\([^()]*\)\s*$")
 """A bracket at the end of a title, such as the series of a book: (Dune Chronicles #1)."""
-
-
-class Notice(NamedTuple):
-    """A warning of the answer."""
-
-    code: str
-    message: str
 
 
 class Opinion(NamedTuple):
@@ -55,14 +60,16 @@ class Profile(NamedTuple):
     """A user as one snapshot sees them."""
 
     opinions: tuple[Opinion, ...]
-    """Newest first, one an item; no weight is nearer to 0 than `MIN_WEIGHT`."""
+    """Newest first, one an item; no weight is nearer to 0 than `MIN_WEIGHT`. None where they like nothing."""
     query: NDArray[np.float32]
-    """(n_dims,): the user's, or the crowd's where `personal` is false."""
+    """(n_dims,): of the opinions, or of the crowd where there are none; steered."""
     exclude: NDArray[np.int32]
     """Item rows that must not be in an answer, ascending."""
     personal: bool
-    """False: nothing is known about the user, answers are what is popular."""
+    """False: neither opinions nor steering are known, answers are what is popular."""
     notices: tuple[Notice, ...]
+    steering: Steering = NO_STEERING
+    """What the query was steered by."""
 
     @property
     def items(self) -> NDArray[np.int32]:
@@ -89,6 +96,7 @@ def resolve(
     *,
     exclude_ids: Sequence[str] = (),
     exclude_seen: bool = True,
+    steer: Mapping[str, float] = NOWHERE,
 ) -> Profile:
     """The profile of a stored user, a request's history (newest first), or both.
 
@@ -112,10 +120,14 @@ def resolve(
             if row >= 0 and one.kind not in UNSEEN_KINDS
         ]
         exclude = np.union1d(exclude, np.union1d(stored, np.array(sent, dtype=np.int32)))
-    query, personal = _query(snapshot, opinions)
+    steered = resolve_steering(snapshot, state.steering, steer)
+    if len(steered.never):
+        exclude = np.union1d(exclude, steered.never)
+    query, liking = _query(snapshot, opinions, steered.tilt)
+    personal = liking or (steered.tilt is not None and bool(query.any()))
     unknown = {one.item_id for row, one in zip(rows, interactions, strict=True) if row < 0}
-    notices = _notices(len(unknown), personal)
-    return Profile(opinions, query, exclude.astype(np.int32), personal, notices)
+    notices = _notices(len(unknown), steered.n_unknown, personal)
+    return Profile(opinions if liking else (), query, exclude.astype(np.int32), personal, notices, steered)
 
 
 def _opinions(rows: NDArray[np.int32], interactions: Sequence[Interaction], hidden: set[int]) -> Iterator[Opinion]:
@@ -130,45 +142,65 @@ def _opinions(rows: NDArray[np.int32], interactions: Sequence[Interaction], hidd
     yield from strongest.values()
 
 
-def _query(snapshot: Snapshot, opinions: Sequence[Opinion]) -> tuple[NDArray[np.float32], bool]:
+def _query(
+    snapshot: Snapshot, opinions: Sequence[Opinion], tilt: NDArray[np.float32] | None
+) -> tuple[NDArray[np.float32], bool]:
     """The user's query; the crowd's where they like nothing, or nothing that has a place in the item space."""
     if any(opinion.weight > 0 for opinion in opinions):
         items = np.array([opinion.item for opinion in opinions], dtype=np.int32)
-        query = encode(snapshot.embeddings, items, np.array([opinion.weight for opinion in opinions], dtype=np.float32))
+        weights = np.array([opinion.weight for opinion in opinions], dtype=np.float32)
+        query = encode(snapshot.embeddings, items, weights, tilt)
         if query.any():
             return query, True
-    return crowd(snapshot), False
+    return crowd(snapshot, tilt), False
 
 
-def crowd(snapshot: Snapshot) -> NDArray[np.float32]:
-    """The query of everybody: the most popular items by their number of users."""
+def crowd(snapshot: Snapshot, tilt: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """The query of everybody, which may be steered."""
+    return encode(snapshot.embeddings, *crowd_history(snapshot), tilt)
+
+
+def crowd_history(snapshot: Snapshot) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The history of everybody: the most popular items, weighted by their number of users."""
     items = snapshot.popular[:CROWD]
     share = snapshot.popularity[items] / max(float(snapshot.popularity[items].max(initial=0)), 1.0)
-    return encode(snapshot.embeddings, items, share.astype(np.float32))
+    return items, share.astype(np.float32)
 
 
-def _notices(n_unknown: int, personal: bool) -> tuple[Notice, ...]:
+def _notices(n_unknown: int, n_segments: int, personal: bool) -> tuple[Notice, ...]:
     notices = []
     if n_unknown:
         verb = "item of the history is" if n_unknown == 1 else "items of the history are"
         notices.append(Notice("unknown_items", f"{n_unknown} {verb} unknown to this index version and skipped"))
+    if n_segments:
+        told = f"{n_segments} of the segments to steer are unknown to this index version and skipped"
+        notices.append(Notice("unknown_segments", told))
     if not personal:
         notices.append(Notice("popular_fallback", "no usable history: these are popular items, not personal ones"))
     return tuple(notices)
 
 
-def recommend(snapshot: Snapshot, profile: Profile, count: int) -> Hits:
+def recommend(
+    snapshot: Snapshot,
+    profile: Profile,
+    count: int,
+    selection: Selection = EVERYTHING,
+    ordering: Ordering = PLAIN,
+) -> Hits:
     """The best `count` items for the user, or the most popular ones where nothing is known about them."""
-    if not profile.personal:
-        return popular(snapshot, profile.exclude, count)
-    return positive(snapshot.searcher.top_n(profile.query, count, exclude=profile.exclude))
+
+    def rank(n: int, left: Selection) -> Hits:
+        if not profile.personal:
+            return popular(snapshot, profile.exclude, n, left)
+        return best(snapshot, profile.query, n, profile.exclude, left)
+
+    return order(snapshot, rank, count, selection, ordering)
 
 
-def popular(snapshot: Snapshot, exclude: NDArray[np.int32], count: int) -> Hits:
-    """The most popular items that are not excluded; scores are numbers of users."""
-    head = snapshot.popular[: count + len(exclude)]
-    items = head[~np.isin(head, exclude)][:count]
-    return positive(Hits(items, snapshot.popularity[items]))
+def best(snapshot: Snapshot, query: NDArray[np.float32], n: int, exclude: NDArray[np.int32], left: Selection) -> Hits:
+    """The items that a query scores highest, of those selected and not excluded."""
+    found = snapshot.searcher.top_n(query, n, exclude=exclude, within=left.within, boosts=left.boosts)
+    return left.cut(found)
 
 
 def similar(
@@ -178,34 +210,39 @@ def similar(
     *,
     exclude: NDArray[np.int32] = NONE,
     taste: Profile | None = None,
+    selection: Selection = EVERYTHING,
 ) -> Hits:
     """Items like `items`, without these; a personal `taste` tilts the ranking by `PERSONAL_SHARE`."""
     query = encode(snapshot.embeddings, items, np.ones(len(items), dtype=np.float32))
     if taste is not None and taste.personal and query.any():
         share = PERSONAL_SHARE * np.linalg.norm(query) / np.linalg.norm(taste.query)
         query = query + (share * taste.query).astype(np.float32)
-    return positive(snapshot.searcher.top_n(query, count, exclude=np.concatenate([items, exclude])))
+    return best(snapshot, query, count, np.concatenate([items, exclude]), selection)
 
 
-def segment_items(snapshot: Snapshot, profile: Profile, number: int, count: int) -> Hits:
+def segment_items(
+    snapshot: Snapshot,
+    profile: Profile,
+    number: int,
+    count: int,
+    selection: Selection = EVERYTHING,
+    ordering: Ordering = PLAIN,
+) -> Hits:
     """Items of one segment as the user would rank them; for nobody in particular, the popular and typical first."""
-    items = snapshot.segments.items_of(number)
+
+    def rank(n: int, left: Selection) -> Hits:
+        if not profile.personal:
+            return popular_in_segment(snapshot, number, profile.exclude, n, left)
+        return best(snapshot, profile.query, n, profile.exclude, left)
+
     if profile.personal:
-        return snapshot.searcher.top_n(profile.query, count, exclude=profile.exclude, within=items)
-    return popular_in_segment(snapshot, number, profile.exclude, count)
+        selection = selection.only(snapshot.segments.items_of(number))
+    return order(snapshot, rank, count, selection, ordering)
 
 
-def popular_in_segment(snapshot: Snapshot, number: int, exclude: NDArray[np.int32], count: int) -> Hits:
-    """Items of a segment by number of users times strength: an item may belong a little to segments not its own."""
-    items = snapshot.segments.items_of(number)
-    scores = snapshot.popularity[items] * snapshot.segments.strengths_of(number)
-    allowed = ~np.isin(items, exclude)
-    items, scores = items[allowed], scores[allowed]
-    order = np.lexsort((items, -scores))[:count]
-    return positive(Hits(items[order], scores[order]))
-
-
-def rank_segments(snapshot: Snapshot, profile: Profile, count: int) -> list[RankedSegment]:
+def rank_segments(
+    snapshot: Snapshot, profile: Profile, count: int, selection: Selection = EVERYTHING
+) -> list[RankedSegment]:
     """The segments that the user's taste points at, strongest first, where `MIN_UNSEEN` items are left to see."""
     if not len(snapshot.segments):
         return []
@@ -216,18 +253,20 @@ def rank_segments(snapshot: Snapshot, profile: Profile, count: int) -> list[Rank
     for number in np.argsort(-scores, kind="stable").tolist():
         if scores[number] <= 0 or len(ranked) == count:
             break
-        if np.count_nonzero(~excluded[snapshot.segments.items_of(number)]) >= MIN_UNSEEN:
+        members = selection.among(snapshot.segments.items_of(number))
+        if np.count_nonzero(~excluded[members]) >= MIN_UNSEEN:
             ranked.append(RankedSegment(number, float(scores[number])))
     return ranked
 
 
 def segment_reasons(snapshot: Snapshot, profile: Profile, numbers: Sequence[int]) -> list[str]:
-    """Why each segment: what the user did with the item that speaks most for it."""
-    if not profile.personal:
-        return ["Liked by many people"] * len(numbers)
-    causes = [_cause(snapshot, profile, number) for number in numbers]
-    names = titles(snapshot, [cause.item for cause in causes])
-    return [because(cause, name) for cause, name in zip(causes, names, strict=True)]
+    """Why each segment: that the user asked for it, or what they did with the item that speaks most for it."""
+    asked_for = {number for number, strength in profile.steering.strengths if strength > 0}
+    if not profile.opinions:
+        return [ASKED_FOR if number in asked_for else "Liked by many people" for number in numbers]
+    causes = {number: _cause(snapshot, profile, number) for number in numbers if number not in asked_for}
+    names = dict(zip(causes, titles(snapshot, [cause.item for cause in causes.values()]), strict=True))
+    return [because(causes[number], names[number]) if number in causes else ASKED_FOR for number in numbers]
 
 
 def _cause(snapshot: Snapshot, profile: Profile, number: int) -> Opinion:
@@ -251,9 +290,3 @@ def titles(snapshot: Snapshot, items: Iterable[int]) -> list[str]:
     ]
     ids = snapshot.items.item_ids(rows)
     return [ASIDE.sub("", name[0]) if name else item_id for name, item_id in zip(names, ids, strict=True)]
-
-
-def positive(hits: Hits) -> Hits:
-    """The hits that something speaks for; they come first, scores descend."""
-    n = int(np.count_nonzero(hits.scores > 0))
-    return Hits(hits.items[:n], hits.scores[:n])

@@ -57,6 +57,7 @@ sizes = st.builds(
     n_rows=st.integers(1, 8),
     row_size=st.integers(1, 8),
     max_overlap=st.sampled_from([0.0, 0.25, 0.5, 1.0]),
+    reach=st.just(0),
 )
 
 

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from app.popular import popular
 from app.recommend import (
     MIN_UNSEEN,
     Profile,
-    popular,
     rank_segments,
     recommend,
     resolve,
