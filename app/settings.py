@@ -7,6 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.store.lane import parse_url
+
 EVENT_WEIGHTS = {
     "impression": 0.0,
     "view": 0.3,
@@ -48,8 +50,8 @@ def _complete_weights(value: dict[str, float]) -> dict[str, float]:
 
 
 def _redis_scheme(value: SecretStr | None) -> SecretStr | None:
-    if value is not None and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("must begin with redis://, rediss:// or unix://")
+    if value is not None:
+        parse_url(value.get_secret_value())
     return value
 
 
@@ -61,7 +63,9 @@ class Settings(BaseSettings):
     snapshots: Path = Path("snapshots")
     """Folder that sparrow-train publishes into; its CURRENT is served."""
     redis_url: Annotated[SecretStr | None, AfterValidator(_redis_scheme)] = None
-    """redis://, rediss:// or unix:// of the user store. None: sparrow-serve starts a private one."""
+    """Of the user store, see `app.store.lane.parse_url`. None: sparrow-serve starts a private one."""
+    redis_ca: Path | None = None
+    """Certificates (PEM) of who may vouch for a rediss:// server; None: those that the system trusts."""
     data: Path = Path(".sparrow")
     """Private folder of this host: the embedded store and the marks of verified snapshots."""
     host: str = "127.0.0.1"
@@ -102,6 +106,16 @@ class Settings(BaseSettings):
     """Longest wait for the user store before an answer is made without it."""
     poll_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
     """How often CURRENT is looked at."""
+    max_open_versions: Annotated[int, Field(ge=2, le=64)] = 4
+    """Index versions open at a time in each worker: the current one, the one before, and those that requests name."""
+    deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = 1000
+    """When an answer is given with what is there, where the request does not say."""
+    max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 256
+    """Requests that a worker answers at a time; what comes on top gets 503."""
+    max_queue_ms: Annotated[int, Field(ge=1, le=60_000)] = 100
+    """How long a request may wait for its turn, and how late a worker's event loop may be, before 503 is answered."""
+    receive_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """For a client to send a whole request, headers and body."""
     secret: Annotated[SecretStr | None, Field(min_length=16)] = None
     """What cursors are signed with, the same on all hosts; None: a file in `data`, made once."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

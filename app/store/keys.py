@@ -15,20 +15,15 @@ PARTITIONS = 64
 
 
 class UserKeys(NamedTuple):
-    """The keys of one user; all have a TTL and a bound."""
+    """The keys of one user; all have a TTL and a bound. For the form of their values see `app.store.state`."""
 
     history: bytes
-    """Sorted set: arrival number + interaction by timestamp."""
     seen: bytes
-    """Sorted set: hashes of item ids by timestamp."""
     hidden: bytes
-    """Sorted set: hashes of item ids by timestamp."""
-    arrivals: bytes
-    """Counter that orders interactions of the same timestamp."""
     steering: bytes
-    """JSON: strength or "never" by segment id."""
     served: bytes
-    """Sorted set: hashes of item ids by the time they were last served."""
+    arrivals: bytes
+    """A counter of versions before 0.2; written no more."""
 
 
 def partition(user_id: str) -> int:
@@ -36,12 +31,17 @@ def partition(user_id: str) -> int:
     return hash_id(user_id) % PARTITIONS
 
 
-def user_keys(user_id: str) -> UserKeys:
-    """All keys that hold something about the user, but for event ids."""
-    tail = user_id.encode()
-    p = partition(user_id)
-    names = (b"sparrow:{%d}:%s:" % (p, field.encode()) + tail for field in UserKeys._fields)
-    return UserKeys(*names)
+def user_keys(user_id: str, p: int | None = None) -> UserKeys:
+    """All keys that hold something about the user, but for event ids; `p`: the partition, where it is known."""
+    tail, tag = user_id.encode(), b"sparrow:{%d}:" % (partition(user_id) if p is None else p)
+    return UserKeys(
+        tag + b"history:" + tail,
+        tag + b"seen:" + tail,
+        tag + b"hidden:" + tail,
+        tag + b"steering:" + tail,
+        tag + b"served:" + tail,
+        tag + b"arrivals:" + tail,
+    )
 
 
 def event_key(user_id: str, event_id: str) -> bytes:

@@ -1,31 +1,42 @@
-"""What is known about users: their history, and the items they have seen or hidden.
+"""What is known about users: their history, the items they have seen or hidden, their steering, what was served.
 
 Writing is one script per user and batch, so that an event and its idempotency key change together or not at all.
-Reading is one pipelined round trip. The history is ordered by timestamp, then arrival, and keeps the newest
-`history_limit` interactions; seen and hidden items are 8-byte hashes of their ids. Every write renews the time to live.
+Reading is one round trip, of keys that hold what an answer needs as it needs it (see `app.store.state`). The history is
+ordered by timestamp, then arrival. Every write renews the time to live.
 """
 
-import json
-import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from types import MappingProxyType
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
+import hiredis
 import numpy as np
 from numpy.typing import NDArray
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
 
 from app.metrics import Metrics
 from app.settings import Settings
-from app.store.keys import event_key, user_keys
-from app.store.script import RECORD, RECORD_SHA
-from index.vocabulary import hash_id
+from app.store.adoption import adopting, is_former, reading
+from app.store.connection import Call, Connection, Doing, StoreUnavailable
+from app.store.keys import UserKeys, event_key, partition, user_keys
+from app.store.lane import Reply, pack
+from app.store.merging import Bounds, Values, merged
+from app.store.script import RECORDING, REPLACING, SERVING, Script
+from app.store.state import (
+    MARK,
+    NOTHING_SERVED,
+    History,
+    Interaction,
+    Marks,
+    Steering,
+    Unreadable,
+    UserState,
+    entry,
+    hashes,
+    read_marks,
+    read_steering,
+    write_steering,
+)
 
-log = logging.getLogger(__name__)
+__all__ = ["Event", "EventResult", "Interaction", "StoreUnavailable", "Stored", "UserState", "Users"]
 
 HIDING_KINDS = frozenset({"dislike", "hide"})
 """Kinds of events whose items never come back."""
@@ -36,71 +47,16 @@ UNSEEN_KINDS = frozenset({"impression"})
 BATCH = 100
 """Events in one run of the script: a run blocks all other users."""
 
-CONNECTIONS = 64
-"""Most connections of one process."""
-
-Doing = Literal["reading", "recording", "forgetting", "limiting"]
-"""What may fail apart from the rest: a full Redis can be read, records nothing, and forgets."""
-
-EventResult = Literal["accepted", "duplicate"]
-
-Steering = Mapping[str, float | Literal["never"]]
-"""By segment id: how much more (up to 1) or less (down to -1) of it, or "never"."""
-
-UNSTEERED: Steering = MappingProxyType({})
-
 SERVED_LIMIT = 1000
 """Items served last that are kept for rotation."""
 
 SERVED_SECONDS = 7 * 86_400
 """How long they are kept after the last answer."""
 
+MERGE_TRIES = 10
+"""Of a merge while events of the two users come in."""
 
-class StoreUnavailable(Exception):  # noqa: N818  (the name says what is the matter)
-    """The user store cannot be reached or cannot answer; the caller may go on without it."""
-
-
-class Interaction(NamedTuple):
-    """One thing a user did with an item."""
-
-    item_id: str
-    kind: str
-    weight: float
-    """What it says about the user's taste; below 0: the user did not like the item."""
-    timestamp: float
-    """Unix seconds."""
-
-
-class Served(NamedTuple):
-    """What was returned to a user lately, each item once."""
-
-    hashes: NDArray[np.uint64]
-    """Of item ids."""
-    times: NDArray[np.float64]
-    """Unix seconds of the last time each was served."""
-
-
-NOTHING_SERVED = Served(np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.float64))
-
-
-class UserState(NamedTuple):
-    """All that is stored about a user."""
-
-    history: tuple[Interaction, ...]
-    """Newest first, weights are not 0."""
-    seen: NDArray[np.uint64]
-    """Hashes of item ids, oldest first."""
-    hidden: NDArray[np.uint64]
-    """Hashes of item ids, oldest first."""
-    steering: Steering = UNSTEERED
-    """What the user asked for more or less of."""
-    served: Served = NOTHING_SERVED
-    """Only where it was asked for."""
-
-    @property
-    def empty(self) -> bool:
-        """True where nothing is stored."""
-        return not (self.history or len(self.seen) or len(self.hidden) or self.steering)
+EventResult = Literal["accepted", "duplicate"]
 
 
 class Event(NamedTuple):
@@ -112,148 +68,223 @@ class Event(NamedTuple):
     """Repeats of it within 24 hours are ignored, per user."""
 
 
+class Stored(NamedTuple):
+    """Everything that is stored about a user, with its times."""
+
+    history: History
+    seen: Marks
+    hidden: Marks
+    steering: Steering
+    served: Marks
+
+    @property
+    def empty(self) -> bool:
+        """True where nothing is stored."""
+        return not (len(self.history) or any(len(one.hashes) for one in self[1:3] + self[4:]) or self.steering)
+
+
 class Users:
     """The user store. Every method raises StoreUnavailable where Redis is away, too slow, or refuses."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        if settings.redis_url is None:
-            raise ValueError("redis_url is not set: give SPARROW_REDIS_URL, or use sparrow-serve, which starts a store")
-        timeout = settings.store_timeout_ms / 1000
-        pool = BlockingConnectionPool.from_url(
-            settings.redis_url.get_secret_value(),
-            max_connections=CONNECTIONS,
-            timeout=timeout,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            # A second try could record events twice: the first may have been carried out before its answer was lost.
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-        )
-        self._redis = Redis.from_pool(pool)
+        self.connection = Connection(settings, metrics)
         self._settings = settings
-        self._metrics = metrics
-        self._failing: set[Doing] = set()
+        self._ttl_seconds = settings.user_ttl_days * 86_400
+        self._bounds = Bounds(settings.history_limit, settings.seen_limit, settings.hidden_limit)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._redis.aclose()
+        await self.connection.close()
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless Redis answers."""
-        async with self._translated("reading"):
-            await self._redis.execute_command("PING")  # type: ignore[no-untyped-call]
-
-    async def run(self, script: str, key: bytes, arguments: Sequence[Any]) -> list[int]:
-        """Run a script on one key, which answers with numbers."""
-        async with self._translated("limiting"):
-            found: list[int] = await self._redis.execute_command("EVAL", script, 1, key, *arguments)  # type: ignore[no-untyped-call]
-        return found
+        await self.connection.ping()
 
     async def read(self, user_id: str, *, served: bool = False) -> UserState:
         """The user's state, in one round trip; empty where nothing is stored. `served`: with what was served lately."""
-        (state,) = await self.read_many([user_id], served=served)
-        return state
+        p = partition(user_id)
+        keys = user_keys(user_id, p)
+        (values,) = await self.connection.run([Call(p, _gets(keys, served))], "read", "reading", repeat=True)
+        return await self._state(user_id, values, served)
 
     async def read_many(self, user_ids: Sequence[str], *, served: bool = False) -> list[UserState]:
         """The state of each user, all in one round trip."""
-        async with self._translated("reading"), self._redis.pipeline(transaction=False) as pipeline:
-            for user_id in user_ids:
-                keys = user_keys(user_id)
-                pipeline.zrevrange(keys.history, 0, self._settings.history_limit - 1, withscores=True)
-                pipeline.zrange(keys.seen, 0, -1)
-                pipeline.zrange(keys.hidden, 0, -1)
-                pipeline.get(keys.steering)
-                pipeline.zrange(keys.served, 0, -1 if served else -SERVED_LIMIT - 1, withscores=True)
-            found = await pipeline.execute()
-        return [_state(*found[at : at + 5]) for at in range(0, len(found), 5)]
+        calls = [Call(partition(user_id), _gets(user_keys(user_id), served)) for user_id in user_ids]
+        found = await self.connection.run(calls, "read", "reading", repeat=True)
+        return [await self._state(user_id, own, served) for user_id, own in zip(user_ids, found, strict=True)]
 
-    async def steer(self, user_id: str, steering: Steering) -> None:
-        """Replace what the user asked for more or less of; nothing where it is empty."""
-        key = user_keys(user_id).steering
-        async with self._translated("recording"):
-            if steering:
-                value = json.dumps(dict(steering), separators=(",", ":"))
-                await self._redis.set(key, value, ex=self._settings.user_ttl_days * 86_400)
-            else:
-                await self._redis.unlink(key)
-
-    async def note_served(self, user_id: str, item_hashes: NDArray[np.uint64], now: float) -> None:
-        """Remember that items were served at this time (Unix seconds), the newest 1,000 for 7 days; may be lost."""
-        if not len(item_hashes):
-            return
-        key = user_keys(user_id).served
-        async with self._translated("recording"), self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.zadd(key, {one.to_bytes(8, "big"): now for one in item_hashes.tolist()})
-            pipeline.zremrangebyrank(key, 0, -1 - SERVED_LIMIT)
-            pipeline.expire(key, SERVED_SECONDS)
-            await pipeline.execute()
+    async def everything(self, user_id: str) -> Stored:
+        """All that is stored about the user but for the hashes of event ids."""
+        history, seen, hidden, steering, served = await self._values(user_id, "reading")
+        try:
+            marks = (read_marks(seen), read_marks(hidden))
+            return Stored(History(history), *marks, read_steering(steering), read_marks(served))
+        except Unreadable as error:
+            raise self.connection.failed("reading", error) from error
 
     async def record(self, events: Sequence[Event]) -> list[EventResult]:
         """Record events, in order within each user; one result for each, in the order given.
 
         Where StoreUnavailable is raised some of the events may have been recorded.
         """
-        batches = list(_batches(events))
-        calls = [self._arguments([events[number] for number in batch]) for batch in batches]
-        async with self._translated("recording", telling=any(_stores(event) for event in events)):
-            replies = await self._run(calls)
+        batches = [[events[number] for number in numbers] for numbers in _batches(events)]
+        # Only an event_id tells whether an event whose answer was lost has been recorded.
+        repeat = all(event.event_id is not None for event in events)
+        telling = any(_stores(event) for event in events)
+        calls = [(partition(own[0].user_id), self._recording(own)) for own in batches]
+        replies = await self._run(RECORDING, calls, "recording", repeat=repeat, telling=telling)
+        if -1 in replies:
+            former = [number for number, reply in enumerate(replies) if reply == -1]
+            for user_id in {batches[number][0].user_id for number in former}:
+                await self._adopt(user_id)
+            again = await self._run(RECORDING, [calls[number] for number in former], "recording", repeat=repeat)
+            if -1 in again:
+                raise self.connection.failed("recording", Unreadable("a key holds another type than it should"))
+            for number, reply in zip(former, again, strict=True):
+                replies[number] = reply
         results: list[EventResult] = ["accepted"] * len(events)
-        for batch, reply in zip(batches, replies, strict=True):
-            for number, recorded in zip(batch, reply, strict=True):
+        for numbers, reply in zip(_batches(events), replies, strict=True):
+            for number, recorded in zip(numbers, reply, strict=True):
                 if not recorded:
                     results[number] = "duplicate"
         return results
 
+    async def steer(self, user_id: str, steering: Steering) -> None:
+        """Replace what the user asked for more or less of; nothing where it is empty."""
+        keys, value = user_keys(user_id), write_steering(steering)
+        commands = [
+            pack(("SET", keys.steering, value, "EX", self._ttl_seconds) if value else ("UNLINK", keys.steering))
+        ]
+        commands += [pack(("EXPIRE", key, self._ttl_seconds)) for key in keys[:3]]
+        await self._write(user_id, commands, "recording")
+
+    async def note_served(self, user_id: str, item_hashes: NDArray[np.uint64], now: float) -> None:
+        """Remember that items were served at this time (Unix seconds), the newest 1,000 for 7 days; may be lost."""
+        if not len(item_hashes):
+            return
+        marks = [MARK.pack(now, one) for one in item_hashes.tolist()]
+        arguments = (1, user_keys(user_id).served, SERVED_LIMIT, SERVED_SECONDS, *marks)
+        await self._run(SERVING, [(partition(user_id), arguments)], "recording", repeat=True)
+
     async def delete(self, user_id: str) -> None:
         """Forget the user."""
-        async with self._translated("forgetting"):
-            await self._redis.unlink(*user_keys(user_id))
+        await self._write(user_id, [pack(("UNLINK", *user_keys(user_id)))], "forgetting")
 
-    async def _run(self, calls: Sequence[list[Any]]) -> list[list[int]]:
-        """Run the script once a call, in one round trip; a second one after Redis has forgotten the script."""
-        replies = await self._evaluate(calls)
-        missing = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    async def merge(self, target_id: str, source_id: str) -> None:
+        """Add all that is known about the source to the target, within the bounds, then forget the source.
+
+        A crash in between leaves the source as it was, and the target with or without what it got: repeating the merge
+        completes it. Events that come in meanwhile are kept.
+        """
+        for _ in range(MERGE_TRIES):
+            source = await self._values(source_id, "recording")
+            if any(source[:4]):
+                target = await self._values(target_id, "recording")
+                both = merged(Values(*target[:4]), Values(*source[:4]), self._bounds)
+                if not await self._replace(target_id, target[:4], both):
+                    continue  # an event of the target came in
+            if await self._replace(source_id, source[:4], [b""] * 4):
+                await self.delete(source_id)  # what was served, which nobody misses
+                return
+        busy = TimeoutError(f"events came in during each of {MERGE_TRIES} tries to merge")
+        raise self.connection.failed("recording", busy)
+
+    async def run(self, script: str, key: bytes, arguments: Sequence[Any]) -> list[int]:
+        """Run a script of somebody else's on one key, whose name gets a hash tag at its end; StoreUnavailable."""
+        p = partition(key.decode())
+        call = (p, (1, b"%s{%d}" % (key, p), *arguments))
+        (reply,) = await self._run(Script.of(script), [call], "counting", repeat=False)
+        found: list[int] = reply
+        return found
+
+    async def _values(self, user_id: str, doing: Doing) -> list[bytes]:
+        """Of all keys of a user; b"" for none."""
+        call = Call(partition(user_id), _gets(user_keys(user_id), served=True))
+        (values,) = await self.connection.run([call], "read", doing, repeat=True)
+        if any(is_former(value) for value in values):
+            await self._adopt(user_id)
+            (values,) = await self.connection.run([call], "read", doing, repeat=True)
+        self.connection.checked(values, doing)
+        return [value or b"" for value in values]
+
+    async def _replace(self, user_id: str, before: Sequence[bytes], after: Sequence[bytes]) -> bool:
+        """Store new values, unless somebody changed the old ones meanwhile."""
+        arguments = (4, *user_keys(user_id)[:4], self._ttl_seconds, *before, *after)
+        # Repeating is no harm: it finds its own work done, or something else and says so.
+        (done,) = await self._run(REPLACING, [(partition(user_id), arguments)], "recording", repeat=True)
+        return bool(done)
+
+    async def _state(self, user_id: str, values: Sequence[Reply], served: bool) -> UserState:
+        try:
+            return UserState(
+                History(values[0]),
+                hashes(values[1]),
+                hashes(values[2]),
+                read_steering(values[3]),
+                read_marks(values[4]) if served else NOTHING_SERVED,
+            )
+        except Unreadable as error:
+            raise self.connection.failed("reading", error) from error
+        except TypeError:
+            if not any(isinstance(value, hiredis.ReplyError) for value in values):
+                raise
+        # A refusal, which is no value: of an earlier version's keys, or of a server that is not ready.
+        stored = await self._values(user_id, "reading")
+        return await self._state(user_id, stored, served)
+
+    async def _adopt(self, user_id: str) -> None:
+        """Write anew what an earlier version stored about the user."""
+        p, keys = partition(user_id), user_keys(user_id)
+        (found,) = await self.connection.run([Call(p, reading(keys))], "write", "recording", repeat=True)
+        command = adopting(keys, found, self._ttl_seconds)
+        ((done,),) = await self.connection.run([Call(p, (command,))], "write", "recording", repeat=True)
+        self.connection.checked([done], "recording")
+
+    async def _write(self, user_id: str, commands: Sequence[bytes], doing: Doing) -> None:
+        """Commands that may be repeated."""
+        call = Call(partition(user_id), tuple(commands))
+        (replies,) = await self.connection.run([call], "write", doing, repeat=True)
+        self.connection.checked(replies, doing)
+
+    async def _run(
+        self,
+        script: Script,
+        calls: Sequence[tuple[int, tuple[Any, ...]]],
+        doing: Doing,
+        *,
+        repeat: bool,
+        telling: bool = True,
+    ) -> list[Reply]:
+        """Run a script once for each partition and arguments, in one round trip; two where Redis forgot the script."""
+
+        async def evaluate(numbers: Sequence[int], command: tuple[str, str]) -> list[Reply]:
+            packed = [Call(calls[number][0], (pack((*command, *calls[number][1])),)) for number in numbers]
+            found = await self.connection.run(packed, "write", doing, repeat=repeat, telling=telling)
+            return [reply for (reply,) in found]
+
+        replies = await evaluate(range(len(calls)), ("EVALSHA", script.sha))
+        missing = [number for number, reply in enumerate(replies) if _is_unknown(reply)]
         if missing:
-            await self._redis.script_load(RECORD)
-            again = await self._evaluate([calls[number] for number in missing])
-            for number, reply in zip(missing, again, strict=True):
+            # Its text, which a node remembers: one such run for each node would do.
+            for number, reply in zip(missing, await evaluate(missing, ("EVAL", script.text)), strict=True):
                 replies[number] = reply
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
+        self.connection.checked(replies, doing)
         return replies
 
-    async def _evaluate(self, calls: Sequence[list[Any]]) -> list[Any]:
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for call in calls:
-                pipeline.execute_command("EVALSHA", RECORD_SHA, *call)
-            return await pipeline.execute(raise_on_error=False)
-
-    def _arguments(self, events: Sequence[Event]) -> list[Any]:
+    def _recording(self, events: Sequence[Event]) -> tuple[Any, ...]:
         """Number of keys, keys and arguments of one run of the script: events of one user."""
         user_id = events[0].user_id
         keys = [*user_keys(user_id)[:4], *(event_key(user_id, e.event_id) for e in events if e.event_id is not None)]
-        limits = self._settings
-        arguments: list[Any] = [limits.history_limit, limits.seen_limit, limits.hidden_limit]
-        arguments += [limits.user_ttl_days * 86_400]
-        for event in events:
-            arguments += _packed(event)
-        return [len(keys), *keys, *arguments]
+        packed = [part for event in events for part in _packed(event)]
+        return (len(keys), *keys, *self._bounds, self._ttl_seconds, *packed)
 
-    @asynccontextmanager
-    async def _translated(self, doing: Doing, *, telling: bool = True) -> AsyncIterator[None]:
-        """Failures as StoreUnavailable; `telling` is false where success would not mean that an outage is over."""
-        try:
-            yield
-        except (RedisError, OSError, TimeoutError) as error:
-            self._metrics.store_errors.inc()
-            if doing not in self._failing:  # once an outage, not once a request
-                log.warning("user store unavailable for %s: %s: %s", doing, type(error).__name__, error)
-            self._failing.add(doing)
-            raise StoreUnavailable("the user store does not answer") from error
-        if telling and doing in self._failing:
-            log.info("user store available again for %s", doing)
-            self._failing.discard(doing)
+
+def _gets(keys: UserKeys, served: bool) -> tuple[bytes, ...]:
+    return tuple([pack(("GET", key)) for key in (keys[:5] if served else keys[:4])])
+
+
+def _is_unknown(reply: Reply) -> bool:
+    return isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT")
 
 
 def _batches(events: Sequence[Event]) -> Iterator[list[int]]:
@@ -268,39 +299,16 @@ def _batches(events: Sequence[Event]) -> Iterator[list[int]]:
 
 def _stores(event: Event) -> bool:
     """Whether recording it needs memory; a full Redis takes what does not."""
-    return any(_packed(event)[2:])
+    _, record, _, flags = _packed(event)
+    return bool(record or flags)
 
 
-def _packed(event: Event) -> list[Any]:
+def _packed(event: Event) -> tuple[bytes, bytes, bytes, str]:
     """The four arguments the script takes for an event."""
     one = event.interaction
+    record = entry(one)
+    mark = record[:8] + record[16:24]
+    flags = ("s" if one.kind not in UNSEEN_KINDS else "") + ("h" if one.kind in HIDING_KINDS else "")
+    flags += "i" if event.event_id is not None else ""
     # What weighs nothing stays outside: impressions would push out of the history what the user really did.
-    entry = json.dumps([one.item_id, one.kind, one.weight], separators=(",", ":")) if one.weight else ""
-    marks = ("s" if one.kind not in UNSEEN_KINDS else "") + ("h" if one.kind in HIDING_KINDS else "")
-    marks += "i" if event.event_id is not None else ""
-    return [repr(one.timestamp), hash_id(one.item_id).to_bytes(8, "big"), entry, marks]
-
-
-def _unpacked(member: bytes, timestamp: float) -> Interaction:
-    item_id, kind, weight = json.loads(member[8:])
-    return Interaction(item_id, kind, weight, timestamp)
-
-
-def _state(
-    history: Sequence[tuple[bytes, float]],
-    seen: Sequence[bytes],
-    hidden: Sequence[bytes],
-    steering: bytes | None,
-    served: Sequence[tuple[bytes, float]],
-) -> UserState:
-    return UserState(
-        history=tuple(_unpacked(*entry) for entry in history),
-        seen=_hashes(seen),
-        hidden=_hashes(hidden),
-        steering=UNSTEERED if steering is None else json.loads(steering),
-        served=Served(_hashes([one for one, _ in served]), np.array([at for _, at in served], dtype=np.float64)),
-    )
-
-
-def _hashes(members: Sequence[bytes]) -> NDArray[np.uint64]:
-    return np.frombuffer(b"".join(members), dtype=">u8").astype(np.uint64)
+    return (mark, record, one.item_id.encode(), flags) if one.weight else (mark, b"", b"", flags)
