@@ -21,7 +21,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
 
-from app.live_index import NothingPublished
+from app.cursors import BadCursor
+from app.live_index import NothingPublished, NotOpen, StillOpening
 from app.store.users import StoreUnavailable
 
 MEDIA_TYPE = "application/problem+json"
@@ -43,6 +44,11 @@ class NotFound(Exception):
 
 class Invalid(Exception):
     """A well-formed request asks for what cannot be, for example an unknown property; the message names it."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message if field is None else f"{field}: {message}")
+        self.errors = () if field is None else (FieldError(field=field, message=message),)
+        """Where it stands, such as body.filter, if it was given."""
 
 
 class FieldError(BaseModel):
@@ -78,9 +84,11 @@ SORTS = {
     403: Sort("forbidden", "Forbidden", "the role of this key does not reach so far"),
     404: Sort("not-found", "Not found", "there is nothing at this path; /openapi.json describes the API"),
     405: Sort("method-not-allowed", "Method not allowed", "this path does not take this method; see the Allow header"),
+    408: Sort("timeout", "Request timeout", "the request did not come in whole in time"),
     413: Sort("too-large", "Body too large", "the body is over the limit of this server"),
     422: Sort("invalid", "Invalid request", "the request does not match the API; /openapi.json describes it"),
     429: Sort("too-many", "Too many requests", "over the rate of this key; see the Retry-After header"),
+    431: Sort("headers-too-large", "Headers too large", "the headers are over the limit of this server"),
     500: Sort("internal", "Internal error", "the request failed; its request_id is in the server's log"),
     503: Sort("unavailable", "Unavailable", "try again shortly"),
 }
@@ -117,6 +125,9 @@ def install(application: FastAPI) -> None:
     application.add_exception_handler(Invalid, _invalid)
     application.add_exception_handler(StoreUnavailable, _unavailable)
     application.add_exception_handler(NothingPublished, _unavailable)
+    application.add_exception_handler(StillOpening, _unavailable)
+    application.add_exception_handler(NotOpen, _not_open)
+    application.add_exception_handler(BadCursor, _bad_cursor)
     application.openapi = lambda: document(application)  # type: ignore[method-assign]
 
 
@@ -192,7 +203,18 @@ async def _not_found(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
-    return problem(request.scope, 422, str(error))
+    assert isinstance(error, Invalid)  # noqa: S101
+    return problem(request.scope, 422, str(error), errors=error.errors)
+
+
+async def _not_open(request: Request, error: Exception) -> JSONResponse:
+    named = FieldError(field="body.index_version", message=str(error))
+    return problem(request.scope, 422, str(error), errors=[named])
+
+
+async def _bad_cursor(request: Request, error: Exception) -> JSONResponse:
+    named = FieldError(field="body.cursor", message=str(error))
+    return problem(request.scope, 400, str(error), errors=[named])
 
 
 async def _unavailable(request: Request, error: Exception) -> JSONResponse:

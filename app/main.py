@@ -8,12 +8,15 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from app import errors, security
+from app.cursors import Cursors
 from app.keys import Keyring
 from app.live_index import LiveIndex
 from app.metrics import Metrics
-from app.routes import events, items, operations, page, retrieval, segments, users
+from app.routes import events, items, operations, page, retrieval, segments, users, versions
+from app.secret import secret_of
 from app.security import Guard, HostCheck, Origins
 from app.settings import Settings
+from app.shedding import Load, Shedding
 from app.store.limits import Limits
 from app.store.users import Users
 from app.telemetry import BodyLimit, PathCheck, Telemetry
@@ -34,14 +37,17 @@ def create_app(settings: Settings) -> FastAPI:
     )
     application.state.settings = settings
     application.state.metrics = metrics
-    application.state.live_index = LiveIndex(settings.snapshots, settings.data, settings.poll_seconds, metrics)
+    application.state.live_index = LiveIndex(
+        settings.snapshots, settings.data, settings.poll_seconds, metrics, settings.max_open_versions
+    )
+    load = application.state.load = Load(settings.max_in_flight, settings.max_queue_ms)
     users_store = application.state.users = Users(settings, metrics)
     application.state.tracing = tracing()
     errors.install(application)
     for router in (retrieval.router, events.router):
         application.include_router(router, responses=errors.responses(400, 413, 503))
     application.include_router(segments.router, responses=errors.responses(503))
-    for router in (items.router, users.router, operations.router):
+    for router in (items.router, users.router, operations.router, versions.router):
         application.include_router(router, responses=errors.responses())
     application.include_router(page.page_router())
     # The last one added is the outermost.
@@ -51,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     limits = Limits(settings.rate_limit, settings.workers, users_store.run) if settings.rate_limit else None
     if keyring is not None or limits is not None:
         application.add_middleware(Guard, keyring=keyring, limits=limits, metrics=metrics)
+    application.add_middleware(Shedding, load=load, metrics=metrics)
     security.install(application, required=keyring is not None)
     if settings.allowed_hosts:
         application.add_middleware(HostCheck, hosts=settings.allowed_hosts)
@@ -66,13 +73,15 @@ async def _lifespan(application: FastAPI) -> AsyncIterator[None]:
     users: Users = application.state.users
     spans: Tracing | None = application.state.tracing
     await live_index.refresh()
-    watch = asyncio.create_task(live_index.watch())
+    application.state.cursors = Cursors(secret_of(application.state.settings))
+    watches = [asyncio.create_task(live_index.watch()), asyncio.create_task(application.state.load.watch())]
     try:
         yield
     finally:
-        watch.cancel()
-        with suppress(asyncio.CancelledError):
-            await watch
+        for watch in watches:
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
         await users.close()
         if spans is not None:
             await asyncio.to_thread(spans.close)

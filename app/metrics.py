@@ -168,6 +168,7 @@ class Metrics:
         self.refused_snapshots = Counter(
             tallies, "sparrow_refused_snapshots", "Snapshots that were published and not served."
         )
+        self.shed = Counter(tallies, "sparrow_shed", "Requests refused because there was too much to do.", ["reason"])
         self.refusals = Counter(
             tallies, "sparrow_refusals", "Requests refused for who sent them: no key, its role, its rate.", ["reason"]
         )

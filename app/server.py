@@ -2,46 +2,24 @@
 
 import http.client
 import ipaddress
-import multiprocessing
 import os
 import shutil
-import signal
 import socket
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fastapi import FastAPI
-from uvicorn import Config, Server
-from uvicorn.supervisors import Multiprocess
-
-from app.main import create_app
 from app.seeding import Api
 from app.settings import Settings
+from app.supervisor import ServerError, Supervisor
+
+LINGER_SECONDS = 3
+"""For idle connections of a worker that has a successor: a client that sends within it is told to come again."""
 
 GRACE_SECONDS = 10
-"""For requests that run when the server is told to stop."""
-
-
-class ServerError(Exception):
-    """The server cannot start; the message says why and what to do."""
-
-
-def create_worker() -> FastAPI:
-    """The application of one process, with the settings of its environment."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        # A parent that is killed can stop nobody: orphans would keep the port.
-        threading.Thread(target=_end_after, args=(parent.join,), daemon=True, name="parent-watch").start()
-    return create_app(Settings())
-
-
-def _end_after(wait: Callable[[], None]) -> None:
-    wait()
-    os.kill(os.getpid(), signal.SIGTERM)
+"""For requests that still run then."""
 
 
 def is_loopback(host: str) -> bool:
@@ -71,28 +49,8 @@ def reachable(host: str, port: int) -> Api:
 
 def serve(settings: Settings, listening: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM, and finish what runs then; ServerError where the application does not start."""
-    config = Config(
-        "app.server:create_worker",
-        factory=True,
-        workers=settings.workers,
-        log_config=log_config(settings.log_level),
-        access_log=False,
-        server_header=False,
-        ws="none",
-        lifespan="on",
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
-    if settings.workers == 1:
-        server = Server(config)
-        server.run(sockets=[listening])
-        failed = not server.started
-    else:
-        with _shared_metrics():
-            workers = Multiprocess(config, sockets=[listening])
-            workers.run()
-        failed = any(process.exitcode not in (0, -signal.SIGTERM) for process in workers.processes)
-    if failed:
-        raise ServerError("the application did not start or stop in order; the lines above say why")
+    with _shared_metrics():
+        Supervisor(listening, settings.workers, LINGER_SECONDS + GRACE_SECONDS + 5).run()
 
 
 @contextmanager

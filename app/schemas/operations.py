@@ -36,6 +36,20 @@ class IndexInfo(BaseModel):
     provenance: dict[str, Any] = Field(description="Model, recipe, data and metrics.")
 
 
+class OpenVersion(IndexInfo):
+    """A version that requests may be answered from."""
+
+    current: bool = Field(description="Requests that name no index_version are answered from it.")
+    before: bool = Field(description="It was current before, and stays open for requests that name it and for cursors.")
+    pinned: bool = Field(description="A rollback pinned it: what is published later does not become current.")
+
+
+class Versions(BaseModel):
+    """The open versions."""
+
+    versions: list[OpenVersion] = Field(description="The newest first; empty: nothing is published yet.")
+
+
 class Info(BaseModel):
     """What is served, by what, and how."""
 
