@@ -276,7 +276,10 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
 
 @pytest.fixture(scope="session")
 def make_snapshot(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Snapshot]:
-    """A random snapshot of the items i0 to i39, the same for the same seed."""
+    """A random snapshot of the items i0 to i39, the same for the same seed.
+
+    Most have a shelf, some tags, and a year.
+    """
     root = tmp_path_factory.mktemp("random")
 
     @cache
@@ -292,9 +295,16 @@ def make_snapshot(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], S
             if len(items)
         }
         popularity = random.integers(1, 20, 40).astype(np.float32)
-        return _stored(root, [f"i{row}" for row in range(40)], matrix, popularity, segments, [{}] * 40)
+        properties = [_random_properties(random) for _ in range(40)]
+        return _stored(root, [f"i{row}" for row in range(40)], matrix, popularity, segments, properties)
 
     return make
+
+
+def _random_properties(random: np.random.Generator) -> dict[str, JSON]:
+    shelf: str | None = str(random.choice(["north", "south", "east"])) if random.random() < 0.8 else None
+    tags: list[str] = random.choice(["a", "b", "c", "d"], int(random.integers(0, 4)), replace=False).tolist()
+    return {"shelf": shelf, "tags": tags, "year": int(random.integers(1990, 2000))}
 
 
 def _of_unit_length(matrix: Float32) -> Float32:

@@ -66,7 +66,7 @@ async def test_no_query_is_syntax(client: httpx.AsyncClient, query: str) -> None
 
 @pytest.mark.parametrize(
     ("path", "known"),
-    [("/v1/items", "query, limit, offset"), ("/v1/users/u", "limit, include_properties")],
+    [("/v1/items", "query, filter, limit, offset"), ("/v1/users/u", "limit, include_properties")],
 )
 async def test_an_unknown_parameter_is_refused_and_the_known_are_named(
     client: httpx.AsyncClient, path: str, known: str
@@ -88,6 +88,7 @@ async def test_the_document_tells_each_parameter(client: httpx.AsyncClient) -> N
     }
     assert told == {
         ("/v1/items", "query"): "",
+        ("/v1/items", "filter"): None,
         ("/v1/items", "limit"): 20,
         ("/v1/items", "offset"): 0,
         ("/v1/users/{user_id}", "limit"): 10_000,
