@@ -18,9 +18,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.ordering import PLAIN, Ordering, listed, order
+from app.opinions import NO_OPINIONS, Opinion
+from app.ordering import PLAIN, Ordering, Rank, listed, order
 from app.popular import popular, popular_in_segment
-from app.recommend import Opinion, Profile, because, crowd, rank_segments, segment_reasons, titles
+from app.recommend import Profile, because, best, crowd, rank_segments, segment_reasons, titles
 from app.selection import EVERYTHING, Selection
 from index.query import encode
 from index.search import Hits
@@ -189,12 +190,51 @@ def _left_of(hits: Hits, placing: _Placing) -> Hits:
     return order(placing.snapshot, ranking, row_size, EVERYTHING, placing.ordering)
 
 
+def ranking(
+    snapshot: Snapshot, before: Profile, given: NDArray[np.int32], kind: RowKind, key: str, *, crowd: bool
+) -> Rank | None:
+    """What comes after the given items (by row) in the ranking that a row was made of; None: there is no such row.
+
+    `before` is the profile that does not exclude them. A row of a segment goes on below the score at which it ended on
+    the page, down to the last typical member.
+    """
+    exclude = np.union1d(before.exclude, given).astype(np.int32)
+    if kind == "popular":
+        return lambda n, left: popular(snapshot, exclude, n, left)
+    number = snapshot.segments.number(key) if kind == "segment" else None
+    if number is not None and (crowd or not before.personal):
+        return lambda n, left: popular_in_segment(snapshot, number, exclude, n, left)
+    if not before.personal:
+        return None
+    if number is not None:
+        members = _typical(snapshot, number)
+        return lambda n, left: best(snapshot, before.query, n, exclude, left._replace(within=left.among(members)))
+    if kind == "top_picks":
+        return lambda n, left: best(snapshot, before.query, n, exclude, left)
+    item = snapshot.items.row(key) if kind == "because" else None
+    return None if item is None else lambda n, left: _first(_after(snapshot, before, item, given, left), n)
+
+
+def _after(snapshot: Snapshot, before: Profile, item: int, given: NDArray[np.int32], selection: Selection) -> Hits:
+    """What a because-row is made of, without what was given."""
+    pool = best(snapshot, before.query, POOL, before.exclude, selection)
+    pool = _above(pool, _floor(pool))
+    hits = _alike(snapshot, item, pool.items, pool.scores / np.linalg.norm(before.query))
+    new = ~np.isin(hits.items, given)
+    return Hits(hits.items[new], hits.scores[new])
+
+
+def _floor(pool: Hits) -> float:
+    """The least score of an item in a because-row or a personal row of a segment."""
+    return FLOOR * float(pool.scores[:FLOOR_RANK][-1]) if len(pool.scores) else 0.0
+
+
 def _personal_rows(snapshot: Snapshot, profile: Profile, size: Size, selection: Selection) -> Iterator[Row]:
     """Candidates in the order in which a person meets them; lazy, so that only what the page needs is computed."""
     numbers = _pursue(snapshot, profile, size.n_segments, LEANING, selection)
     pool, found = _scored(snapshot, profile, [_typical(snapshot, number) for number in numbers], size, selection)
     yield Row("top_picks", "", "Top picks for you", "Picked from your whole history", _first(pool, size.depth))
-    floor = FLOOR * float(pool.scores[:FLOOR_RANK][-1]) if len(pool.scores) else 0.0
+    floor = _floor(pool)
     segments = _segment_rows(snapshot, profile, zip(numbers, found, strict=True), floor)
     # What top picks show is no reason for another row.
     rest = Hits(pool.items[size.row_size :], pool.scores[size.row_size :])
@@ -284,7 +324,7 @@ def _crowd_rows(
     snapshot: Snapshot, profile: Profile, size: Size, selection: Selection, used: Sequence[int]
 ) -> Iterator[Row]:
     """The segments that most people like, with their most popular items."""
-    everybody = profile._replace(query=crowd(snapshot), opinions=(), personal=False)
+    everybody = profile._replace(query=crowd(snapshot), opinions=NO_OPINIONS, personal=False)
     for number in _pursue(snapshot, everybody, size.n_segments, 0.0, selection, used):
         hits = popular_in_segment(snapshot, number, profile.exclude, size.depth, selection)
         (reason,) = segment_reasons(snapshot, everybody, [number])

@@ -6,7 +6,7 @@ zero and an answer may be shorter than asked; what the user has seen or hidden i
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -14,15 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.notices import Notice
+from app.opinions import NO_OPINIONS, Acts, Opinion, Opinions, form
 from app.ordering import PLAIN, Ordering, order
 from app.popular import popular, popular_in_segment
 from app.selection import EVERYTHING, Selection
 from app.steering import NO_STEERING, Steering
 from app.steering import resolve as resolve_steering
-from app.store.users import HIDING_KINDS, UNSEEN_KINDS, Interaction, UserState
+from app.store.state import KIND_NUMBERS, History, Interaction, UserState
+from app.store.users import HIDING_KINDS, UNSEEN_KINDS
 from index.query import contributions, encode
 from index.search import NONE, Hits, score_segments
 from index.snapshot import Snapshot
+from index.vocabulary import hash_id
 
 CROWD = 1000
 """Most popular items that stand for everybody's taste when nobody's is known."""
@@ -30,11 +33,12 @@ CROWD = 1000
 PERSONAL_SHARE = 0.2
 """Length of the user's part in the query of `similar`, where the items' part has length 1: a tilt."""
 
-MIN_WEIGHT = 1e-6
-"""A weight nearer to 0 says nothing: the square of a much smaller one is 0 in float32, and a score no number."""
-
 MIN_UNSEEN = 3
 """Items a segment must still have to offer."""
+
+HIDING = np.array([KIND_NUMBERS[kind] for kind in sorted(HIDING_KINDS)], dtype=np.uint8)
+
+UNSEEN = np.array([KIND_NUMBERS[kind] for kind in sorted(UNSEEN_KINDS)], dtype=np.uint8)
 
 NOWHERE: Mapping[str, float] = MappingProxyType({})
 """No steering in the request."""
@@ -48,19 +52,11 @@ ASIDE = re.compile(r"(?<=\S)\s*\([^()]*\)\s*$")
 """A bracket at the end of a title, such as the series of a book: (Dune Chronicles #1)."""
 
 
-class Opinion(NamedTuple):
-    """What a user thinks of one item of the snapshot."""
-
-    item: int
-    weight: float
-    kind: str
-
-
 class Profile(NamedTuple):
     """A user as one snapshot sees them."""
 
-    opinions: tuple[Opinion, ...]
-    """Newest first, one an item; no weight is nearer to 0 than `MIN_WEIGHT`. None where they like nothing."""
+    opinions: Opinions
+    """None where they like nothing."""
     query: NDArray[np.float32]
     """(n_dims,): of the opinions, or of the crowd where there are none; steered."""
     exclude: NDArray[np.int32]
@@ -74,12 +70,12 @@ class Profile(NamedTuple):
     @property
     def items(self) -> NDArray[np.int32]:
         """Item rows of the opinions."""
-        return np.array([opinion.item for opinion in self.opinions], dtype=np.int32)
+        return self.opinions.items
 
     @property
     def weights(self) -> NDArray[np.float32]:
         """Weights of the opinions."""
-        return np.array([opinion.weight for opinion in self.opinions], dtype=np.float32)
+        return self.opinions.weights
 
 
 class RankedSegment(NamedTuple):
@@ -100,56 +96,38 @@ def resolve(
 ) -> Profile:
     """The profile of a stored user, a request's history (newest first), or both.
 
-    Of several interactions with one item the strongest counts, the newest among equals: repeated views must not add up
-    to a liking. Of an item that was disliked or hidden only weights below 0 count. Unknown items are skipped and
-    noticed.
+    For what an interaction counts see `app.opinions`. Unknown items are skipped and noticed.
     """
-    interactions = sorted([*history, *state.history], key=lambda one: -one.timestamp)
-    rows = snapshot.items.rows([one.item_id for one in interactions])
+    items = snapshot.items
+    stored = History.of(state.history)
+    stored_rows = items.rows_by_hash(stored.hashes)
+    acts = Acts(stored_rows, stored.times, stored.weights, stored.kinds)
+    if history:
+        acts = Acts.of(items.rows([one.item_id for one in history]), history).and_then(acts)
     # What a stored user hides is in state.hidden already.
-    hiding = snapshot.items.rows([one.item_id for one in history if one.kind in HIDING_KINDS])
-    hidden = np.union1d(snapshot.items.rows_of_hashes(state.hidden), hiding[hiding >= 0])
-    opinions = tuple(_opinions(rows, interactions, set(hidden.tolist())))
-    excluded = snapshot.items.rows(exclude_ids)
-    exclude = np.union1d(hidden, excluded[excluded >= 0])
-    if exclude_seen:
-        stored = snapshot.items.rows_of_hashes(state.seen)
-        sent = [
-            row
-            for row, one in zip(rows.tolist(), interactions, strict=True)
-            if row >= 0 and one.kind not in UNSEEN_KINDS
-        ]
-        exclude = np.union1d(exclude, np.union1d(stored, np.array(sent, dtype=np.int32)))
+    hidden = acts.rows[: len(history)][np.isin(acts.kinds[: len(history)], HIDING)] if history else NONE
+    if len(state.hidden):
+        hidden = np.concatenate([hidden, items.rows_of_hashes(state.hidden)])
+    opinions = form(acts, hidden)
     steered = resolve_steering(snapshot, state.steering, steer)
-    if len(steered.never):
-        exclude = np.union1d(exclude, steered.never)
+    left_out = [hidden, items.rows(exclude_ids), steered.never]
+    if exclude_seen:
+        left_out += [items.rows_of_hashes(state.seen), acts.rows[~np.isin(acts.kinds, UNSEEN)]]
+    exclude = np.unique(np.concatenate(left_out))
     query, liking = _query(snapshot, opinions, steered.tilt)
     personal = liking or (steered.tilt is not None and bool(query.any()))
-    unknown = {one.item_id for row, one in zip(rows, interactions, strict=True) if row < 0}
+    unknown = set(stored.hashes[stored_rows < 0].tolist())
+    unknown.update(hash_id(one.item_id) for one, row in zip(history, acts.rows.tolist(), strict=False) if row < 0)
     notices = _notices(len(unknown), steered.n_unknown, personal)
-    return Profile(opinions if liking else (), query, exclude.astype(np.int32), personal, notices, steered)
-
-
-def _opinions(rows: NDArray[np.int32], interactions: Sequence[Interaction], hidden: set[int]) -> Iterator[Opinion]:
-    strongest: dict[int, Opinion] = {}
-    for row, one in zip(rows.tolist(), interactions, strict=True):
-        if row < 0 or abs(one.weight) < MIN_WEIGHT or (row in hidden and one.weight > 0):
-            continue
-        known = strongest.get(row)
-        if known is None or abs(one.weight) > abs(known.weight):
-            # Assigning to a key that exists keeps its place: the item stays as recent as its newest interaction.
-            strongest[row] = Opinion(row, one.weight, one.kind)
-    yield from strongest.values()
+    return Profile(opinions if liking else NO_OPINIONS, query, exclude[exclude >= 0], personal, notices, steered)
 
 
 def _query(
-    snapshot: Snapshot, opinions: Sequence[Opinion], tilt: NDArray[np.float32] | None
+    snapshot: Snapshot, opinions: Opinions, tilt: NDArray[np.float32] | None
 ) -> tuple[NDArray[np.float32], bool]:
     """The user's query; the crowd's where they like nothing, or nothing that has a place in the item space."""
-    if any(opinion.weight > 0 for opinion in opinions):
-        items = np.array([opinion.item for opinion in opinions], dtype=np.int32)
-        weights = np.array([opinion.weight for opinion in opinions], dtype=np.float32)
-        query = encode(snapshot.embeddings, items, weights, tilt)
+    if (opinions.weights > 0).any():
+        query = encode(snapshot.embeddings, opinions.items, opinions.weights, tilt)
         if query.any():
             return query, True
     return crowd(snapshot, tilt), False

@@ -95,6 +95,13 @@ class Vocabulary:
         found[known] = self.hash_rows[first[known]]
         return found
 
+    def rows_by_hash(self, hashes: UInt64) -> Int32:
+        """The row of each hash, (len(hashes),); -1 where it is not here, of ids whose hashes collide any one."""
+        if not len(self):
+            return np.full(len(hashes), -1, dtype=np.int32)
+        places = np.minimum(np.searchsorted(self.sorted_hashes, hashes), len(self) - 1)
+        return np.where(self.sorted_hashes[places] == hashes, self.hash_rows[places], np.int32(-1))
+
     def _raw(self, row: int) -> bytes:
         return self.id_bytes[self.id_starts[row] : self.id_starts[row + 1]].tobytes()
 

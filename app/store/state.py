@@ -74,7 +74,9 @@ class History(Sequence[Interaction]):
 
     @classmethod
     def of(cls, newest_first: Iterable[Interaction]) -> "History":
-        """What holds these interactions."""
+        """What holds these interactions; a history as it is."""
+        if isinstance(newest_first, History):
+            return newest_first
         return cls(join([(entry(one), one.item_id.encode()) for one in reversed(list(newest_first))]))
 
     @property

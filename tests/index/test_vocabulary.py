@@ -82,3 +82,11 @@ def test_arrays_are_read_only() -> None:
     for array in (items.id_bytes, items.id_starts, items.sorted_hashes, items.hash_rows):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
+
+
+@given(LISTS, LISTS)
+def test_rows_by_hash_are_rows_by_id(ids: list[str], others: list[str]) -> None:
+    items = Vocabulary.build(ids)
+    hashes = np.array([hash_id(one) for one in [*ids, *others]], dtype=np.uint64)
+    assert items.rows_by_hash(hashes).tolist() == items.rows([*ids, *others]).tolist()
+    assert items.rows_by_hash(hashes).dtype == np.int32
