@@ -76,7 +76,12 @@ class Acts(NamedTuple):
 
     def and_then(self, later: "Acts") -> "Acts":
         """Both; of equal times these come first."""
-        return Acts(*(np.concatenate(pair) for pair in zip(self, later, strict=True)))
+        return Acts(
+            np.concatenate([self.rows, later.rows]),
+            np.concatenate([self.times, later.times]),
+            np.concatenate([self.weights, later.weights]),
+            np.concatenate([self.kinds, later.kinds]),
+        )
 
 
 def form(acts: Acts, hidden: Int32) -> Opinions:

@@ -36,7 +36,16 @@ from app.store.state import (
     write_steering,
 )
 
-__all__ = ["Event", "EventResult", "Interaction", "StoreUnavailable", "Stored", "UserState", "Users"]
+__all__ = [
+    "Event",
+    "EventResult",
+    "Interaction",
+    "Steering",
+    "StoreUnavailable",
+    "Stored",
+    "UserState",
+    "Users",
+]
 
 HIDING_KINDS = frozenset({"dislike", "hide"})
 """Kinds of events whose items never come back."""

@@ -99,7 +99,7 @@ def test_more_strength_ranks_a_segment_higher(
 @pytest.mark.parametrize("strength", [0.5, 1.0])
 def test_steering_alone_makes_a_personal_answer(planted: Snapshot, strength: float) -> None:
     profile = resolve(planted, state(), (), steer={"s2": strength})
-    assert (profile.personal, profile.notices, profile.opinions) == (True, (), ())
+    assert (profile.personal, profile.notices, list(profile.opinions)) == (True, (), [])
     best = planted.items.item_ids(recommend(planted, profile, 10).items)
     assert all(item_id.startswith("c") for item_id in best)
     assert rank_segments(planted, profile, 1)[0].number == 2
