@@ -42,7 +42,7 @@ def _walk(snapshot: Snapshot, exclude: Int32, count: int, selection: Selection) 
     """
     greatest = 1.0 if selection.boosts is None else selection.boosts.greatest
     best = Hits(NONE, np.empty(0, dtype=np.float32))
-    start, size = 0, max(LOOK, 2 * (count + len(exclude)))
+    start, size = 0, LOOK
     while start < len(snapshot.popular):
         # what lies ahead has at most this score
         ahead = float(snapshot.popularity[snapshot.popular[start]]) * greatest
