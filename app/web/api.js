@@ -18,8 +18,43 @@ const HISTORY = 12;
 /** Kinds of events that say less than a like does. */
 const WEAK = new Set(["view", "click", "cart"]);
 
+/** The key of this tab, where the server asks for one. A browser may refuse storage: it then lasts until the next load. */
+let key = stored();
+let asking = null;
+let declined = false;
+
+function stored() {
+  try {
+    return sessionStorage.getItem("sparrow.key");
+  } catch {
+    return null;
+  }
+}
+
+/** Whoever did not want to type a key is asked again. */
+export function askAgain() {
+  declined = false;
+}
+
+/** Ask for a key instead of `sent`; all calls that wait for one share the question. */
+async function askForKey(sent) {
+  if (key !== sent) return; // somebody has typed one meanwhile
+  if (!declined) asking ??= import("./key.js").then(({ ask }) => ask(sent !== null)).finally(() => (asking = null));
+  const typed = await asking;
+  declined = typed === null;
+  if (declined) throw new Problem(401, "Unauthorized", "This server answers with a key only.");
+  key = typed;
+  try {
+    sessionStorage.setItem("sparrow.key", key);
+  } catch {
+    return;
+  }
+}
+
 async function call(method, path, body, signal) {
+  const sent = key;
   const options = { method, signal, headers: { Accept: "application/json" } };
+  if (sent !== null) options.headers.Authorization = `Bearer ${sent}`;
   if (body !== undefined) {
     options.body = JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";
@@ -30,6 +65,10 @@ async function call(method, path, body, signal) {
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, "No answer", "The server does not answer. Is it running, and is this machine connected?");
+  }
+  if (response.status === 401) {
+    await askForKey(sent);
+    return call(method, path, body, signal);
   }
   if (!response.ok) throw await problemOf(response);
   if (response.status === 204) return null;

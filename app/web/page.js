@@ -163,7 +163,7 @@ function showFailure(problem) {
     state.timer = setTimeout(refresh, WAIT_MS);
     return;
   }
-  panels.banner("failure", sentence(problem.message), { tone: "bad", retry: refresh });
+  panels.banner("failure", sentence(problem.message), { tone: "bad", retry: () => (api.askAgain(), refresh()) });
   if (!state.version) shelves.replace();
 }
 

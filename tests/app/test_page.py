@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Route, expect, sync_playwright
 
+from app import keys
 from index import builder, publication
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.segments import CarriedIds, FoundSegment, assemble
@@ -146,14 +147,15 @@ def wait_until(ready: Callable[[], bool], complaint: str) -> None:
 
 
 @contextmanager
-def serving(folder: Path, store: Store) -> Iterator[str]:
-    """A real server over folder/snapshots; its address."""
+def serving(folder: Path, store: Store, **more: str) -> Iterator[str]:
+    """A real server over folder/snapshots, with `more` in its environment; its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = os.environ | {
         "SPARROW_REDIS_URL": f"unix://{store.socket}",
         "SPARROW_EXAMPLE_USERS": ",".join(READERS),
+        **more,
     }
     line = [str(BIN / "sparrow-serve"), "--port", str(port)]
     line += ["--snapshots", str(folder / "snapshots"), "--data", str(folder / "data")]
@@ -643,6 +645,63 @@ def test_the_page_waits_for_the_first_index_and_picks_up_the_next(
         )
         cards(page).first.get_by_role("button", name=re.compile("^Like ")).click()
         expect(page.get_by_text("New index picked up.")).to_be_visible()
+
+
+# --- where the server wants a key -------------------------------------------------------------------------------------
+
+
+def test_the_page_asks_once_for_a_key_and_the_tab_keeps_it(
+    tab: Open, tmp_path: Path, store: Store, complaints: list[str]
+) -> None:
+    publish(tmp_path / "snapshots", 0)
+    secret = keys.add(tmp_path / "keys", "page", "write")
+    with serving(tmp_path, store, SPARROW_KEYS_FILE=str(tmp_path / "keys")) as address:
+        headers = {"Authorization": f"Bearer {secret}"}
+        event = {"user_id": "anna", "item_id": READERS["anna"][0], "kind": "like"}
+        assert httpx.post(f"{address}/v1/events", json={"events": [event]}, headers=headers).status_code == 202
+        page = tab(f"{address}/?reader=anna")
+        dialog = page.get_by_role("dialog", name="This server asks for a key")
+        field = dialog.get_by_label("Key", exact=True)
+        expect(field).to_be_focused()
+        assert field.get_attribute("type") == "password"
+        field.fill("not a key")
+        field.press("Enter")
+        expect(dialog.get_by_role("alert")).to_have_text(re.compile("letters, digits"))
+        field.fill("wrong")
+        field.press("Enter")
+        expect(dialog.get_by_role("alert")).to_have_text("The server does not know this key.")
+        field.fill(secret)
+        dialog.get_by_role("button", name="Go on").click()
+        assert len(shown(page)) > 10
+        expect(dialog).to_have_count(0)
+        cards(page).first.get_by_role("button", name=re.compile("^Like ")).click()
+        expect(page.get_by_text("The page has changed.")).to_be_visible()
+        page.reload()
+        shown(page)
+        expect(dialog).to_have_count(0)
+        assert page.evaluate("Object.values({...localStorage}).join()").find(secret) < 0
+        assert secret not in page.url
+        httpx.delete(f"{address}/v1/users/anna", headers=headers)
+    forgive(complaints, "401")
+
+
+def test_without_a_key_the_page_says_why_it_is_empty(
+    tab: Open, tmp_path: Path, store: Store, complaints: list[str]
+) -> None:
+    publish(tmp_path / "snapshots", 0)
+    secret = keys.add(tmp_path / "keys", "page", "write")
+    with serving(tmp_path, store, SPARROW_KEYS_FILE=str(tmp_path / "keys")) as address:
+        page = tab(address)
+        dialog = page.get_by_role("dialog", name="This server asks for a key")
+        dialog.get_by_role("button", name="Not now").click()
+        banner = page.locator('.banner[data-name="failure"]')
+        expect(banner).to_contain_text("This server answers with a key only.")
+        banner.get_by_role("button", name="Try again").click()
+        dialog.get_by_label("Key", exact=True).fill(secret)
+        dialog.get_by_role("button", name="Go on").click()
+        assert len(shown(page)) > 10
+        expect(banner).to_have_count(0)
+    forgive(complaints, "401")
 
 
 def forgive(complaints: list[str], expected: str) -> None:
