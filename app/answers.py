@@ -3,9 +3,12 @@
 Routes, batches and cursors all come through here, so that the same body has the same answer wherever it is asked.
 """
 
-from app import homepage
+from app import continuing, homepage
+from app.explanation import reasons
 from app.inquiry import Inquiry, item_hits, property_keys
-from app.recommend import Notice, rank_segments, recommend, resolve, segment_items, segment_reasons, similar
+from app.notices import Notice
+from app.recommend import Profile, rank_segments, recommend, resolve, segment_items, segment_reasons, similar
+from app.schemas.reasons import Explained, Reason
 from app.schemas.retrieval import (
     HomepageAnswer,
     HomepageRequest,
@@ -15,6 +18,8 @@ from app.schemas.retrieval import (
     SimilarRequest,
 )
 from app.schemas.segments import SegmentHit, SegmentsAnswer, SegmentsRequest
+from app.selection import Selection, nothing_left, select
+from index.search import Hits
 from index.snapshot import Snapshot
 
 
@@ -22,28 +27,51 @@ def items(inquiry: Inquiry, body: RecommendRequest) -> ItemsAnswer:
     """The best items for the user."""
     snapshot, timings = inquiry.snapshot, inquiry.timings
     keys = property_keys(snapshot, body.include_properties)
-    profile = inquiry.profile(body)
+    profile, selection, ordering = inquiry.profile(body), _selection(snapshot, body), inquiry.ordering(body)
     with timings.stage("search"):
-        hits = recommend(snapshot, profile, body.count)
+        hits = recommend(snapshot, profile, body.count, selection, ordering)
     with timings.stage("compose"):
-        found = item_hits(snapshot, hits, keys)
-    return ItemsAnswer(items=found, **inquiry.envelope(profile.notices, body.scenario))
+        found = item_hits(snapshot, hits, keys, reasons_for(snapshot, profile, body, hits))
+        ending = continuing.of_items(inquiry, "recommend", body, found)
+    notices = (*profile.notices, *selection.notices, *nothing_left(selection, empty=not found), *ending.notices)
+    return ItemsAnswer(items=found, next_cursor=ending.cursor, **inquiry.envelope(notices, body.scenario))
 
 
-def page(inquiry: Inquiry, body: HomepageRequest) -> HomepageAnswer:
-    """A page of rows."""
+def page(inquiry: Inquiry, body: HomepageRequest, *shown: str) -> HomepageAnswer:
+    """A page of rows, none of them with an id of `shown`."""
     snapshot, timings = inquiry.snapshot, inquiry.timings
     keys = property_keys(snapshot, body.include_properties)
-    profile, layout = inquiry.profile(body), body.layout()
+    selection = select(snapshot, filter=body.filter, boost=body.boost)
+    profile, ordering, layout = inquiry.profile(body), inquiry.ordering(body), body.layout()
     with timings.stage("search"):
-        size = homepage.Size(layout.n_rows, layout.row_size, body.max_overlap)
-        rows = homepage.page(snapshot, profile, size)
+        size = homepage.Size(layout.n_rows, layout.row_size, body.max_overlap, shown=frozenset(shown))
+        rows = homepage.page(snapshot, profile, size, selection, ordering)
     with timings.stage("compose"):
-        composed = [_row(snapshot, row, keys) for row in rows]
-    return HomepageAnswer(rows=composed, **inquiry.envelope(profile.notices, body.scenario))
+        composed = [_row(snapshot, row, keys, reasons_for(snapshot, profile, body, row.hits)) for row in rows]
+        ending = continuing.of_page(inquiry, body, rows, composed, *shown)
+    notices = (*profile.notices, *nothing_left(selection, empty=not rows), *ending.notices)
+    return HomepageAnswer(rows=composed, page_cursor=ending.cursor, **inquiry.envelope(notices, body.scenario))
 
 
-def _row(snapshot: Snapshot, row: homepage.Row, keys: tuple[str, ...] | None) -> HomepageRow:
+def reasons_for(snapshot: Snapshot, profile: Profile, body: Explained, hits: Hits) -> list[list[Reason]] | None:
+    """The reasons for each item, where they are asked for."""
+    return reasons(snapshot, profile, hits.items) if body.explain else None
+
+
+def _selection(snapshot: Snapshot, body: RecommendRequest) -> Selection:
+    return select(
+        snapshot,
+        filter=body.filter,
+        boost=body.boost,
+        segment_ids=body.segment_ids,
+        candidate_ids=body.candidate_ids,
+        min_score=body.min_score,
+    )
+
+
+def _row(
+    snapshot: Snapshot, row: homepage.Row, keys: tuple[str, ...] | None, told: list[list[Reason]] | None
+) -> HomepageRow:
     return HomepageRow(
         row_id=row.row_id,
         kind=row.kind,
@@ -51,7 +79,7 @@ def _row(snapshot: Snapshot, row: homepage.Row, keys: tuple[str, ...] | None) ->
         segment_id=row.key if row.kind == "segment" else None,
         reason=row.reason,
         score=row.score,
-        items=item_hits(snapshot, row.hits, keys),
+        items=item_hits(snapshot, row.hits, keys, told),
     )
 
 
@@ -59,16 +87,20 @@ def similar_items(inquiry: Inquiry, body: SimilarRequest) -> ItemsAnswer:
     """Items like others."""
     snapshot, timings = inquiry.snapshot, inquiry.timings
     keys = property_keys(snapshot, body.include_properties)
+    selection = select(snapshot, filter=body.filter)
     with timings.stage("encode"):
         rows = snapshot.items.rows(body.item_ids)
-        taste = resolve(snapshot, inquiry.user.state, ())
+        taste = inquiry.beyond(resolve(snapshot, inquiry.user.state, ()))
     with timings.stage("search"):
-        hits = similar(snapshot, rows[rows >= 0], body.count, exclude=taste.exclude, taste=taste)
+        hits = similar(snapshot, rows[rows >= 0], body.count, exclude=taste.exclude, taste=taste, selection=selection)
     with timings.stage("compose"):
         found = item_hits(snapshot, hits, keys)
+        ending = continuing.of_items(inquiry, "similar", body, found)
     unknown = {item_id for item_id, row in zip(body.item_ids, rows, strict=True) if row < 0}
     told = f"{len(unknown)} of item_ids are unknown to this index version and skipped"
-    return ItemsAnswer(items=found, **inquiry.envelope([Notice("unknown_items", told)] if unknown else []))
+    notices = [Notice("unknown_items", told)] if unknown else []
+    notices += [*nothing_left(selection, empty=not found), *ending.notices]
+    return ItemsAnswer(items=found, next_cursor=ending.cursor, **inquiry.envelope(notices))
 
 
 def segments(inquiry: Inquiry, body: SegmentsRequest) -> SegmentsAnswer:
@@ -78,11 +110,11 @@ def segments(inquiry: Inquiry, body: SegmentsRequest) -> SegmentsAnswer:
     with timings.stage("search"):
         ranked = rank_segments(snapshot, profile, body.count)
     with timings.stage("compose"):
-        reasons = segment_reasons(snapshot, profile, [one.number for one in ranked])
+        told = segment_reasons(snapshot, profile, [one.number for one in ranked])
         pairs = [(snapshot.segments.segments[one.number], one.score) for one in ranked]
         found = [
             SegmentHit(segment_id=one.segment_id, title=one.title, size=one.size, score=score, reason=reason)
-            for (one, score), reason in zip(pairs, reasons, strict=True)
+            for (one, score), reason in zip(pairs, told, strict=True)
         ]
     return SegmentsAnswer(segments=found, **inquiry.envelope(profile.notices, body.scenario))
 
@@ -91,9 +123,11 @@ def items_of_segment(inquiry: Inquiry, body: RecommendRequest, number: int) -> I
     """Items of one segment."""
     snapshot, timings = inquiry.snapshot, inquiry.timings
     keys = property_keys(snapshot, body.include_properties)
-    profile = inquiry.profile(body)
+    profile, selection, ordering = inquiry.profile(body), _selection(snapshot, body), inquiry.ordering(body)
     with timings.stage("search"):
-        hits = segment_items(snapshot, profile, number, body.count)
+        hits = segment_items(snapshot, profile, number, body.count, selection, ordering)
     with timings.stage("compose"):
-        found = item_hits(snapshot, hits, keys)
-    return ItemsAnswer(items=found, **inquiry.envelope(profile.notices, body.scenario))
+        found = item_hits(snapshot, hits, keys, reasons_for(snapshot, profile, body, hits))
+        ending = continuing.of_items(inquiry, "segment", body, found, snapshot.segments.segments[number].segment_id)
+    notices = (*profile.notices, *selection.notices, *nothing_left(selection, empty=not found), *ending.notices)
+    return ItemsAnswer(items=found, next_cursor=ending.cursor, **inquiry.envelope(notices, body.scenario))

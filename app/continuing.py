@@ -24,11 +24,7 @@ class Ending(NamedTuple):
 
 
 CUT = Ending(
-    notices=(
-        Notice(
-            "no_cursor", f"the answer cannot be gone on with: {MAX_SERVED} items were given, or it asks for too much"
-        ),
-    )
+    notices=(Notice("no_cursor", f"there is no going on: {MAX_SERVED} items were given, or the request is too long"),)
 )
 
 
@@ -62,12 +58,8 @@ def of_page(
     return CUT if text is None else Ending(text)
 
 
-def of_row(
-    inquiry: Inquiry, body: HomepageRequest, key: tuple[str, ...], count: int, found: Sequence[ItemHit]
-) -> Ending:
-    """The end of more items of a row."""
-    if len(found) < count:
-        return Ending()
+def of_row(inquiry: Inquiry, body: HomepageRequest, key: tuple[str, ...], found: Sequence[ItemHit]) -> Ending:
+    """The end of more items of a row, where they are as many as were asked for."""
     cursor = Cursor("row", _asked(body), inquiry.snapshot.version, key, _given(inquiry, found))
     text = inquiry.cursors.dump(cursor, time.time())
     return CUT if text is None else Ending(text)

@@ -1,12 +1,17 @@
 """What routes ask for: everything lives in the application that `create_app` made, nothing in modules."""
 
+from collections.abc import Iterable, Sequence
 from typing import Annotated, NamedTuple
 
-from fastapi import Depends, Request
+from fastapi import BackgroundTasks, Depends, Request
 
-from app.inquiry import Inquiry, read_user
+from app.cursors import Cursors
+from app.deadline import Deadline
+from app.inquiry import Inquiry, KnownUser, note_served, read_user, read_users
 from app.live_index import LiveIndex
 from app.metrics import Metrics
+from app.schemas.retrieval import HomepageRequest, ItemHit, RecommendRequest
+from app.schemas.serving import Served
 from app.settings import Settings
 from app.store.users import Users
 from app.telemetry import Timings
@@ -62,16 +67,49 @@ class Asking(NamedTuple):
     users: Users
     settings: Settings
     timings: Timings
+    after: BackgroundTasks
+    """What is done when the answer is out."""
+    live_index: LiveIndex
+    deadline: Deadline
+    cursors: Cursors
 
-    async def about(self, user_id: str | None) -> Inquiry:
-        """Read the user; the inquiry that the answer is made of."""
-        user = await read_user(user_id, self.users, self.timings)
-        return Inquiry(self.snapshot, self.settings, self.timings, user)
+    async def of(self, body: Served) -> "Asking":
+        """The same for one request, or one whole batch: by the version and the deadline that it asks for.
+
+        Raises what `LiveIndex.named` raises.
+        """
+        version, deadline_ms = body.index_version, body.deadline_ms
+        if version is None and deadline_ms is None:
+            return self
+        return self._replace(
+            snapshot=self.snapshot if version is None else await self.live_index.named(version),
+            deadline=self.deadline if deadline_ms is None else Deadline(self.timings.start + deadline_ms / 1000),
+        )
+
+    async def about(self, user_id: str | None, *, served: bool = False) -> Inquiry:
+        """Read the user; the inquiry that the answer is made of. `served`: what rotation needs is read as well."""
+        user = await read_user(user_id, self.users, self.timings, self.deadline, served=served)
+        return self._inquiry(user)
+
+    async def about_each(self, user_ids: Sequence[str | None], *, served: bool = False) -> list[Inquiry]:
+        """As `about` for several users, who are read in one round trip."""
+        users = await read_users(user_ids, self.users, self.timings, self.deadline, served=served)
+        return [self._inquiry(user) for user in users]
+
+    def _inquiry(self, user: KnownUser) -> Inquiry:
+        return Inquiry(self.snapshot, self.settings, self.timings, user, self.cursors, self.deadline)
+
+    def remember(self, asked: RecommendRequest | HomepageRequest, items: Iterable[ItemHit]) -> None:
+        """Note what the answer gives, once it is out, where it was asked for with rotation."""
+        if asked.rotation_rate and asked.user_id is not None:
+            self.after.add_task(note_served, asked.user_id, [item.item_id for item in items], self.users)
 
 
-async def _asking(request: Request) -> Asking:
+async def _asking(request: Request, after: BackgroundTasks) -> Asking:
     state = request.app.state
-    return Asking(state.live_index.snapshot, state.users, state.settings, request.state.timings)
+    settings, timings, live_index = state.settings, request.state.timings, state.live_index
+    deadline = Deadline(timings.start + settings.deadline_ms / 1000)
+    return Asking(live_index.snapshot, state.users, settings, timings, after, live_index, deadline, state.cursors)
 
 
 AskingDep = Annotated[Asking, Depends(_asking)]

@@ -97,7 +97,7 @@ def _by_segment(snapshot: Snapshot, found: Ground, item: int, scale: float) -> t
     shares = scale * found.base[dims].astype(np.float64) * values
     owners = snapshot.segments.owners[(values < 0).astype(np.int8), dims]
     summed = np.bincount(owners + 1, weights=shares, minlength=len(snapshot.segments) + 1)
-    return summed[1:], float(summed[0])
+    return summed[1:].astype(np.float64), float(summed[0])
 
 
 def _by_steering(snapshot: Snapshot, profile: Profile, target: Float32) -> Float64:

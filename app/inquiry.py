@@ -4,26 +4,38 @@ The user is read once. A user store that is away makes the answer degraded, neve
 popularity serves.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from app import attribution
+from app.cursors import Cursors
+from app.deadline import NEVER, Deadline
 from app.errors import Invalid
-from app.recommend import Notice, Profile, resolve
-from app.schemas.retrieval import Caution, HistoryEntry, ItemHit, Who
+from app.notices import Notice
+from app.ordering import Ordering, ordering_of
+from app.recommend import Profile, resolve
+from app.schemas.reasons import Reason
+from app.schemas.retrieval import Caution, HistoryEntry, HomepageRequest, ItemHit, RecommendRequest, Who
 from app.settings import Settings
 from app.store.users import Interaction, StoreUnavailable, Users, UserState
 from app.telemetry import Timings
 from index.search import Hits
 from index.snapshot import Snapshot
+from index.types import UInt64
+from index.vocabulary import hash_id
 
-_NO_HASHES = np.empty(0, dtype=np.uint64)
+NO_HASHES: UInt64 = np.empty(0, dtype=np.uint64)
 
-NOBODY = UserState(history=(), seen=_NO_HASHES, hidden=_NO_HASHES)
+NOBODY = UserState(history=(), seen=NO_HASHES, hidden=NO_HASHES)
 """What is known about a user who is not."""
+
+
+LATE = Notice("deadline", "the deadline passed before all of the answer was made: something is left out")
 
 
 class KnownUser(NamedTuple):
@@ -35,18 +47,48 @@ class KnownUser(NamedTuple):
     """The store did not answer."""
 
 
-async def read_user(user_id: str | None, users: Users, timings: Timings) -> KnownUser:
-    """The stored state, in one round trip; the empty one, with a notice, where there is none or no store."""
-    if user_id is None:
-        return KnownUser(NOBODY, (), degraded=False)
+async def read_user(
+    user_id: str | None, users: Users, timings: Timings, deadline: Deadline = NEVER, *, served: bool = False
+) -> KnownUser:
+    """The stored state, in one round trip; the empty one, with a notice, where there is none, or no store in time.
+
+    `served`: with what was served lately, for rotation.
+    """
+    (found,) = await read_users([user_id], users, timings, deadline, served=served)
+    return found
+
+
+async def read_users(
+    user_ids: Sequence[str | None], users: Users, timings: Timings, deadline: Deadline = NEVER, *, served: bool = False
+) -> list[KnownUser]:
+    """The stored state of several users, as `read_user` tells it, in one round trip together."""
+    named = list(dict.fromkeys(user_id for user_id in user_ids if user_id is not None))
+    nobody = KnownUser(NOBODY, (), degraded=False)
+    if not named:
+        return [nobody for _ in user_ids]
     try:
         with timings.stage("state"):
-            state = await users.read(user_id)
-    except StoreUnavailable:
-        notice = Notice("store_unavailable", "the user store does not answer: nothing stored about the user was used")
-        return KnownUser(NOBODY, (notice,), degraded=True)
+            async with asyncio.timeout(None if deadline is NEVER else deadline.for_state):
+                states = await users.read_many(named, served=served)
+    except (TimeoutError, StoreUnavailable) as error:
+        told = "did not answer in time" if isinstance(error, TimeoutError) else "does not answer"
+        notice = Notice("store_unavailable", f"the user store {told}: nothing stored about the user was used")
+        away = KnownUser(NOBODY, (notice,), degraded=True)
+        return [nobody if user_id is None else away for user_id in user_ids]
+    known = {user_id: _known(state) for user_id, state in zip(named, states, strict=True)}
+    return [nobody if user_id is None else known[user_id] for user_id in user_ids]
+
+
+def _known(state: UserState) -> KnownUser:
     unknown = Notice("unknown_user", "nothing is stored about this user")
     return KnownUser(state, (unknown,) if state.empty else (), degraded=False)
+
+
+async def note_served(user_id: str, item_ids: Sequence[str], users: Users) -> None:
+    """Remember for rotation what an answer gave; without a store it is forgotten, the answer is out already."""
+    hashes = np.fromiter(map(hash_id, item_ids), dtype=np.uint64, count=len(item_ids))
+    with suppress(StoreUnavailable):
+        await users.note_served(user_id, hashes, time.time())
 
 
 class Inquiry(NamedTuple):
@@ -56,13 +98,38 @@ class Inquiry(NamedTuple):
     settings: Settings
     timings: Timings
     user: KnownUser
+    cursors: Cursors
+    """Makes those of the answer."""
+    deadline: Deadline = NEVER
+    """Where something is left out rather than late, the answer carries the notice `LATE`."""
+    earlier: UInt64 = NO_HASHES
+    """Hashes of items that earlier answers gave: they must not be in this one."""
 
     def profile(self, who: Who) -> Profile:
         """The profile of whom a request names."""
         with self.timings.stage("encode"):
             history = interactions(who.history, self.settings, time.time())
             exclude_ids, exclude_seen = who.exclude_ids, who.exclude_seen
-            return resolve(self.snapshot, self.user.state, history, exclude_ids=exclude_ids, exclude_seen=exclude_seen)
+            profile = resolve(
+                self.snapshot,
+                self.user.state,
+                history,
+                exclude_ids=exclude_ids,
+                exclude_seen=exclude_seen,
+                steer=who.steer,
+            )
+        return self.beyond(profile)
+
+    def beyond(self, profile: Profile) -> Profile:
+        """The profile without what earlier answers gave."""
+        if not len(self.earlier):
+            return profile
+        given = self.snapshot.items.rows_of_hashes(self.earlier)
+        return profile._replace(exclude=np.union1d(profile.exclude, given).astype(np.int32))
+
+    def ordering(self, asked: RecommendRequest | HomepageRequest) -> Ordering:
+        """The ordering that a request asks for."""
+        return ordering_of(self.snapshot, asked, asked.user_id, self.user.state.served, time.time())
 
     def envelope(self, notices: Sequence[Notice], scenario: str | None = None) -> dict[str, Any]:
         """What every answer carries: the fields of `schemas.retrieval.Answer`. Its warnings are counted."""
@@ -100,8 +167,17 @@ def property_keys(snapshot: Snapshot, wanted: bool | list[str]) -> tuple[str, ..
     return tuple(wanted)
 
 
-def item_hits(snapshot: Snapshot, hits: Hits, keys: tuple[str, ...] | None) -> list[ItemHit]:
-    """Hits in the words of the wire."""
+def item_hits(
+    snapshot: Snapshot, hits: Hits, keys: tuple[str, ...] | None, reasons: Sequence[list[Reason]] | None = None
+) -> list[ItemHit]:
+    """Hits in the words of the wire, with their reasons where there are any."""
+    found = _item_hits(snapshot, hits, keys)
+    for item, own in zip(found, reasons or (), strict=False):
+        item.reasons = own
+    return found
+
+
+def _item_hits(snapshot: Snapshot, hits: Hits, keys: tuple[str, ...] | None) -> list[ItemHit]:
     item_ids = snapshot.items.item_ids(hits.items)
     scores = hits.scores.tolist()
     if keys is None:

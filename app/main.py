@@ -12,7 +12,8 @@ from app.cursors import Cursors
 from app.keys import Keyring
 from app.live_index import LiveIndex
 from app.metrics import Metrics
-from app.routes import events, items, operations, page, retrieval, segments, users, versions
+from app.routes import batch, events, explain, items, operations, page, retrieval, segments, users, versions
+from app.routes import next as next_route
 from app.secret import secret_of
 from app.security import Guard, HostCheck, Origins
 from app.settings import Settings
@@ -44,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
     users_store = application.state.users = Users(settings, metrics)
     application.state.tracing = tracing()
     errors.install(application)
-    for router in (retrieval.router, events.router):
+    for router in (retrieval.router, next_route.router, batch.router, explain.router, events.router):
         application.include_router(router, responses=errors.responses(400, 413, 503))
     application.include_router(segments.router, responses=errors.responses(503))
     for router in (items.router, users.router, operations.router, versions.router):

@@ -15,7 +15,10 @@ async def post_recommend(body: RecommendRequest, asking: AskingDep) -> ItemsAnsw
 
     Where neither says anything the most popular items are returned, with the warning popular_fallback.
     """
-    return answers.items(await asking.about(body.user_id), body)
+    asking = await asking.of(body)
+    answer = answers.items(await asking.about(body.user_id, served=body.rotation_rate > 0), body)
+    asking.remember(body, answer.items)
+    return answer
 
 
 @router.post("/v1/homepage", summary="A page of titled rows", response_model_exclude_none=True)
@@ -24,7 +27,10 @@ async def post_homepage(body: HomepageRequest, asking: AskingDep) -> HomepageAns
 
     A row that could not be filled at least half, or with 3 items, is not used: a page may have fewer rows than asked.
     """
-    return answers.page(await asking.about(body.user_id), body)
+    asking = await asking.of(body)
+    answer = answers.page(await asking.about(body.user_id, served=body.rotation_rate > 0), body)
+    asking.remember(body, (item for row in answer.rows for item in row.items))
+    return answer
 
 
 @router.post("/v1/similar", summary="Items like others", response_model_exclude_none=True)
@@ -34,4 +40,5 @@ async def post_similar(body: SimilarRequest, asking: AskingDep) -> ItemsAnswer:
     A user_id tilts the ranking to that user's taste and leaves out what they have seen or hidden. Items that the index
     does not know are skipped with the warning unknown_items; where none is left the list is empty.
     """
+    asking = await asking.of(body)
     return answers.similar_items(await asking.about(body.user_id), body)

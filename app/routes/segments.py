@@ -41,6 +41,7 @@ async def get_segments(snapshot: SnapshotDep) -> SegmentList:
 @router.post("/v1/segments/recommend", summary="A user's segments", responses=responses(400, 413))
 async def post_segments_recommend(body: SegmentsRequest, asking: AskingDep) -> SegmentsAnswer:
     """The segments that a user's taste points at, strongest first, with at least 3 items left to see in each."""
+    asking = await asking.of(body)
     return answers.segments(await asking.about(body.user_id), body)
 
 
@@ -70,8 +71,12 @@ async def get_segment(segment_id: SegmentId, snapshot: SnapshotDep) -> SegmentDe
 )
 async def post_segment_items(segment_id: SegmentId, body: RecommendRequest, asking: AskingDep) -> ItemsAnswer:
     """Items of one segment as the user would rank them; without a known user the popular and typical first."""
+    asking = await asking.of(body)
     number = _number(asking.snapshot, segment_id)
-    return answers.items_of_segment(await asking.about(body.user_id), body, number)
+    inquiry = await asking.about(body.user_id, served=body.rotation_rate > 0)
+    answer = answers.items_of_segment(inquiry, body, number)
+    asking.remember(body, answer.items)
+    return answer
 
 
 def _number(snapshot: Snapshot, segment_id: str) -> int:

@@ -4,6 +4,11 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.schemas.cursors import Continuable, Continued
+from app.schemas.reasons import Explained, Reason
+from app.schemas.selection import Filtered, Ordered, Selecting
+from app.schemas.serving import Served
+from app.schemas.steering import Steered
 from app.schemas.wire import Count, Id, ItemId, Kind, Request, UserId
 from app.settings import MAX_WEIGHT
 
@@ -27,7 +32,7 @@ class HistoryEntry(Request):
     )
 
 
-class Who(Request):
+class Who(Steered, Served):
     """Whose taste to answer for: a stored user, a history sent along, both (added up), or nobody (what is popular)."""
 
     user_id: UserId | None = None
@@ -57,10 +62,25 @@ Properties = Annotated[
 ]
 
 
-class RecommendRequest(Who):
+class RecommendRequest(Ordered, Selecting, Explained, Continued, Who):
     """Body of POST /v1/recommend and of POST /v1/segments/{segment_id}/items."""
 
     count: Count = 10
+    segment_ids: list[Id] | None = Field(
+        default=None,
+        max_length=100,
+        description="Only items of these segments, of any of them. Unknown ones are skipped, with a warning.",
+    )
+    candidate_ids: list[ItemId] | None = Field(
+        default=None,
+        max_length=1000,
+        description="Only these items: the answer is this list, ranked for the user, without what is seen, hidden, "
+        "excluded or filtered out. Unknown ones are skipped, with a warning.",
+    )
+    min_score: float | None = Field(
+        default=None,
+        description="Only items of at least this score. Of popular items the score is the number of users.",
+    )
     include_properties: Properties = False
 
     model_config = ConfigDict(
@@ -83,7 +103,7 @@ LAYOUTS = {
 """What a device asks for when it says no more; a phone shows two to three items at once and scrolls."""
 
 
-class HomepageRequest(Who):
+class HomepageRequest(Ordered, Selecting, Explained, Continued, Who):
     """Body of POST /v1/homepage."""
 
     device: Literal["phone", "tablet", "desktop"] = Field(
@@ -116,7 +136,7 @@ class HomepageRequest(Who):
         return Layout(n_rows=self.n_rows or default.n_rows, row_size=self.row_size or default.row_size)
 
 
-class SimilarRequest(Request):
+class SimilarRequest(Filtered, Continued, Served):
     """Body of POST /v1/similar."""
 
     item_ids: list[ItemId] = Field(min_length=1, max_length=100, description="What the answer should be like.")
@@ -132,7 +152,17 @@ class SimilarRequest(Request):
 class Caution(BaseModel):
     """Something the caller should know about an answer that was given all the same."""
 
-    code: Literal["unknown_items", "unknown_user", "popular_fallback", "store_unavailable"]
+    code: Literal[
+        "unknown_items",
+        "unknown_user",
+        "unknown_segments",
+        "nothing_left",
+        "popular_fallback",
+        "store_unavailable",
+        "deadline",
+        "index_changed",
+        "no_cursor",
+    ]
     message: str
 
 
@@ -154,15 +184,16 @@ class ItemHit(BaseModel):
         description="Comparable inside one list only; in a list of popular items, the number of users."
     )
     properties: dict[str, Any] | None = Field(default=None, description="Only where include_properties asks for them.")
+    reasons: list[Reason] | None = Field(default=None, description="Only where explain asks for them.")
 
 
-class ItemsAnswer(Answer):
-    """Items, best first. May be shorter than asked: only items that something speaks for are returned."""
+class ItemsAnswer(Answer, Continuable):
+    """Items, best first. May be shorter than asked: only what something speaks for, or what the caller named."""
 
     items: list[ItemHit]
 
 
-class HomepageRow(BaseModel):
+class HomepageRow(Continuable):
     """One titled shelf."""
 
     row_id: str = Field(description="Opaque; the same for the same shelf on every page of every user.")
@@ -178,3 +209,4 @@ class HomepageAnswer(Answer):
     """A page of rows, top first. No item is on it twice."""
 
     rows: list[HomepageRow]
+    page_cursor: str | None = Field(default=None, description="For POST /v1/next: more rows.")

@@ -66,7 +66,7 @@ async def test_an_answer_says_what_it_is(client: httpx.AsyncClient, snapshots: P
     found = answer.json()
     assert set(found) == {"recomm_id", "index_version", "took_ms", "degraded", "warnings", "items"}
     assert found["index_version"] == (snapshots / "CURRENT").read_text().strip()
-    assert (len(found["recomm_id"]), found["degraded"]) == (32, False)
+    assert (len(found["recomm_id"]), found["degraded"]) == (24, False)
     assert found["took_ms"] > 0
     stages = [part.split(";")[0] for part in answer.headers["Server-Timing"].split(", ")]
     assert stages == ["state", "encode", "search", "compose", "total"]
