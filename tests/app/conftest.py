@@ -213,6 +213,8 @@ def settings(snapshots: Path, redis_url: str, tmp_path: Path) -> Settings:
             "poll_seconds": 0.02,
             # Two noisy cores: no test may turn red because a machine was slow.
             "store_timeout_ms": 10_000,
+            "deadline_ms": 60_000,
+            "max_queue_ms": 60_000,
         }
     )
 
