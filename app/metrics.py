@@ -164,6 +164,9 @@ class Metrics:
             tallies, "sparrow_warnings", "Answers with a warning: fallbacks, degraded ones.", ["code"]
         )
         self.events = Counter(tallies, "sparrow_events", "Events by result.", ["status"])
+        self.attributed_events = Counter(
+            tallies, "sparrow_attributed_events", "Events that name the answer they follow from, by kind.", ["kind"]
+        )
         self.store_errors = Counter(tallies, "sparrow_store_errors", "Calls the user store did not answer.")
         self.refused_snapshots = Counter(
             tallies, "sparrow_refused_snapshots", "Snapshots that were published and not served."

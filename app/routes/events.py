@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter
 
+from app import attribution
 from app.deps import LiveIndexDep, MetricsDep, SettingsDep, TimingsDep, UsersDep
 from app.live_index import LiveIndex
+from app.metrics import Metrics
 from app.schemas.events import EventBody, EventOutcome, EventsAnswer, EventsRequest, Status
 from app.settings import Settings
 from app.store.users import Event, EventResult, Interaction, StoreUnavailable, Users
@@ -17,13 +19,12 @@ router = APIRouter(tags=["events"])
 MAX_AHEAD_SECONDS = 300.0
 """Clocks differ; a timestamp further in the future would stand first in a history for ever."""
 
-TICK = 1e-6
-"""Seconds between events of one request that carry no time: bounds keep the newest, and equal times have no order."""
-
 UNCONFIRMED = (
     "the user store did not confirm: some of the events may have been recorded. Send all of them again, each with an "
     "event_id, so that none counts twice"
 )
+
+FOREIGN = "recomm_id is none that this service gave: the event counts, and is attributed to no answer"
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
 
@@ -46,17 +47,16 @@ async def post_events(
     refusals = [refusal(event.timestamp, now) for event in body.events]
     good = [event for event, refused in zip(body.events, refusals, strict=True) if refused is None]
     with timings.stage("state"):
-        recorded = await _record(users, [_event(event, now + n * TICK, settings) for n, event in enumerate(good)])
+        recorded = await _record(users, [_event(event, now, settings) for event in good])
     unknown = _unknown(live_index, good)
     statuses: list[Status] = [
         "unknown_item" if status == "accepted" and missing else status
         for status, missing in zip(recorded, unknown, strict=True)
     ]
-    left = iter(statuses)
-    results = [
-        EventOutcome(status=next(left)) if refused is None else EventOutcome(status="refused", detail=refused)
-        for refused in refusals
-    ]
+    details = [_attributed(event, status, metrics) for event, status in zip(good, statuses, strict=True)]
+    left = zip(statuses, details, strict=True)
+    outcomes = (("refused", refused) if refused is not None else next(left) for refused in refusals)
+    results = [EventOutcome(status=status, detail=detail) for status, detail in outcomes]
     for result in results:
         metrics.events.labels(result.status).inc()
     return EventsAnswer(results=results)
@@ -67,6 +67,17 @@ async def _record(users: Users, events: Sequence[Event]) -> list[EventResult]:
         return await users.record(events) if events else []
     except StoreUnavailable as error:
         raise StoreUnavailable(UNCONFIRMED) from error
+
+
+def _attributed(event: EventBody, status: Status, metrics: Metrics) -> str | None:
+    """Count an event that follows from an answer; what to say about a recomm_id that is not ours."""
+    if event.recomm_id is None:
+        return None
+    if attribution.read(event.recomm_id) is None:
+        return FOREIGN
+    if status != "duplicate":
+        metrics.attributed_events.labels(event.kind).inc()
+    return None
 
 
 def refusal(timestamp: float | None, now: float) -> str | None:

@@ -19,7 +19,9 @@ class EventBody(Request):
         None, ge=-MAX_WEIGHT, le=MAX_WEIGHT, description="Overrides the weight of the kind. 0: seen, nothing more."
     )
     event_id: Id | None = Field(None, description="Repeats for this user within 24 hours are ignored.")
-    recomm_id: Id | None = Field(None, description="The answer that this event follows from.")
+    recomm_id: Id | None = Field(
+        None, description="The answer that this event follows from. Of another service's the event counts, not the id."
+    )
 
 
 class EventsRequest(Request):
@@ -42,7 +44,7 @@ class EventOutcome(BaseModel):
         description="accepted; duplicate: its event_id was recorded before; unknown_item: recorded, though the index "
         "does not know the item yet; refused: not recorded, see detail."
     )
-    detail: str | None = None
+    detail: str | None = Field(None, description="Why it was refused; else what of it was left aside.")
 
 
 class EventsAnswer(BaseModel):

@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.routes.events import MAX_AHEAD_SECONDS, refusal
+from app.attribution import hash_name, read
+from app.routes.events import FOREIGN, MAX_AHEAD_SECONDS, refusal
 from app.settings import EVENT_WEIGHTS, Settings
 
 pytestmark = pytest.mark.anyio
@@ -202,3 +203,33 @@ async def test_events_without_a_time_keep_their_order_at_the_bounds(settings: Se
             answer = await client.post("/v1/recommend", json={"user_id": user_id, "count": 1000})
             found = {item["item_id"] for item in answer.json()["items"]}
             assert [item_id for item_id in order if item_id not in found] == order[-2:]
+
+
+async def test_events_are_attributed_to_the_answer_that_they_name(client: httpx.AsyncClient) -> None:
+    answer = (await client.post("/v1/recommend", json={"user_id": "u", "count": 3, "scenario": "home-top"})).json()
+    ours = answer["recomm_id"]
+    found = read(ours)
+    assert found is not None
+    assert (found.scenario, found.version) == (hash_name("home-top", 2), hash_name(answer["index_version"], 4))
+    results = await post(
+        client,
+        event(kind="click", recomm_id=ours, event_id="1"),
+        event(kind="click", recomm_id=ours, event_id="1"),
+        event(kind="purchase", recomm_id=ours),
+        event(kind="purchase", recomm_id="of another service"),
+        event(kind="click", item_id="no such book", recomm_id=ours),
+        event(kind="click", timestamp=0, recomm_id=ours),
+    )
+    assert [one["status"] for one in results] == [
+        "accepted", "duplicate", "accepted", "accepted", "unknown_item", "refused",
+    ]  # fmt: skip
+    assert [one.get("detail") for one in results[:5]] == [None, None, None, FOREIGN, None]
+    exposition = (await client.get("/metrics")).text
+    assert 'sparrow_attributed_events_total{kind="click"} 2.0' in exposition
+    assert 'sparrow_attributed_events_total{kind="purchase"} 1.0' in exposition
+
+
+@pytest.mark.parametrize("endpoint", ["/v1/recommend", "/v1/homepage", "/v1/segments/recommend"])
+async def test_a_scenario_has_1_to_64_characters(client: httpx.AsyncClient, endpoint: str) -> None:
+    for scenario, status in (("x" * 64, 200), ("x" * 65, 422), ("", 422), (5, 422)):
+        assert (await client.post(endpoint, json={"scenario": scenario})).status_code == status
