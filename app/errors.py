@@ -47,7 +47,7 @@ class Invalid(Exception):
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message if field is None else f"{field}: {message}")
-        self.errors = () if field is None else (FieldError(field=field, message=message),)
+        self.errors: tuple[FieldError, ...] = () if field is None else (FieldError(field=field, message=message),)
         """Where it stands, such as body.filter, if it was given."""
 
 
