@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from app import errors, security
+from app import errors, gauges, security
 from app.cursors import Cursors
 from app.keys import Keyring
 from app.live_index import LiveIndex
@@ -41,8 +42,9 @@ def create_app(settings: Settings) -> FastAPI:
     application.state.live_index = LiveIndex(
         settings.snapshots, settings.data, settings.poll_seconds, metrics, settings.max_open_versions
     )
+    metrics.add_source(partial(gauges.versions, application.state.live_index))
     load = application.state.load = Load(settings.max_in_flight, settings.max_queue_ms)
-    users_store = application.state.users = Users(settings, metrics)
+    application.state.users = Users(settings, metrics)
     application.state.tracing = tracing()
     errors.install(application)
     for router in (retrieval.router, next_route.router, batch.router, explain.router, events.router):
@@ -54,18 +56,24 @@ def create_app(settings: Settings) -> FastAPI:
     # The last one added is the outermost.
     application.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     application.add_middleware(PathCheck)
-    keyring = None if settings.keys_file is None else Keyring(settings.keys_file)
-    limits = Limits(settings.rate_limit, settings.workers, users_store.run) if settings.rate_limit else None
-    if keyring is not None or limits is not None:
-        application.add_middleware(Guard, keyring=keyring, limits=limits, metrics=metrics)
+    _guard(application, settings)
     application.add_middleware(Shedding, load=load, metrics=metrics)
-    security.install(application, required=keyring is not None)
     if settings.allowed_hosts:
         application.add_middleware(HostCheck, hosts=settings.allowed_hosts)
     if settings.cors_origins:
         application.add_middleware(Origins, origins=settings.cors_origins)
     application.add_middleware(Telemetry, metrics=metrics, tracing=application.state.tracing)
     return application
+
+
+def _guard(application: FastAPI, settings: Settings) -> None:
+    """Keys and rates, where the settings ask for them."""
+    keyring = None if settings.keys_file is None else Keyring(settings.keys_file)
+    run = application.state.users.run
+    limits = Limits(settings.rate_limit, settings.workers, run) if settings.rate_limit else None
+    if keyring is not None or limits is not None:
+        application.add_middleware(Guard, keyring=keyring, limits=limits, metrics=application.state.metrics)
+    security.install(application, required=keyring is not None)
 
 
 @asynccontextmanager
@@ -75,7 +83,9 @@ async def _lifespan(application: FastAPI) -> AsyncIterator[None]:
     spans: Tracing | None = application.state.tracing
     await live_index.refresh()
     application.state.cursors = Cursors(secret_of(application.state.settings))
-    watches = [asyncio.create_task(live_index.watch()), asyncio.create_task(application.state.load.watch())]
+    load: Load = application.state.load
+    levels = gauges.watch(application.state.metrics, load, users.connection)
+    watches = [asyncio.create_task(one) for one in (live_index.watch(), load.watch(), levels)]
     try:
         yield
     finally:

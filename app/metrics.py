@@ -4,7 +4,6 @@ prometheus_client writes the text; the numbers are app/tallies.py, which several
 request more than searching ten thousand items does, mapped ones for several workers most of all.
 """
 
-import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
@@ -172,6 +171,13 @@ class Metrics:
             tallies, "sparrow_refused_snapshots", "Snapshots that were published and not served."
         )
         self.shed = Counter(tallies, "sparrow_shed", "Requests refused because there was too much to do.", ["reason"])
+        self.workers = Gauge(tallies, "sparrow_workers", "Worker processes that serve.")
+        self.in_flight = Gauge(tallies, "sparrow_in_flight", "Requests that are being answered, once a second.")
+        self.in_flight_limit = Gauge(tallies, "sparrow_in_flight_limit", "How many may be: more are shed.")
+        self.store_waiting = Gauge(tallies, "sparrow_store_waiting", "Calls that wait for Redis, once a second.")
+        self.store_left_alone = Gauge(
+            tallies, "sparrow_store_left_alone", "Servers of the store that a worker does not ask, for they failed."
+        )
         self.refusals = Counter(
             tallies, "sparrow_refusals", "Requests refused for who sent them: no key, its role, its rate.", ["reason"]
         )
@@ -191,20 +197,19 @@ class Metrics:
         """Ask it for more metrics, of the worker that answers, each time somebody asks for all."""
         self._sources.append(source)
 
-    def exposition(self, version: str | None, created_at: float | None) -> bytes:
-        """Everything in Prometheus' text format, with the snapshot served now."""
+    def exposition(self) -> bytes:
+        """Everything in Prometheus' text format."""
         registry = CollectorRegistry()
-        registry.register(_Everything(self._families(version, created_at)))
+        registry.register(_Everything(self._families()))
         return generate_latest(registry)
 
-    def _families(self, version: str | None, created_at: float | None) -> Iterator[Metric]:
+    def _families(self) -> Iterator[Metric]:
         total, running = self._tallies.total(), self._tallies.total(running=True)
         for one in vars(self).values():
             if isinstance(one, Counter | Histogram):
                 yield one.family(total)
             elif isinstance(one, Gauge):
                 yield one.family(running)
-        yield from _served(version, created_at)
         for source in self._sources:
             yield from source()
 
@@ -219,14 +224,3 @@ class _Everything(Collector):
 
 def _of(metric: str, numbers: Numbers) -> Iterator[tuple[tuple[str, ...], list[float]]]:
     return ((name.labels, values) for name, values in numbers.items() if name.metric == metric)
-
-
-def _served(version: str | None, created_at: float | None) -> Iterator[Metric]:
-    """The snapshot of the worker that is asked: workers differ for a second at most."""
-    loaded = GaugeMetricFamily("sparrow_snapshot_info", "The snapshot that is served.", labels=["version"])
-    if version is not None:
-        loaded.add_metric([version], 1)
-    yield loaded
-    if created_at is not None:
-        age = time.time() - created_at
-        yield GaugeMetricFamily("sparrow_snapshot_age_seconds", "Since the snapshot was built.", value=age)

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from index.types import JSON
 
@@ -38,7 +38,7 @@ class Tallies:
         self._folder = folder
         self._end = 0
         self._own: dict[Name, tuple[int, int]] = {}
-        self._names: IO[str] | None = None
+        self._names: int | None = None
         if folder is None:
             self.values = memoryview(bytearray(8 * SLOTS)).cast("d")
             """The slots; `values[place(...)] += 1` counts."""
@@ -49,8 +49,14 @@ class Tallies:
         with self._file.with_suffix(".values").open("w+b") as opened:
             opened.truncate(8 * SLOTS)
             self.values = memoryview(mmap.mmap(opened.fileno(), 8 * SLOTS)).cast("d")
-        self._names = self._file.with_suffix(".names").open("w", buffering=1, encoding="utf-8")
+        self._names = os.open(self._file.with_suffix(".names"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         fcntl.flock(self._names, fcntl.LOCK_EX)  # until this process ends, however it does: by this others know
+
+    def close(self) -> None:
+        """Count no more: what was counted is added up as that of a process which has ended."""
+        if self._names is not None:
+            os.close(self._names)
+            self._names = None
 
     def place(self, name: Name, size: int) -> int:
         """The first of `size` slots, which this name has alone."""
@@ -59,7 +65,7 @@ class Tallies:
                 raise RuntimeError(f"{name.metric} has more labels than metrics have room for")
             self._own[name] = (self._end, size)
             if self._names is not None:
-                self._names.write(json.dumps([*name, self._end, size]) + "\n")
+                os.write(self._names, json.dumps([*name, self._end, size]).encode() + b"\n")
             self._end += size
         return self._own[name][0]
 

@@ -53,6 +53,6 @@ async def info(live_index: LiveIndexDep, settings: SettingsDep) -> Info:
 @router.get(
     "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 )
-async def metrics(found: MetricsDep, live_index: LiveIndexDep) -> Response:
+async def metrics(found: MetricsDep) -> Response:
     """Everything that is counted, in Prometheus' text format."""
-    return Response(found.exposition(live_index.version, live_index.created_at), media_type=CONTENT_TYPE_LATEST)
+    return Response(found.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -74,6 +74,11 @@ class Connection:
         """Servers that failed so often that they are not asked at present."""
         return sum(node.left_alone for node in self._nodes.values())
 
+    @property
+    def waiting(self) -> int:
+        """Calls that were sent and not answered yet."""
+        return sum(node.waiting for node in self._nodes.values())
+
     async def close(self) -> None:
         """Close all connections."""
         if self._learning is not None:

@@ -123,6 +123,11 @@ class Lane(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
 
+    @property
+    def waiting(self) -> int:
+        """Calls that were sent and not answered yet."""
+        return len(self._waiting)
+
     def ask(self, packed: bytes, n: int) -> "asyncio.Future[list[Reply]]":
         """Send n commands; their replies, or Lost, or Slow."""
         answer: asyncio.Future[list[Reply]] = self._loop.create_future()

@@ -37,6 +37,11 @@ class Node:
         """Whether it failed so often that nobody asks it at present."""
         return self._breaker.open
 
+    @property
+    def waiting(self) -> int:
+        """Calls that were sent and not answered yet."""
+        return sum(lane.waiting for lane in self._lanes.values())
+
     async def ask(self, packed: bytes, n: int, use: Use) -> list[Reply]:
         """Send n commands at once; their replies in order."""
         if self._breaker.open:

@@ -41,7 +41,7 @@ class Watched:
     @property
     def n_refused(self) -> float:
         name = "sparrow_refused_snapshots_total"
-        lines = self.metrics.exposition(None, None).decode().splitlines()
+        lines = self.metrics.exposition().decode().splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith(name))
 
 

@@ -157,12 +157,12 @@ def test_the_environment_sets_everything(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("SPARROW_EVENT_WEIGHTS", '{"view": 0.1}')
     monkeypatch.setenv("SPARROW_HISTORY_LIMIT", "50")
     monkeypatch.setenv("SPARROW_SEEN_LIMIT", "")
-    monkeypatch.setenv("SPARROW_REDIS_URL", "redis://:secret@host")
+    monkeypatch.setenv("SPARROW_REDIS_URL", "redis://:hush@host")
     settings = Settings()
     assert settings.example_users == ("12", "ab", "c")
     assert settings.event_weights == EVENT_WEIGHTS | {"view": 0.1}
     assert (settings.history_limit, settings.seen_limit) == (50, 10_000)
-    assert "secret" not in repr(settings)
+    assert "hush" not in repr(settings)
 
 
 @pytest.mark.parametrize(

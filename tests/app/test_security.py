@@ -120,7 +120,7 @@ async def test_a_key_of_the_role_opens_and_a_lesser_one_does_not(
 ) -> None:
     for name, secret in secrets.items():
         answer = await closed.request(method, path, json=body, headers=bearer(secret))
-        if ROLES.index(name) >= ROLES.index(role):  # type: ignore[arg-type]
+        if list(ROLES).index(name) >= list(ROLES).index(role):
             assert answer.status_code == status
         else:
             assert answer.status_code == 403
@@ -152,7 +152,7 @@ async def test_without_a_known_key_nothing_is_said(
     given = {} if header is None else {"Authorization": header.format(secrets["admin"]).encode("latin-1")}
     bodies = []
     for method, path in [("POST", "/v1/recommend"), ("GET", "/v1/users/u"), ("GET", "/metrics"), ("GET", "/nothing")]:
-        answer = await closed.request(method, path, headers=given)  # type: ignore[arg-type]
+        answer = await closed.request(method, path, headers=given)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith('Bearer realm="sparrow"')
         assert ("invalid_token" in answer.headers["www-authenticate"]) is (header is not None)
@@ -202,7 +202,8 @@ async def test_refusals_are_counted_and_nobody_is_named_in_metrics(
 
 
 async def test_the_document_says_what_is_needed(closed: httpx.AsyncClient, client: httpx.AsyncClient) -> None:
-    for one, wanted in ((closed, [{"key": []}]), (client, [{}, {"key": []}])):
+    needs: list[tuple[httpx.AsyncClient, Any]] = [(closed, [{"key": []}]), (client, [{}, {"key": []}])]
+    for one, wanted in needs:
         document = (await one.get("/openapi.json")).json()
         assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
         for path, item in document["paths"].items():

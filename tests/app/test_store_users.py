@@ -377,7 +377,7 @@ async def test_each_outage_is_counted_and_logged_once(redis_server: Any, caplog:
     redis_server.start()
     await users.read("u")
     await users.close()
-    assert b"sparrow_store_errors_total 3.0" in metrics.exposition(None, None)
+    assert b"sparrow_store_errors_total 3.0" in metrics.exposition()
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
