@@ -90,6 +90,16 @@ def _interruptible(bar: TrainingBar) -> Iterator[None]:
 
 
 @contextmanager
+def telling_what_is_kept(text: str) -> Iterator[None]:
+    """Say so on stderr when what runs is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        Console(stderr=True).print(f"Interrupted. {text}", highlight=False, markup=False, soft_wrap=True)
+        raise
+
+
+@contextmanager
 def counting(what: str, total: int) -> Iterator[Callable[[str], None]]:
     """Show a bar with ETA on stderr, elsewhere than on a terminal a line each; yields done(name)."""
     console = Console(stderr=True)

@@ -1,0 +1,35 @@
+"""sparrow-train publish: from a complete run to the snapshot that is served."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from index.cli import print_json
+from training import console, release
+from training.options import AsJson
+
+
+def publish(
+    run_directory: Annotated[Path, typer.Argument(metavar="RUN", help="Directory of a complete run.")],
+    snapshots: Annotated[
+        Path, typer.Option("--snapshots", envvar="SPARROW_SNAPSHOTS", help="The directory of snapshots.")
+    ] = Path("snapshots"),
+    values: Annotated[
+        Literal["float32", "int8"], typer.Option(help="How to store each item's values; int8 takes a quarter.")
+    ] = "float32",
+    k: Annotated[
+        int | None, typer.Option("--k", min=1, help="Keep so many values per item, the largest.", show_default="all")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find and title segments, build a snapshot, verify it and make it the served one."""
+    with console.steps("publishing", release.N_STEPS) as step:
+        released = release.publish(run_directory, snapshots, step, values=values, k=k)
+    if as_json:
+        print_json(asdict(released))
+        return
+    kept = f"{released.n_segments} segments, {released.n_carried} of them known before"
+    served = "is served now" if released.current else "is stored; another version is pinned and stays served"
+    typer.echo(f"{released.version} {served}: {released.n_items:,} items, {kept}")
