@@ -5,8 +5,9 @@ Routes, batches and cursors all come through here, so that the same body has the
 
 from app import continuing, homepage
 from app.explanation import reasons
-from app.inquiry import Inquiry, item_hits, property_keys
+from app.inquiry import LATE, Inquiry, item_hits, property_keys
 from app.notices import Notice
+from app.ordering import Ordering
 from app.recommend import Profile, rank_segments, recommend, resolve, segment_items, segment_reasons, similar
 from app.schemas.reasons import Explained, Reason
 from app.schemas.retrieval import (
@@ -27,13 +28,13 @@ def items(inquiry: Inquiry, body: RecommendRequest) -> ItemsAnswer:
     """The best items for the user."""
     snapshot, timings = inquiry.snapshot, inquiry.timings
     keys = property_keys(snapshot, body.include_properties)
-    profile, selection, ordering = inquiry.profile(body), _selection(snapshot, body), inquiry.ordering(body)
+    profile, selection, (ordering, late) = inquiry.profile(body), _selection(snapshot, body), _affordable(inquiry, body)
     with timings.stage("search"):
         hits = recommend(snapshot, profile, body.count, selection, ordering)
     with timings.stage("compose"):
         found = item_hits(snapshot, hits, keys, reasons_for(snapshot, profile, body, hits))
         ending = continuing.of_items(inquiry, "recommend", body, found)
-    notices = (*profile.notices, *selection.notices, *nothing_left(selection, empty=not found), *ending.notices)
+    notices = (*profile.notices, *late, *selection.notices, *nothing_left(selection, empty=not found), *ending.notices)
     return ItemsAnswer(items=found, next_cursor=ending.cursor, **inquiry.envelope(notices, body.scenario))
 
 
@@ -42,20 +43,30 @@ def page(inquiry: Inquiry, body: HomepageRequest, *shown: str) -> HomepageAnswer
     snapshot, timings = inquiry.snapshot, inquiry.timings
     keys = property_keys(snapshot, body.include_properties)
     selection = select(snapshot, filter=body.filter, boost=body.boost)
-    profile, ordering, layout = inquiry.profile(body), inquiry.ordering(body), body.layout()
+    profile, (ordering, late), layout = inquiry.profile(body), _affordable(inquiry, body), body.layout()
     with timings.stage("search"):
         size = homepage.Size(layout.n_rows, layout.row_size, body.max_overlap, shown=frozenset(shown))
-        rows = homepage.page(snapshot, profile, size, selection, ordering)
+        rows = homepage.page(snapshot, profile, size, selection, ordering, lambda: not inquiry.deadline.passed)
+    if len(rows) < size.n_rows and inquiry.deadline.passed:
+        late = (LATE,)
     with timings.stage("compose"):
         composed = [_row(snapshot, row, keys, reasons_for(snapshot, profile, body, row.hits)) for row in rows]
         ending = continuing.of_page(inquiry, body, rows, composed, *shown)
-    notices = (*profile.notices, *nothing_left(selection, empty=not rows), *ending.notices)
+    notices = (*profile.notices, *late, *nothing_left(selection, empty=not rows), *ending.notices)
     return HomepageAnswer(rows=composed, page_cursor=ending.cursor, **inquiry.envelope(notices, body.scenario))
 
 
 def reasons_for(snapshot: Snapshot, profile: Profile, body: Explained, hits: Hits) -> list[list[Reason]] | None:
     """The reasons for each item, where they are asked for."""
     return reasons(snapshot, profile, hits.items) if body.explain else None
+
+
+def _affordable(inquiry: Inquiry, body: RecommendRequest | HomepageRequest) -> tuple[Ordering, tuple[Notice, ...]]:
+    """The ordering that the request asks for; after its deadline without what only makes it nicer, and a notice."""
+    ordering = inquiry.ordering(body)
+    if ordering.diversity and inquiry.deadline.passed:
+        return ordering._replace(diversity=0.0), (LATE,)
+    return ordering, ()
 
 
 def _selection(snapshot: Snapshot, body: RecommendRequest) -> Selection:
@@ -123,11 +134,11 @@ def items_of_segment(inquiry: Inquiry, body: RecommendRequest, number: int) -> I
     """Items of one segment."""
     snapshot, timings = inquiry.snapshot, inquiry.timings
     keys = property_keys(snapshot, body.include_properties)
-    profile, selection, ordering = inquiry.profile(body), _selection(snapshot, body), inquiry.ordering(body)
+    profile, selection, (ordering, late) = inquiry.profile(body), _selection(snapshot, body), _affordable(inquiry, body)
     with timings.stage("search"):
         hits = segment_items(snapshot, profile, number, body.count, selection, ordering)
     with timings.stage("compose"):
         found = item_hits(snapshot, hits, keys, reasons_for(snapshot, profile, body, hits))
         ending = continuing.of_items(inquiry, "segment", body, found, snapshot.segments.segments[number].segment_id)
-    notices = (*profile.notices, *selection.notices, *nothing_left(selection, empty=not found), *ending.notices)
+    notices = (*profile.notices, *late, *selection.notices, *nothing_left(selection, empty=not found), *ending.notices)
     return ItemsAnswer(items=found, next_cursor=ending.cursor, **inquiry.envelope(notices, body.scenario))

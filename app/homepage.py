@@ -134,6 +134,8 @@ def page(
 
     A known user sees top picks, then because-rows and segments, and last what everybody likes; anybody else what
     everybody likes, then the segments of the crowd. What the user's taste does not fill, segments of the crowd do.
+
+    Once `in_time` is false the page is what it is by then, one row at least, and what everybody likes.
     """
     if ordering is not PLAIN:
         size = size._replace(reach=POOL)
@@ -141,10 +143,11 @@ def page(
     hits = popular(snapshot, profile.exclude, size.depth, selection)
     everybody = Row("popular", "", "Popular with everyone", "Liked by the most people", hits)
     if not profile.personal:
-        rows = _place(chain([everybody], _crowd_rows(snapshot, profile, size, selection, ())), placing)
+        others = _timely(_crowd_rows(snapshot, profile, size, selection, ()), placing)
+        rows = _place(chain([everybody], others), placing)
         return list(islice(rows, size.n_rows))
     # The last of three or more rows is kept for what everybody likes, unless that is not usable.
-    body = _place(_personal_rows(snapshot, profile, size, selection), placing)
+    body = _place(_timely(_personal_rows(snapshot, profile, size, selection), placing), placing)
     rows_above = list(islice(body, size.n_rows - 1 if size.n_rows >= 3 else size.n_rows))
     last = list(_place([everybody], placing)) if len(rows_above) < size.n_rows else []
     return [*rows_above, *islice(body, size.n_rows - len(rows_above) - len(last)), *last]
@@ -161,12 +164,18 @@ class _Placing(NamedTuple):
     in_time: Callable[[], bool]
 
 
+def _timely(candidates: Iterable[Row], placing: _Placing) -> Iterator[Row]:
+    """The candidates until time is over, but at least until there is a row."""
+    for row in candidates:
+        if placing.taken and not placing.in_time():
+            return
+        yield row
+
+
 def _place(candidates: Iterable[Row], placing: _Placing) -> Iterator[Row]:
     """The candidates that fit, cut to what earlier rows left; adds their items to `taken`."""
     size, taken = placing.size, placing.taken
     for row in candidates:
-        if taken and not placing.in_time():
-            return
         if row.row_id in size.shown:
             continue
         best = row.hits.items[: size.row_size].tolist()
