@@ -16,6 +16,7 @@ the first in R' among equals. All of this is exact: as much of R is fetched as i
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple, Protocol
 
@@ -28,7 +29,7 @@ from app.schemas.selection import Ordered
 from app.selection import Selection
 from index.conditions import column_of
 from index.errors import FilterError
-from index.search import NONE, Hits
+from index.search import NONE, Hits, products
 from index.snapshot import Snapshot
 from index.types import Float32, Int32, UInt64
 
@@ -186,7 +187,7 @@ def _diverse(
     share = ordering.diversity
     merit = (1 - share) * worth.astype(np.float64) / greatest
     likeness = Likeness(snapshot, items)
-    nearest = np.full(len(items), -1.0)
+    nearest = np.full(len(items), -1.0, dtype=np.float32)
     open_ = np.ones(len(items), dtype=np.bool_)
     places: list[int] = []
     while len(places) < count and open_.any():
@@ -203,24 +204,15 @@ class Likeness:
     """Cosines between the sparse rows of some items; of a row without a value they are 0."""
 
     def __init__(self, snapshot: Snapshot, items: Int32) -> None:
-        self._searcher, self._items = snapshot.searcher, items
-        self._rows = snapshot.embeddings.decoder
-        own = self._rows.take(items)
-        owners = np.repeat(np.arange(len(items)), np.diff(own.row_starts))
-        lengths = np.sqrt(np.bincount(owners, own.values.astype(np.float64) ** 2, minlength=len(items)))
-        scale = snapshot.embeddings.item_scale
-        self._lengths = lengths
-        divisors = lengths if scale is None else lengths * scale[items]
-        self._factors = np.divide(1.0, divisors, out=np.zeros(len(items)), where=divisors != 0)
+        rows = snapshot.embeddings.decoder.take(items)
+        owners = np.repeat(np.arange(len(items)), np.diff(rows.row_starts))
+        lengths = np.sqrt(np.bincount(owners, rows.values.astype(np.float64) ** 2, minlength=len(items)))
+        lengths[lengths == 0] = 1
+        self._rows = replace(rows, values=(rows.values / lengths[owners]).astype(np.float32))
 
-    def to(self, place: int) -> NDArray[np.float64]:
+    def to(self, place: int) -> Float32:
         """The cosine of each item to the one at a place, (len(items),)."""
-        length = self._lengths[place]
-        if not length:
-            return np.zeros(len(self._items))
-        direction = (self._rows.dense_row(int(self._items[place])) / np.float32(length)).astype(np.float32)
-        cosines: NDArray[np.float64] = self._searcher.score_items(direction, self._items) * self._factors
-        return cosines
+        return products(self._rows, self._rows.dense_row(place))
 
 
 def _caps(snapshot: Snapshot, max_per: Mapping[str, int]) -> tuple[Cap, ...]:

@@ -64,8 +64,11 @@ class Bitmap:
 
     def rows(self) -> Int32:
         """The rows, ascending, (count,)."""
-        bits = np.unpackbits(self.words.view(np.uint8), count=self.n_items, bitorder="little")
-        return np.flatnonzero(bits.view(np.bool_)).astype(np.int32)
+        return np.flatnonzero(self.mask()).astype(np.int32)
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Whether each row is chosen, (n_items,)."""
+        return np.unpackbits(self.words.view(np.uint8), count=self.n_items, bitorder="little").view(np.bool_)
 
     def has(self, rows: Int32) -> NDArray[np.bool_]:
         """Whether each of these rows, which exist, is chosen, (len(rows),)."""

@@ -37,5 +37,6 @@ class Boosts:
         """The factors of some sets of items, 1 for all others."""
         factors = np.ones(n_items, dtype=np.float32)
         for items, factor in boosted:
-            factors[items.rows()] *= np.float32(factor)
+            # several times as fast as to multiply where the mask is true
+            factors *= np.array([1, factor], dtype=np.float32).take(items.mask().view(np.uint8))
         return cls(factors)

@@ -17,9 +17,10 @@ from index.embeddings import SparseItemEmbeddings
 from index.postings import Postings
 from index.reference import Hits
 from index.segments import Segments
+from index.sparse import SparseRows
 from index.types import Float32, Int32, UInt64
 
-__all__ = ["NONE", "Hits", "Searcher", "score_segments"]
+__all__ = ["NONE", "Hits", "Searcher", "products", "score_segments"]
 
 NONE: Int32 = np.empty(0, dtype=np.int32)
 """No items."""
@@ -104,7 +105,11 @@ class Searcher:
 
 def score_segments(segments: Segments, query: Float32) -> Float32:
     """How much a query of (n_dims,) leans towards each segment, (n_segments,)."""
-    rows = segments.rows
+    return products(segments.rows, query)
+
+
+def products(rows: SparseRows, query: Float32) -> Float32:
+    """The product of each row, of float32 values, with a dense query of (n_dims,), (n_rows,)."""
     return score_rows(rows.row_starts, rows.dims, rows.values, rows.n_dims, query)
 
 
