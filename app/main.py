@@ -7,6 +7,7 @@ from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from app import errors, gauges, security
 from app.cursors import Cursors
@@ -26,6 +27,9 @@ from app.tracing import Tracing, tracing
 
 DESCRIPTION = "Which items, in which rows, for this user, now? Errors are application/problem+json."
 
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""FastAPI's own would tell paths, and so ids of users, and what was wrong with their requests: see app/tracing.py."""
+
 
 def create_app(settings: Settings) -> FastAPI:
     """The application. It opens nothing before its lifespan starts, and starts without Redis and without a snapshot."""
@@ -36,6 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         lifespan=_lifespan,
         redirect_slashes=False,
+        telemetry=NO_TELEMETRY,
     )
     application.state.settings = settings
     application.state.metrics = metrics

@@ -9,6 +9,7 @@ import os
 import re
 import time
 from contextvars import ContextVar
+from functools import cache
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -41,26 +42,32 @@ class StageSpan(NamedTuple):
 class _Running:
     """A stage while it runs. A class: a generator's context manager takes three times as long to enter and leave."""
 
-    __slots__ = ("_name", "_spans", "_start")
+    __slots__ = ("_name", "_start", "_timings")
 
-    def __init__(self, name: Stage, spans: list[StageSpan]) -> None:
-        self._name, self._spans = name, spans
+    def __init__(self, name: Stage, timings: "Timings") -> None:
+        self._name, self._timings = name, timings
 
     def __enter__(self) -> None:
         self._start = time.perf_counter()
 
     def __exit__(self, *_: object) -> None:
-        self._spans.append(StageSpan(self._name, self._start, time.perf_counter()))
+        end = time.perf_counter()
+        name, timings = self._name, self._timings
+        timings.stages[name] = timings.stages.get(name, 0.0) + end - self._start
+        if timings.spans is not None:
+            timings.spans.append(StageSpan(name, self._start, end))
 
 
 class Timings:
-    """When the stages of one request ran, the codes of warnings that its answer carries, and what was measured."""
+    """Seconds by stage of one request, the codes of warnings that its answer carries, and what was measured."""
 
-    __slots__ = ("effect_seconds", "n_postings", "spans", "start", "warnings")
+    __slots__ = ("effect_seconds", "n_postings", "spans", "stages", "start", "warnings")
 
-    def __init__(self) -> None:
+    def __init__(self, *, traced: bool = False) -> None:
         self.start = time.perf_counter()
-        self.spans: list[StageSpan] = []
+        self.stages: dict[str, float] = {}
+        self.spans: list[StageSpan] | None = [] if traced else None
+        """Each run of a stage, where somebody wants to know."""
         self.warnings: list[str] = []
         self.effect_seconds: float | None = None
         """Since the user's newest event, where the answer is made of it."""
@@ -69,15 +76,7 @@ class Timings:
 
     def stage(self, name: Stage) -> _Running:
         """Add the time of a block to a stage: with timings.stage("search"): ..."""
-        return _Running(name, self.spans)
-
-    @property
-    def stages(self) -> dict[str, float]:
-        """Seconds by stage, in the order in which they began."""
-        found: dict[str, float] = {}
-        for name, start, end in self.spans:
-            found[name] = found.get(name, 0.0) + end - start
-        return found
+        return _Running(name, self)
 
     @property
     def total_seconds(self) -> float:
@@ -91,8 +90,15 @@ class Timings:
 
     def header(self) -> str:
         """The value of Server-Timing."""
-        parts = "".join([f"{name};dur={1000 * seconds:.2f}, " for name, seconds in self.stages.items()])
-        return f"{parts}total;dur={1000 * self.total_seconds:.2f}"
+        return _header_format(tuple(self.stages)) % (
+            *[1000 * seconds for seconds in self.stages.values()],
+            1000 * self.total_seconds,
+        )
+
+
+@cache
+def _header_format(stages: tuple[str, ...]) -> str:
+    return ", ".join(f"{name};dur=%.2f" for name in (*stages, "total"))
 
 
 class _Counted(NamedTuple):
@@ -116,7 +122,7 @@ class Telemetry:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        timings = Timings()
+        timings = Timings(traced=self._tracing is not None)
         given = header(scope, b"x-request-id")
         request_id = given if given is not None and SANE_ID.fullmatch(given) else os.urandom(16).hex()
         scope["state"] = {**scope.get("state", {}), "request_id": request_id, "timings": timings}
@@ -141,7 +147,8 @@ class Telemetry:
         finally:
             self._observe(scope, status, timings)
             if self._tracing is not None:
-                self._tracing.record(scope, route_of(scope), status, timings.start, timings.spans)
+                what = _method(scope["method"]), route_of(scope), status
+                self._tracing.record(scope, *what, timings.start, timings.spans or ())
             REQUEST_ID.reset(token)
 
     def _observe(self, scope: Scope, status: int, timings: Timings) -> None:

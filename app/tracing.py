@@ -60,7 +60,7 @@ class Tracing:
         self._tracer = provider.get_tracer("sparrow", installed("sparrow-recs"))
         self._propagator = TraceContextTextMapPropagator()
 
-    def record(self, scope: Scope, route: str, status: int, start: float, stages: Sequence[Span]) -> None:
+    def record(self, scope: Scope, method: str, route: str, status: int, start: float, stages: Sequence[Span]) -> None:
         """Spans of a request that began at `start` and ends now, by the clock of time.perf_counter()."""
         if route in UNTRACED:
             return
@@ -72,13 +72,13 @@ class Tracing:
         names = (b"traceparent", b"tracestate")
         carrier = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"] if key in names}
         attributes: dict[str, str | int] = {
-            "http.request.method": scope["method"],
+            "http.request.method": method,
             "http.route": route,
             "http.response.status_code": status,
             "sparrow.request_id": scope["state"]["request_id"],
         }
         span = self._tracer.start_span(
-            f"{scope['method']} {route}",
+            f"{method} {route}",
             context=self._propagator.extract(carrier),
             kind=self._trace.SpanKind.SERVER,
             attributes=attributes,

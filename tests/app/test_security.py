@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from app import keys
 from app.errors import Problem
-from app.keys import ROLES
+from app.keys import ROLES, Role
 from app.main import create_app
 from app.security import role_of
 from app.settings import Settings
@@ -43,7 +43,7 @@ NEEDED = {
     ("delete", "/v1/users/{user_id}"): "write",
     ("get", "/v1/users/{user_id}/export"): "write",
     ("put", "/v1/users/{user_id}/steering"): "write",
-    ("put", "/v1/users/{target_id}/merge/{source_id}"): "write",
+    ("put", "/v1/users/{target}/merge/{source}"): "write",
 }
 """Operation -> role, of the whole contract: a new operation is closed until somebody says here who may use it."""
 
@@ -84,14 +84,14 @@ def test_what_no_route_has_is_closed_too(method: str, path: str, role: str | Non
 
 
 @pytest.fixture
-def secrets(tmp_path: Path) -> dict[str, str]:
+def secrets(tmp_path: Path) -> dict[Role, str]:
     """A key of each role."""
     return {role: keys.add(tmp_path / "keys", f"{role}er", role) for role in ROLES}
 
 
 @pytest.fixture
 async def closed(
-    settings: Settings, serving: Any, secrets: dict[str, str], tmp_path: Path
+    settings: Settings, serving: Any, secrets: dict[Role, str], tmp_path: Path
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A server that asks for keys."""
     assert secrets
@@ -116,11 +116,11 @@ REQUESTS = [
 
 @pytest.mark.parametrize(("method", "path", "body", "role", "status"), REQUESTS)
 async def test_a_key_of_the_role_opens_and_a_lesser_one_does_not(
-    closed: httpx.AsyncClient, secrets: dict[str, str], method: str, path: str, body: Any, role: str, status: int
+    closed: httpx.AsyncClient, secrets: dict[Role, str], method: str, path: str, body: Any, role: Role, status: int
 ) -> None:
     for name, secret in secrets.items():
         answer = await closed.request(method, path, json=body, headers=bearer(secret))
-        if list(ROLES).index(name) >= list(ROLES).index(role):
+        if ROLES.index(name) >= ROLES.index(role):
             assert answer.status_code == status
         else:
             assert answer.status_code == 403
@@ -147,9 +147,10 @@ async def test_a_key_of_the_role_opens_and_a_lesser_one_does_not(
     ],
 )
 async def test_without_a_known_key_nothing_is_said(
-    closed: httpx.AsyncClient, secrets: dict[str, str], header: str | None
+    closed: httpx.AsyncClient, secrets: dict[Role, str], header: str | None
 ) -> None:
-    given = {} if header is None else {"Authorization": header.format(secrets["admin"]).encode("latin-1")}
+    told_by = {} if header is None else {"Authorization": header.format(secrets["admin"])}
+    given = httpx.Headers(told_by, encoding="latin-1")
     bodies = []
     for method, path in [("POST", "/v1/recommend"), ("GET", "/v1/users/u"), ("GET", "/metrics"), ("GET", "/nothing")]:
         answer = await closed.request(method, path, headers=given)
@@ -162,12 +163,12 @@ async def test_without_a_known_key_nothing_is_said(
     assert all(body == bodies[0] for body in bodies), "it does not even say what exists"
 
 
-async def test_the_scheme_is_read_as_http_wants_it(closed: httpx.AsyncClient, secrets: dict[str, str]) -> None:
+async def test_the_scheme_is_read_as_http_wants_it(closed: httpx.AsyncClient, secrets: dict[Role, str]) -> None:
     for header in (f"bearer {secrets['read']}", f"BEARER   {secrets['read']} "):
         assert (await closed.get("/info", headers={"Authorization": header})).status_code == 200
 
 
-async def test_the_hash_of_a_key_is_no_key(closed: httpx.AsyncClient, secrets: dict[str, str]) -> None:
+async def test_the_hash_of_a_key_is_no_key(closed: httpx.AsyncClient, secrets: dict[Role, str]) -> None:
     digest = sha256(secrets["admin"].encode()).hexdigest()
     assert (await closed.get("/info", headers=bearer(digest))).status_code == 401
 
@@ -191,7 +192,7 @@ async def test_health_and_the_page_need_no_key(closed: httpx.AsyncClient) -> Non
 
 
 async def test_refusals_are_counted_and_nobody_is_named_in_metrics(
-    closed: httpx.AsyncClient, secrets: dict[str, str]
+    closed: httpx.AsyncClient, secrets: dict[Role, str]
 ) -> None:
     await closed.get("/info")
     await closed.post("/v1/events", json={}, headers=bearer(secrets["read"]))
@@ -231,7 +232,7 @@ async def test_other_origins_may_read_nothing_by_default(client: httpx.AsyncClie
     assert preflight.status_code == 405
 
 
-async def test_named_origins_may(settings: Settings, serving: Any, tmp_path: Path, secrets: dict[str, str]) -> None:
+async def test_named_origins_may(settings: Settings, serving: Any, tmp_path: Path, secrets: dict[Role, str]) -> None:
     update = {"cors_origins": (SHOP,), "keys_file": tmp_path / "keys"}
     async with serving(settings.model_copy(update=update)) as client:
         asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
