@@ -15,7 +15,7 @@ class ItemsQuery(Parameters):
     )
     filter: str | None = Field(
         default=None,
-        max_length=10_000,
+        max_length=3000,
         description="A filter on properties as in POST /v1/recommend, as JSON text.",
         examples=['{"must": [{"key": "year", "range": {"gte": 1990}}]}'],
     )

@@ -60,7 +60,12 @@ class Filtered(Request):
 class Selecting(Filtered):
     """A request that asks for some of the items only, or for some rather."""
 
-    boost: list[Boost] = Field(default_factory=list, max_length=MAX_BOOSTS)
+    boost: list[Boost] = Field(
+        default_factory=list,
+        max_length=MAX_BOOSTS,
+        description="Factors on the scores of items that pass a filter; nothing is left out.",
+        examples=[[{"filter": {"must": [{"key": "year", "range": {"gte": 2000}}]}, "factor": 1.5}]],
+    )
 
 
 class Ordered(Request):

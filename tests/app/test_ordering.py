@@ -227,8 +227,12 @@ def test_no_more_is_searched_than_it_takes(make_snapshot: MakeSnapshot) -> None:
     assert len(found.items) == 3 + len(free)
     assert asked == [(160, 40)]
     asked.clear()
-    assert len(order(snapshot, rank, 5, EVERYTHING, Ordering(caps=(Cap(column, 1),))).items) == 5
-    assert asked[0][0] == 20
+    shelves = np.array([min(values_of(column, row), default=9) for row in range(40)], dtype=np.float32)
+    hits = ranking(9 - shelves)  # all of one shelf, then all of the next: 10 of the first
+    assert np.count_nonzero(shelves == 0) >= 10
+    found = order(snapshot, rank, 2, EVERYTHING, Ordering(caps=(Cap(column, 1),)))
+    assert shelves[found.items].tolist() == [0, 1]
+    assert [n for n, _ in asked] == [8, 16]  # what is used up is not searched again
 
 
 @pytest.mark.parametrize(
