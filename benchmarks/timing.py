@@ -104,16 +104,19 @@ def once(work: Callable[[], object]) -> float:
 
 
 @contextmanager
-def watched() -> Iterator[Callable[[], Disturbance]]:
-    """Watch the machine while the block runs; what it yields tells how disturbed it was so far."""
-    started, own, busy = time.monotonic(), _own_seconds(), _busy_seconds()
+def watched(ours: Callable[[], float] = lambda: 0.0) -> Iterator[Callable[[], Disturbance]]:
+    """Watch the machine while the block runs; what it yields tells how disturbed it was so far.
+
+    `ours`: CPU seconds of processes that belong to the measurement and still run.
+    """
+    started, own, busy = time.monotonic(), _own_seconds() + ours(), _busy_seconds()
 
     def so_far() -> Disturbance:
         seconds = time.monotonic() - started
         now = _busy_seconds()
         if busy is None or now is None:
             return Disturbance(seconds, None)
-        others = (now - busy) - (_own_seconds() - own)
+        others = (now - busy) - (_own_seconds() + ours() - own)
         return Disturbance(seconds, max(0.0, others / max(seconds, 1e-9)))
 
     yield so_far

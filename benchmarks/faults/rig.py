@@ -21,6 +21,7 @@ from redis.retry import Retry
 
 from app.store.binary import find_binary
 from benchmarks.faults import catalogue
+from benchmarks.faults.clock import Clock
 from benchmarks.faults.load import Caller, Load
 from benchmarks.faults.proxy import Proxy
 from index.publication import publish
@@ -187,10 +188,10 @@ class Rig:
             self._stack.callback(self.redis.kill)
             self.network = self._stack.enter_context(Proxy(folder / "way.sock", self.redis.socket))
             self._stack.callback(self.network.mend)
+            self.clock = Clock(folder)
             data, way = folder / "data", folder / "way.sock"
-            self.server = self._stack.enter_context(
-                Server(self.snapshots, data, way, self._n_workers, **self._environment)
-            )
+            environment = {**self.clock.environment, **self._environment}
+            self.server = self._stack.enter_context(Server(self.snapshots, data, way, self._n_workers, **environment))
             self._stack = self._stack.pop_all()
         return self
 
