@@ -53,7 +53,7 @@ class Node:
             replies = await lane.ask(packed, n)
         except Lost:
             if self._breaker.failed():
-                self._probing = asyncio.create_task(self._probe())
+                self._probing = asyncio.create_task(self._probe(), name="redis-probe")
             raise
         self._breaker.succeeded()
         return replies
@@ -79,7 +79,8 @@ class Node:
         """A new connection; all who need it wait for the same one."""
         task = self._opening.get(use)
         if task is None:
-            task = self._opening[use] = asyncio.create_task(open_lane(self.target, self._timeout, self._context))
+            opening = open_lane(self.target, self._timeout, self._context)
+            task = self._opening[use] = asyncio.create_task(opening, name="redis-connect")
             task.add_done_callback(lambda done: self._arrived(use, done))
         # Shielded: a request that is given up must not take the connection from the others.
         return await asyncio.shield(task)

@@ -1,0 +1,235 @@
+"""Users in a real Redis Cluster of three nodes and a replica."""
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from app.metrics import Metrics
+from app.settings import Settings
+from app.store.binary import find_binary
+from app.store.cluster import N_SLOTS, slot
+from app.store.keys import PARTITIONS, partition, user_keys
+from app.store.users import Event, Interaction, StoreUnavailable, Users
+
+pytestmark = pytest.mark.anyio
+
+USERS = [f"user-{number}" for number in range(100)]
+
+
+def free_port() -> int:
+    """One whose bus port, 10,000 above it, is free too."""
+    for port in range(20_000 + int(time.time()) % 10_000, 45_000):
+        with socket.socket() as one, socket.socket() as bus, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            bus.bind(("127.0.0.1", port + 10_000))
+            return port
+    raise AssertionError("no port is free")
+
+
+def eventually(holds: Callable[[], bool], what: str) -> None:
+    for _ in range(1500):
+        with suppress(RedisError, OSError):
+            if holds():
+                return
+        time.sleep(0.02)
+    pytest.fail(f"never: {what}")
+
+
+class ClusterNode:
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="sparrow-test-"))
+        self.port = free_port()
+        self.start()
+        self.id = str(self.ask("CLUSTER", "MYID"))
+
+    def start(self) -> None:
+        options = {
+            "port": self.port, "bind": "127.0.0.1", "dir": self.folder, "logfile": self.folder / "log", "save": "",
+            "appendonly": "yes", "cluster-enabled": "yes", "cluster-node-timeout": 60_000,
+            "cluster-require-full-coverage": "no", "cluster-replica-validity-factor": 0,
+        }  # fmt: skip
+        words = [str(part) for name, value in options.items() for part in (f"--{name}", value)]
+        self._process = subprocess.Popen([find_binary().path, *words])
+        self.client = Redis(port=self.port, protocol=2, decode_responses=True, retry=Retry(NoBackoff(), 0))
+        eventually(lambda: bool(self.client.ping()), "a node answers")
+
+    def ask(self, *words: Any) -> Any:
+        return self.client.execute_command(*words)  # type: ignore[no-untyped-call]
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        self.client.close()
+        self.kill()
+        shutil.rmtree(self.folder)
+
+
+class Cluster:
+    """Three masters, and a replica of the first."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.nodes = [stack.enter_context(closing(ClusterNode())) for _ in range(4)]
+        self.masters, self.replica = self.nodes[:3], self.nodes[3]
+        for number, node in enumerate(self.masters):
+            node.ask("CLUSTER", "ADDSLOTS", *range(number * N_SLOTS // 3, (number + 1) * N_SLOTS // 3))
+            node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for node in self.nodes[1:]:
+            node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
+        eventually(lambda: all(node.ask("CLUSTER", "NODES").count("\n") == 4 for node in self.nodes), "all have met")
+        self.replica.ask("CLUSTER", "REPLICATE", self.masters[0].id)
+        eventually(lambda: all("cluster_state:ok" in node.ask("CLUSTER", "INFO") for node in self.nodes), "it is up")
+        eventually(lambda: self.replica.client.info()["master_link_status"] == "up", "the replica follows")
+
+    @property
+    def url(self) -> str:
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+
+    def flush(self) -> None:
+        for node in self.masters:
+            node.client.flushall()
+
+
+@pytest.fixture(scope="module")
+def _cluster() -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        yield Cluster(stack)
+
+
+@pytest.fixture
+def cluster(_cluster: Cluster) -> Cluster:
+    _cluster.flush()
+    return _cluster
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Users]:
+    users = Users(Settings.model_validate({"redis_url": url, "store_timeout_ms": 10_000}), Metrics())
+    try:
+        yield users
+    finally:
+        await users.close()
+
+
+def likes(user_id: str, *item_ids: str, at: float = 1e9) -> list[Event]:
+    return [Event(user_id, Interaction(one, "like", 1.0, at + n), f"{one}") for n, one in enumerate(item_ids)]
+
+
+async def names(users: Users, user_id: str) -> list[str]:
+    return [one.item_id for one in (await users.read(user_id)).history]
+
+
+def holds(node: ClusterNode, user_id: str) -> bool:
+    return user_keys(user_id).history.decode() in node.client.keys()
+
+
+def test_slots_are_those_of_redis(cluster: Cluster) -> None:
+    for p in range(PARTITIONS):
+        assert cluster.masters[0].ask("CLUSTER", "KEYSLOT", f"sparrow:{{{p}}}:x") == slot(p)
+
+
+async def test_users_live_on_all_nodes_and_are_read_written_merged_and_deleted_alike(cluster: Cluster) -> None:
+    async with opened(cluster.url) as users:
+        events = [one for user_id in USERS for one in likes(user_id, "a", user_id)]
+        assert await users.record(events) == ["accepted"] * 200
+        assert await users.record(events) == ["duplicate"] * 200
+        for user_id in USERS:
+            await users.steer(user_id, {"s": 0.5})
+            await users.note_served(user_id, np.array([1, 2], dtype=np.uint64), 1e9)
+        states = await users.read_many([*USERS, "stranger"], served=True)
+        assert [[one.item_id for one in state.history] for state in states] == [[user_id, "a"] for user_id in USERS] + [
+            []
+        ]
+        assert all(state.steering == {"s": 0.5} and len(state.served.hashes) == 2 for state in states[:-1])
+        assert all(node.client.dbsize() > 0 for node in cluster.masters)
+        for target, source in zip(USERS[::2], USERS[1::2], strict=True):
+            await users.merge(target, source)
+            assert set(await names(users, target)) == {"a", target, source}
+            assert await names(users, source) == []
+            await users.delete(target)
+            assert (await users.read(target)).empty
+        await users.ping()
+
+
+async def test_any_node_that_answers_will_do_to_begin_with(cluster: Cluster) -> None:
+    async with opened(f"redis+cluster://127.0.0.1:1,127.0.0.1:{cluster.masters[1].port}") as users:
+        await users.record(likes("u", "a"))
+        assert await names(users, "u") == ["a"]
+
+
+async def test_one_redis_is_no_cluster_and_says_so(redis_server: Any) -> None:
+    with redis_server.client() as client:
+        client.config_set("port", free_port())
+        port = client.config_get("port")["port"]
+        async with opened(f"redis+cluster://127.0.0.1:{port}") as users:
+            with pytest.raises(StoreUnavailable):
+                await users.read("u")
+
+
+async def test_a_slot_that_moves_is_followed_and_nothing_is_lost(cluster: Cluster) -> None:
+    """In Redis' words: ASK while it moves, MOVED afterwards."""
+    async with opened(cluster.url) as users:
+        user_id = USERS[0]
+        p = partition(user_id)
+        await users.record([one for other in USERS for one in likes(other, "a")])
+        number = slot(p)
+        holds = 3 * number // N_SLOTS
+        source, target = cluster.masters[holds], cluster.masters[(holds + 1) % 3]
+        target.ask("CLUSTER", "SETSLOT", number, "IMPORTING", source.id)
+        source.ask("CLUSTER", "SETSLOT", number, "MIGRATING", target.id)
+        assert await names(users, user_id) == ["a"]
+        for key in source.ask("CLUSTER", "GETKEYSINSLOT", number, 10_000):
+            source.ask("MIGRATE", "127.0.0.1", target.port, key, 0, 5000)
+        assert await names(users, user_id) == ["a"]
+        # Of several keys Redis wants to see the whole slot first (TRYAGAIN): refused, and not half recorded.
+        with pytest.raises(StoreUnavailable):
+            await users.record(likes(user_id, "b", at=1e9 + 1))
+        for node in (target, source):
+            node.ask("CLUSTER", "SETSLOT", number, "NODE", target.id)
+        assert await names(users, user_id) == ["a"]
+        assert await users.record(likes(user_id, "b", at=1e9 + 1)) == ["accepted"]
+        assert await names(users, user_id) == ["b", "a"]
+        assert await users.record(likes(user_id, "c", at=1e9 + 2)) == ["accepted"]
+        states = await users.read_many(USERS)
+        assert [len(state.history) for state in states] == [3] + [1] * 99
+    async with opened(cluster.url) as fresh:
+        assert await names(fresh, user_id) == ["c", "b", "a"]
+
+
+async def test_one_node_away_is_no_harm_to_the_others_and_its_replica_is_found(cluster: Cluster) -> None:
+    """The last test: it breaks the cluster."""
+    async with opened(cluster.url) as users:
+        await users.record([one for user_id in USERS for one in likes(user_id, "a")])
+        by_node = [[user_id for user_id in USERS if holds(node, user_id)] for node in cluster.masters]
+        with suppress(RedisError):
+            cluster.masters[0].ask("WAIT", 1, 1000)
+        cluster.masters[0].kill()
+        with pytest.raises(StoreUnavailable):
+            await users.read(by_node[0][0])
+        for user_id in (by_node[1][0], by_node[2][0]):
+            assert await names(users, user_id) == ["a"]
+        cluster.replica.ask("CLUSTER", "FAILOVER", "TAKEOVER")
+        for _ in range(1500):
+            with suppress(StoreUnavailable):
+                if await names(users, by_node[0][0]) == ["a"]:
+                    break
+            await asyncio.sleep(0.02)
+        states = await users.read_many(USERS)
+        assert all(len(state.history) == 1 for state in states)
+        assert await users.record([one for user_id in USERS for one in likes(user_id, "b")]) == ["accepted"] * 100
+        assert cluster.replica.client.exists(user_keys(by_node[0][0]).history)
