@@ -135,7 +135,8 @@ async def names(users: Users, user_id: str) -> list[str]:
 
 
 def holds(node: ClusterNode, user_id: str) -> bool:
-    return user_keys(user_id).history.decode() in node.client.keys()
+    stored: Any = node.client.keys()
+    return user_keys(user_id).history.decode() in stored
 
 
 def test_slots_are_those_of_redis(cluster: Cluster) -> None:
