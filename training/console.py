@@ -71,7 +71,7 @@ def training_bar(*, quiet: bool = False, gently: bool = True) -> Iterator[Traini
     text = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     columns = (*text, TextColumn("{task.fields[loss]}"))
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        bar = TrainingBar(console, progress, progress.add_task("choosing the first positions", total=None, loss=""))
+        bar = TrainingBar(console, progress, progress.add_task("fitting", total=None, loss=""))
         with _interruptible(bar) if gently else nullcontext():
             yield bar
 

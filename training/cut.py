@@ -12,10 +12,14 @@ import numpy as np
 from index import sparse
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.types import Float32
+from training.errors import RunError
 
 
 def cut(embeddings: SparseItemEmbeddings, k: int) -> SparseItemEmbeddings:
-    """The same items with at most k values each; k is at least 1."""
+    """The same items with at most k values each; k is at least 1. Raises RunError if no item has as many."""
+    most = int(np.diff(embeddings.decoder.row_starts).max(initial=0))
+    if k > most:
+        raise RunError(f"no item of the run has more than {most} values, so that --k {k} would keep them all")
     decoder = sparse.largest(embeddings.decoder, k)
     if embeddings.encoder == "tied":
         return replace(embeddings, decoder=_stretched(decoder, _lengths(embeddings.decoder)))

@@ -25,6 +25,9 @@ from training.errors import DataError
 from training.numbering import Numbering
 from training.tables import Column
 
+IDS = ("user", "item")
+"""The columns that hold ids."""
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -155,7 +158,7 @@ def load(
         dropped.append(Dropped(reason, *np.subtract(before, _counts(frame)).tolist()))
     if frame.is_empty():
         reasons = ", ".join(f"{d.rows} by {d.reason}" for d in dropped if d.rows)
-        raise DataError(f"{path}: nothing is left of {n_rows} rows (dropped {reasons}); lower the minimum")
+        raise DataError(f"{path}: nothing is left of {n_rows} rows (dropped {reasons}); leave less out")
     report = LoadReport(path.name, n_rows, tuple(dropped), *_counts(frame), _notes(frame))
     return _interactions(frame, *ids), report
 
@@ -189,7 +192,7 @@ def _read(path: Path, columns: Columns, filters: Filters) -> tuple[pl.DataFrame,
 
 
 def _without_missing(part: pl.DataFrame, columns: Columns) -> pl.DataFrame:
-    gone = [tables.missing(part[role], number=role not in ("user", "item")) for role in columns.named()]
+    gone = [tables.missing(part[role], number=role not in IDS) for role in columns.named()]
     return part.filter(~reduce(or_, gone))
 
 
@@ -198,6 +201,9 @@ def _checked(
 ) -> pl.DataFrame:
     """A part with ids as numbers, times that fit into 32 bits, and whether the rating is high enough."""
     cells = {role: Column(path, name, part[role], part[tables.ROW]) for role, name in columns.named().items()}
+    for role, cell in cells.items():
+        what = "id" if role in IDS else "value"
+        cell.refuse_first(cell.values.is_null(), f"the {what} is missing; --drop-missing leaves such rows out")
     made = [users.number(cells["user"]).alias("user"), items.number(cells["item"]).alias("item")]
     if "timestamp" in cells:
         seconds = tables.timestamps(cells["timestamp"], columns.timestamp_unit)

@@ -43,9 +43,10 @@ def load(
     """Read the properties of `items`, row-aligned (n_items,); {} where the file has none.
 
     title: the column that becomes the property `title`; None: columns keep their names.
-    Raises DataError for what `tables.ids` refuses, an item listed twice, and a column that JSON cannot hold.
+    Raises DataError for what `tables.ids` refuses, an item listed twice, a column that JSON cannot hold, and
+    a file without any of `items`.
     """
-    frame = tables.read(path, text=(column,), typed=True)
+    frame = tables.read(path, text={column: "--item-column, in all files"}, typed=True)
     told = Column(path, column, frame[column])
     ids = _ids(told)
     told.refuse_first(~ids.is_first_distinct(), "item {} is listed a second time; keep one row per item")
@@ -58,6 +59,11 @@ def load(
         if row >= 0:
             properties[row] = {name: value for name, value in record.items() if not _missing(value)}
     used = int((rows >= 0).sum())
+    if not used:
+        raise DataError(
+            f"{path}: none of its {len(frame):,} items is among the {len(items):,} of the interactions; are their ids "
+            "written alike?"
+        )
     return properties, ItemsReport(path.name, len(frame), used, len(items) - used, len(frame) - used)
 
 

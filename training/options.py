@@ -18,14 +18,18 @@ from training.recipe import Recipe
 
 
 def _moment(text: str) -> int:
-    """Unix seconds, or an ISO date or time in UTC."""
-    if text.isdecimal():
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is neither an ISO date or time nor unix seconds") from error
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    """Unix seconds, or an ISO date or time in UTC: 20260901 is a date, not a moment in 1970."""
+    if text.isdecimal() and len(text) > len("20260901"):
+        seconds = int(text)
+    else:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise typer.BadParameter(f"{text!r} is neither an ISO date or time nor unix seconds") from error
+        seconds = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    if not 0 <= seconds <= tables.MAX_TIMESTAMP:
+        raise typer.BadParameter(f"{text} is no moment between 1970 and 2100, in unix seconds or as ISO text")
+    return seconds
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document as the last line.")]

@@ -102,6 +102,8 @@ def fit(
 
 def metrics(directory: Path) -> dict[str, Any]:
     """What metrics.json of a complete run holds. Raises RunError if there is none, or it is damaged."""
+    if not directory.is_dir():
+        raise RunError(f"{directory}: there is no such run; sparrow-train fit --run makes one")
     if not (directory / METRICS).is_file():
         raise RunError(f"{directory} is no complete run (it has no {METRICS}); sparrow-train fit --resume goes on")
     found: dict[str, Any] = _read_json(directory / METRICS)
@@ -160,14 +162,21 @@ class _Logging:
         self.inner.record(record)
 
 
-def _complete(directory: Path, own: str, *, resume: bool) -> dict[str, Any] | None:
-    """Make the directory if it is missing; the metrics of a complete run that is to be resumed.
+def refuse_occupied(directory: Path, *, resume: bool) -> None:
+    """Raise RunError if a run cannot be written there.
 
-    A run that ended before anything was kept may be begun again without a word.
+    One that ended before anything was kept may be begun again without a word.
     """
+    if directory.exists() and not directory.is_dir():
+        raise RunError(f"{directory} is a file; name a directory as --run")
     lost = {"recipe.toml", "log.jsonl"}
     if directory.is_dir() and not resume and not {path.name for path in directory.iterdir()} <= lost:
         raise RunError(f"{directory} is not empty; go on there with --resume, or name another --run")
+
+
+def _complete(directory: Path, own: str, *, resume: bool) -> dict[str, Any] | None:
+    """Make the directory if it is missing; the metrics of a complete run that is to be resumed."""
+    refuse_occupied(directory, resume=resume)
     directory.mkdir(parents=True, exist_ok=True)
     if not (directory / METRICS).is_file():
         return None

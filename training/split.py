@@ -55,7 +55,8 @@ def holdout(n_users: int, seed: int, *, share: float) -> Split:
     At least LEAST_VALIDATION, unless these are more than a quarter of all: fewer choose by chance.
     """
     if n_users < 2:
-        raise DataError(f"{n_users} user(s) cannot be split into training and validation; more are needed")
+        noun = "user" if n_users == 1 else "users"
+        raise DataError(f"{n_users} {noun} cannot be split into training and validation; more are needed")
     order = np.random.default_rng(seed).permutation(n_users).astype(np.int32)
     n_validation = max(1, round(share * n_users), min(LEAST_VALIDATION, n_users // 4))
     return _split(order[n_validation:], order[:n_validation], order[:0])

@@ -6,7 +6,10 @@ not survive it. A sparse matrix has the columns user_id and item_id, the numbers
 its non-zeros. Every refusal is a `DataError` naming file, column and row, where row 1 is the first row of data.
 """
 
+import gzip
+import json
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,11 +64,12 @@ class Column(NamedTuple):
             self.refuse(place, what.replace("{}", repr(self.values[place])))
 
 
-def read(path: Path, *, text: Collection[str], typed: bool = False) -> pl.DataFrame:
+def read(path: Path, *, text: Mapping[str, str], typed: bool = False) -> pl.DataFrame:
     """Read a file into memory.
 
-    text: columns that are there, kept verbatim; typed: whether the types of the other CSV columns are inferred. Raises
-    DataError when the file is absent, of another kind, damaged, empty, or lacks one of `text`.
+    text: columns that are there, kept verbatim, each with what names another one; typed: whether the types of the other
+    CSV columns are inferred. Raises DataError when the file is absent, of another kind, damaged, empty, or lacks one of
+    `text`.
     """
     with _reading(path):
         frame = _scan(path, text, typed=typed).collect()
@@ -78,13 +82,13 @@ def read(path: Path, *, text: Collection[str], typed: bool = False) -> pl.DataFr
 def batches(path: Path, columns: Mapping[str, str]) -> Iterator[pl.DataFrame]:
     """Yield the rows of a file in order, in parts that fit into memory whatever the file's size.
 
-    columns: what each column of the file is to be called; what CSV holds stays text. With them comes ROW. Raises
-    DataError as `read` does.
+    columns: the name of each column in the file, by what it is to be called, which is what its option begins with; what
+    CSV holds stays text. With them comes ROW. Raises DataError as `read` does.
     """
     with _reading(path):
         scanned = _scan(path, list(columns.values()), typed=False)
         names = scanned.collect_schema().names()
-    _refuse_absent(path, columns.values(), names)
+    _refuse_absent(path, {name: f"--{called}-column" for called, name in columns.items()}, names)
     wanted = [pl.col(name).alias(called) for called, name in columns.items()]
     parts = scanned.select(wanted).with_row_index(ROW).collect_batches(chunk_size=PART)
     empty = True
@@ -105,7 +109,30 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         kind = _kind(path).removesuffix(".gz")[1:].upper()
-        raise DataError(f"{path}: cannot be read as {kind}: {_first_line(error)}") from error
+        why = _first_line(error)
+        if "utf-8" in why.lower():
+            why += "; files are in UTF-8: convert it, as iconv -f LATIN1 -t UTF-8 does"
+        elif kind == "JSONL" and (line := _damaged_line(path)):
+            why = f"line {line} is no JSON object"
+        elif kind == "CSV" and "more fields" in why:
+            why = "a row has more cells than the header; put texts with a comma or a quote into quotes"
+        raise DataError(f"{path}: cannot be read as {kind}: {why}") from error
+
+
+def _damaged_line(path: Path) -> int | None:
+    """The number of the first line that is no JSON object, from 1; None if each is one, or the file breaks off."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+        try:
+            return next((number for number, line in enumerate(lines, 1) if line.strip() and not _is_object(line)), None)
+        except (OSError, EOFError, zlib.error):
+            return None
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 def is_csv(path: Path) -> bool:
@@ -118,11 +145,12 @@ def _kind(path: Path) -> str:
     return "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
 
 
-def _refuse_absent(path: Path, wanted: Collection[str], names: Collection[str]) -> None:
+def _refuse_absent(path: Path, wanted: Mapping[str, str], names: Collection[str]) -> None:
+    """Raise the DataError if a column is not there, or twice; `wanted` says by what another one is named."""
     listed = ", ".join(names)
-    for name in wanted:
+    for name, option in wanted.items():
         if name not in names:
-            hint = ""
+            hint = f"; another one is named by {option}"
             if len(names) == 1 and any(mark in listed for mark in ";\t|"):
                 hint = "; CSV is separated by commas: convert the file"
             raise DataError(f"{path}: there is no column {name!r}; the columns are {listed}{hint}")

@@ -59,7 +59,7 @@ def _npy(path: Path, ids: str | None) -> tuple[Sequence[str], Array]:
 
 
 def _parquet(path: Path, id_column: str) -> tuple[Sequence[str], Array]:
-    frame = tables.read(path, text=(id_column,))
+    frame = tables.read(path, text={id_column: "model.vector_ids"})
     names = tables.ids(Column(path, id_column, frame[id_column])).to_list()
     values = frame.drop(id_column)
     nested = [name for name, kind in values.schema.items() if isinstance(kind, pl.List | pl.Array)]

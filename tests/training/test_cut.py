@@ -10,6 +10,7 @@ from index import sparse
 from index.embeddings import SparseItemEmbeddings
 from training import interactions, job, recipe, split
 from training.cut import cut
+from training.errors import RunError
 from training.recipe import Recipe
 
 
@@ -46,6 +47,11 @@ def test_a_cut_of_all_values_changes_nothing(tied: SparseItemEmbeddings) -> None
     found = cut(tied, 16)
     np.testing.assert_array_equal(found.decoder.dims, tied.decoder.dims)
     np.testing.assert_allclose(found.decoder.values, tied.decoder.values, rtol=1e-6)
+
+
+def test_a_cut_that_keeps_all_and_more_is_refused(tied: SparseItemEmbeddings) -> None:
+    with pytest.raises(RunError, match="no item of the run has more than 16 values, so that --k 17 would keep"):
+        cut(tied, 17)
 
 
 def test_values_stay_where_the_encoder_is_the_identity(books_file: Path) -> None:

@@ -163,11 +163,37 @@ REFUSED: list[tuple[str, Any, Columns, str]] = [
     ("a.csv", "user_id,item_id\n", Columns(), "has no rows of data"),
     ("a.jsonl", "", Columns(), "has no rows of data; the file is empty"),
     ("a.parquet", "no parquet", Columns(), "cannot be read as PARQUET"),
-    ("a.jsonl", "{\n", Columns(), "cannot be read as JSONL"),
-    ("a.csv", "user_id,item_id\na,b,c\n", Columns(), "cannot be read as CSV"),
-    ("a.csv", "user,item_id\na,1\n", Columns(), "there is no column 'user_id'; the columns are user, item_id"),
-    ("a.csv", "user_id,item_id\na,1\n", AT, "there is no column 'at'; the columns are user_id, item_id"),
-    ("a.csv", "user_id,item_id\na,1\n,2\n", Columns(), "column 'user_id', row 2: the id is missing"),
+    ("a.jsonl", "{\n", Columns(), "cannot be read as JSONL: line 1 is no JSON object"),
+    (
+        "a.jsonl",
+        '{"user_id": "a", "item_id": 1}\n{"user_id"\n',
+        Columns(),
+        "cannot be read as JSONL: line 2 is no JSON",
+    ),
+    (
+        "a.csv",
+        "user_id,item_id\na,b\na,b,c\n",
+        Columns(),
+        "cannot be read as CSV: a row has more cells than the header; put texts with a comma or a quote into quotes",
+    ),
+    (
+        "a.csv",
+        "user,item_id\na,1\n",
+        Columns(),
+        "there is no column 'user_id'; the columns are user, item_id; another one is named by --user-column",
+    ),
+    (
+        "a.csv",
+        "user_id,item_id\na,1\n",
+        AT,
+        "there is no column 'at'; the columns are user_id, item_id; another one is named by --timestamp-column",
+    ),
+    (
+        "a.csv",
+        "user_id,item_id\na,1\n,2\n",
+        Columns(),
+        "column 'user_id', row 2: the id is missing; --drop-missing leaves such rows out",
+    ),
     ("a.csv", 'user_id,item_id\na,1\n"",2\n', Columns(), "column 'user_id', row 2: the id is empty"),
     ("a.jsonl", [{"user_id": "a"}], Columns(), "there is no column 'item_id'"),
     (
@@ -206,7 +232,7 @@ REFUSED: list[tuple[str, Any, Columns, str]] = [
         "column 'user_id', row 2: the id is longer than 256 bytes of UTF-8; shorten or hash it",
     ),
     ("a.csv", "user_id,item_id,w\na,1,1\na,2,many\n", WEIGHTED, "column 'w', row 2: 'many' is not a number"),
-    ("a.csv", "user_id,item_id,w\na,1,1\na,2,\n", WEIGHTED, "column 'w', row 2: the value is missing"),
+    ("a.csv", "user_id,item_id,w\na,1,1\na,2,\n", WEIGHTED, "column 'w', row 2: the value is missing; --drop-missing"),
     ("a.csv", "user_id,item_id,w\na,1,1\na,2,NaN\n", WEIGHTED, "column 'w', row 2: the value is NaN or infinite"),
     (
         "a.parquet",
@@ -395,6 +421,22 @@ def test_compressed_files_are_read(write: Write, suffix: str) -> None:
     packed.write_bytes(packed.read_bytes()[:-12])
     with pytest.raises(DataError, match=rf"likes.{suffix}.gz: cannot be read as {suffix.upper()}: "):
         interactions.load(packed, FULL)
+
+
+def test_another_encoding_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "likes.csv"
+    path.write_bytes("user_id,item_id\na,caf\u00e9\n".encode("latin-1"))
+    with pytest.raises(
+        DataError, match=r"likes.csv: cannot be read as CSV: .*; files are in UTF-8: convert it, as iconv"
+    ):
+        interactions.load(path)
+
+
+def test_a_byte_order_mark_and_crlf_are_no_part_of_names_and_ids(tmp_path: Path) -> None:
+    path = tmp_path / "likes.csv"
+    path.write_bytes(b'\xef\xbb\xbfCustomer ID,Stock Code\r\n007,"a ""b""\nc"\r\n')
+    data, _ = interactions.load(path, Columns(user="Customer ID", item="Stock Code"))
+    assert set(pairs(data)) == {("007", 'a "b"\nc')}
 
 
 def test_a_directory_is_no_file(tmp_path: Path) -> None:

@@ -59,7 +59,10 @@ def test_a_column_may_be_the_title(write: Write) -> None:
 
 
 REFUSED = [
-    ([{"title": "Nine"}], "there is no column 'item_id'; the columns are title"),
+    (
+        [{"title": "Nine"}],
+        "there is no column 'item_id'; the columns are title; another one is named by --item-column, in all files",
+    ),
     ([{"item_id": "9"}, {"item_id": "9"}], "column 'item_id', row 2: item '9' is listed a second time; keep one row"),
     ([{"item_id": 9.0}], "column 'item_id', row 1: ids are floats"),
     ([{"item_id": None}], "column 'item_id', row 1: the id is missing"),
@@ -75,6 +78,14 @@ def test_refused(tmp_path: Path, rows: list[dict[str, Any]], message: str) -> No
     with pytest.raises(DataError) as caught:
         items.load(path, BOOKS)
     assert str(caught.value).startswith(f"{path}: {message}")
+
+
+def test_a_file_about_other_items_is_refused(write: Write) -> None:
+    path = write("items.csv", "item_id,title\n009,Nine\n010,Ten\n")
+    with pytest.raises(
+        DataError, match=r"none of its 2 items is among the 3 of the interactions; are their ids written"
+    ):
+        items.load(path, BOOKS)
 
 
 def test_ids_that_went_through_floats_are_refused_in_csv(write: Write) -> None:

@@ -146,7 +146,7 @@ def test_a_run_that_failed_before_anything_was_kept_may_be_begun_again(material:
 
 
 POOR = [
-    ("a,1\na,2\na,3\n", r"1 user\(s\) cannot be split into training and validation; more are needed"),
+    ("a,1\na,2\na,3\n", r"1 user cannot be split into training and validation; more are needed"),
     ("a,1\nb,1\nc,1\n", "few.csv: all interactions are with one item; with two there is a choice"),
     ("a,1\nb,2\nc,1\n", r"no held-out user has two items or more, .*leave out users with one item"),
 ]
@@ -184,6 +184,14 @@ def test_resuming_with_another_recipe_is_refused(complete: Path, material: Mater
 def test_a_run_that_is_not_complete_cannot_be_published(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"is no complete run \(it has no metrics.json\); sparrow-train fit --resume"):
         run.load(tmp_path)
+
+
+def test_a_run_that_is_not_there_and_one_that_is_a_file(tmp_path: Path, material: Material) -> None:
+    with pytest.raises(RunError, match="absent: there is no such run; sparrow-train fit --run makes one"):
+        run.load(tmp_path / "absent")
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="file is a file; name a directory as --run"):
+        fit(tmp_path / "file", recipe.load("popularity"), material)
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,8 @@ WRONG_USAGE = [
     (["compare", "--dataset", "goodbooks", "--train", "x.csv"], "name either --interactions FILE or --dataset NAME"),
     (["compare", "--protocol", "leave-one-out"], "is not one of 'folds', 'given', 'prequential', 'reference'"),
     (["compare", "--test-after", "yesterday"], "'yesterday' is neither an ISO date or time nor unix seconds"),
+    (["compare", "--test-after", "2011"], "'2011' is neither an ISO date or time nor unix seconds"),
+    (["compare", "--test-after", "1700000000000"], "1700000000000 is no moment between 1970 and 2100, in unix seconds"),
     (["evaluate", "run"], "name either --interactions FILE or --dataset NAME"),
     (["evaluate", "--dataset", "goodbooks"], "Missing argument 'RUN...'"),
     (["examples"], "Missing option"),
@@ -173,6 +175,30 @@ def test_fit_takes_what_tune_finds(train: Run, books_file: Path, tmp_path: Path)
     assert found["recipe"]["model"]["k"] == 8
 
 
+@pytest.mark.parametrize("text", ["20260901", "2026-09-01", "2026-09-01T02:00:00+02:00", "1788220800"])
+def test_a_moment_is_a_date_a_time_or_unix_seconds(train: Run, books_file: Path, tmp_path: Path, text: str) -> None:
+    timed = tmp_path / "timed.parquet"
+    pl.read_parquet(books_file).with_columns(at=pl.lit("2026-08-01")).write_parquet(timed)
+    told = ["--interactions", timed, "--timestamp-column", "at", "--test-after", text, "--recipe", "popularity"]
+    document = json.loads(train("fit", *told, "--run", tmp_path / "run", "--json").out)
+    assert document["recipe"]["filters"]["before"] == 1_788_220_800
+
+
+def test_a_dot_in_a_name_is_kept_and_its_folder_is_made(train: Run, tmp_path: Path) -> None:
+    for name, stem in (("v1.5", "v1.5"), ("table.json", "table"), ("table.md", "table")):
+        out = tmp_path / stem / "deep" / name
+        assert train("compare", *POPULARITY, "--folds", "1", "--out", out).code == 0
+        assert {each.name for each in out.parent.iterdir()} == {f"{stem}{end}" for end in (".json", ".md", ".trials")}
+    assert json.loads((tmp_path / "v1.5" / "deep" / "v1.5.json").read_text())["dataset"] == "goodbooks"
+
+
+def test_a_folder_that_is_taken_is_told_before_the_files_are_read(train: Run, tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    done = train("fit", "--interactions", tmp_path / "absent.csv", "--run", tmp_path)
+    assert done.code == 1
+    assert "is not empty; go on there with --resume, or name another --run" in done.err
+
+
 def test_a_moment_cuts_what_trains_from_what_tests(train: Run, books_file: Path, tmp_path: Path) -> None:
     timed = tmp_path / "timed.parquet"
     moments = pl.int_range(pl.len()).hash(1) % 1000 + 1_600_000_000
@@ -217,3 +243,19 @@ def test_ctrl_c_leaves_a_checkpoint_that_goes_on(train: Run, books_file: Path, t
     assert train(*arguments, tmp_path / "undisturbed").code == 0
     one, other = (np.load(tmp_path / n / "embeddings" / "decoder_values.npy") for n in ("stopped", "undisturbed"))
     assert np.array_equal(one, other)
+
+
+def test_ctrl_c_ends_a_model_that_is_solved_at_once(tmp_path: Path) -> None:
+    """It has no step to wait for, and nothing that could be kept."""
+    script = str(Path(sys.executable).parent / "sparrow-train")
+    line = [script, "fit", "--dataset", "goodbooks", "--recipe", "pruned-ease", "--run", str(tmp_path / "run")]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith("pruned-ease: "):
+            pass
+        while not (tmp_path / "run" / "recipe.toml").exists():
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert process.returncode == 130
+    assert err == "Interrupted. Nothing is kept of a model that is solved at once\n"

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from index.cli import print_json
 from training import console, datasets, defaults, interactions, items, job, options, parallel, recipe, run, split
+from training.models.registry import MODELS, Learnt
 from training.options import (
     AsJson,
     DatasetName,
@@ -74,6 +75,8 @@ def fit(
     if processes > parallel.started():
         parallel.start(processes, "training", sys.argv[1:])
     directory = run_directory or Path("runs") / f"{chosen.model_name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    if parallel.started() == 1:  # what is known before the files are read; of several processes the first writes soon
+        run.refuse_occupied(directory, resume=resume)
     material = _material(interactions_file, dataset, items_file, chosen)
     where = job.device_of(device)
     with parallel.together(where):
@@ -115,9 +118,13 @@ def _plan(chosen: Recipe, material: run.Material) -> str:
 
 
 def _train(directory: Path, chosen: Recipe, material: run.Material, device: str, *, resume: bool) -> dict[str, Any]:
+    steps = isinstance(MODELS[chosen.model_name], Learnt)
     kept = f"What was done is kept; go on by\n{_again(sys.argv[1:], directory)}"
-    bar = console.training_bar(quiet=parallel.rank() > 0, gently=parallel.size() == 1)
-    with console.telling_what_is_kept(kept), bar as monitor:
+    bar = console.training_bar(quiet=parallel.rank() > 0, gently=steps and parallel.size() == 1)
+    with (
+        console.telling_what_is_kept(kept if steps else "Nothing is kept of a model that is solved at once"),
+        bar as monitor,
+    ):
         return run.fit(directory, chosen, material, device=device, monitor=monitor, resume=resume)
 
 
