@@ -12,7 +12,7 @@ INSTALL_DEV := $(INSTALL) --no-build-isolation -C build-dir=build/kernel -C cmak
 KERNEL := CMakeLists.txt $(wildcard index/kernel/* training/kernel/*)
 CPP := $(wildcard $(foreach room,index training,$(room)/kernel/*.cpp $(room)/kernel/*.hpp) benchmarks/*.cpp)
 
-.PHONY: help demo kernel sanitize fuzz test lint types clean compiler
+.PHONY: help demo kernel sanitize fuzz faults test lint types clean compiler
 .DELETE_ON_ERROR:
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make kernel        compile the C++ kernel again, in place and only what changed (make test does it too)"
 	@echo "make sanitize      the kernel's tests and fuzzers under the address and undefined-behaviour sanitizers (Linux, GCC)"
 	@echo "make fuzz          a million random questions to the kernel, against the reference (QUERIES=20000: fewer)"
+	@echo "make faults        break a real server under load in fourteen ways; a dated report in benchmarks/reports (5 minutes)"
 	@echo "make test          lint, types and all tests; needs Chromium"
 	@echo "make clean         remove the environment and everything the demo made"
 
@@ -123,6 +124,9 @@ sanitize: .venv/.dev
 fuzz: .venv/.dev
 	$(call kernel_of,fuzz,-DCMAKE_BUILD_TYPE=Release $(SMALL_BLOCKS))
 	$(call python_of,fuzz) tests/index/fuzz_search.py $(QUERIES)
+
+faults: .venv/.dev
+	$(BIN)/python -m benchmarks.faults --out benchmarks/reports >/dev/null
 
 types: .venv/.dev
 	$(BIN)/mypy

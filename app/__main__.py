@@ -17,11 +17,12 @@ from typer.models import OptionInfo
 from app.keycommands import keys_cli
 from app.keys import Keyring, KeysError
 from app.seeding import Api, SeedingError, read_events, seed
-from app.server import ServerError, await_status, is_loopback, listen, log_config, reachable, serve
+from app.server import await_status, is_loopback, listen, log_config, reachable, serve
 from app.settings import Settings
 from app.store.binary import NoBinary
 from app.store.embedded import EmbeddedStore
 from app.store.process import EmbeddedStoreError
+from app.supervisor import ServerError
 from app.tracing import TracingError, tracing_wanted
 from index.cli import main_for
 

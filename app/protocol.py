@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from app.errors import MEDIA_TYPE, SORTS
@@ -110,7 +110,7 @@ class Protocol(HttpToolsProtocol):
         if len(self.url) + sum([len(name) + len(value) for name, value in self.headers]) > MAX_HEADER_BYTES:
             self._refusal = 431
             raise ValueError("too long headers")
-        self.scope["state"]["arrived"] = time.perf_counter()  # type: ignore[typeddict-item]
+        self.scope["state"]["arrived"] = time.perf_counter()
         super().on_headers_complete()
         if self._draining:
             self.cycle.keep_alive = False
@@ -156,7 +156,8 @@ class Protocol(HttpToolsProtocol):
         self._disarm()
         if self.transport.is_closing():
             return
-        waiting = self.cycle is not None and not self.cycle.response_complete
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn's types forget that it begins as None
+        waiting = cycle is not None and not cycle.response_complete
         # Behind an unfinished answer there is no place for another.
         if not waiting or not (self._in_headers or self.pipeline or self.cycle.response_started):
             self.transport.write(_answer(status))

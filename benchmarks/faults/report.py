@@ -11,11 +11,11 @@ from benchmarks.machine import commit
 
 HEAD = """# What callers see while things break, {date}
 
-`make faults` breaks a real `sparrow-serve` of {n_workers} workers and a real redis-server (AOF, everysec, noeviction) under
-{n_callers} callers who never rest: a third each recommendations, pages and events, every caller on a connection that it
-keeps. Each fault lasts {seconds:g} s. An event is *acknowledged* once it was answered 202, before, during or after its
-fault; *kept* are those that `GET /v1/users/{{user_id}}` knows afterwards. `broken`: a connection ended without an
-answer.
+`make faults` breaks a real `sparrow-serve` ({n_workers} workers) and a real redis-server (AOF, everysec, noeviction)
+under {n_callers} callers who never rest: a third each recommendations, pages and events, every caller on a connection
+that it keeps. Each fault lasts {seconds:g} s. An event is *acknowledged* once it was answered 202, before, during or
+after its fault; *kept* are those that `GET /v1/users/{{user_id}}` knows afterwards. `broken`: a connection ended
+without an answer.
 
 {machine}
 

@@ -52,7 +52,7 @@ async def test_what_comes_on_top_is_refused_at_once_and_nothing_is_done(
         assert (await client.get("/v1/users/u")).status_code == 404
         redis_server.freeze()
         held = [asyncio.create_task(client.post("/v1/recommend", json={"user_id": "u"})) for _ in range(3)]
-        application: Any = client._transport.app  # type: ignore[attr-defined]
+        application: Any = client._transport.app
         for _ in range(3000):
             if application.state.load.in_flight == 3:
                 break

@@ -81,7 +81,7 @@ async def test_current_and_the_one_before_are_never_closed(live_index: LiveIndex
 
 async def test_after_a_start_the_version_before_is_opened_too(live_index: LiveIndex, versions: list[str]) -> None:
     await live_index.refresh()
-    assert live_index.roles == (versions[4], None)
+    assert live_index.roles.before is None
     await live_index._open_before()  # as watch() begins
     assert live_index.roles == (versions[4], versions[3])
 
@@ -96,7 +96,7 @@ async def test_what_cannot_be_opened_is_named_with_what_is(live_index: LiveIndex
     for _ in range(2):
         with pytest.raises(NotOpen, match="was refused"):
             await live_index.named(versions[0])
-    assert "sparrow_refused_snapshots_total 1.0" in live_index._metrics.exposition(None, None).decode()
+    assert "sparrow_refused_snapshots_total 1.0" in live_index._metrics.exposition().decode()
     assert opened(live_index) == {versions[4]}
 
 
