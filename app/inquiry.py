@@ -22,8 +22,10 @@ from app.recommend import Profile, resolve
 from app.schemas.reasons import Reason
 from app.schemas.retrieval import Caution, HistoryEntry, HomepageRequest, ItemHit, RecommendRequest, Who
 from app.settings import Settings
+from app.store.state import History
 from app.store.users import Interaction, StoreUnavailable, Users, UserState
 from app.telemetry import Timings
+from index.postings import reach
 from index.search import Hits
 from index.snapshot import Snapshot
 from index.types import UInt64
@@ -34,6 +36,9 @@ NO_HASHES: UInt64 = np.empty(0, dtype=np.uint64)
 NOBODY = UserState(history=(), seen=NO_HASHES, hidden=NO_HASHES)
 """What is known about a user who is not."""
 
+
+MOMENT_SECONDS = 60.0
+"""What users did longer ago says nothing about how soon answers follow."""
 
 LATE = Notice("deadline", "the deadline passed before all of the answer was made: something is left out")
 
@@ -75,6 +80,7 @@ async def read_users(
         notice = Notice("store_unavailable", f"the user store {told}: nothing stored about the user was used")
         away = KnownUser(NOBODY, (notice,), degraded=True)
         return [nobody if user_id is None else away for user_id in user_ids]
+    timings.effect_seconds = _since_newest(states)
     known = {user_id: _known(state) for user_id, state in zip(named, states, strict=True)}
     return [nobody if user_id is None else known[user_id] for user_id in user_ids]
 
@@ -82,6 +88,13 @@ async def read_users(
 def _known(state: UserState) -> KnownUser:
     unknown = Notice("unknown_user", "nothing is stored about this user")
     return KnownUser(state, (unknown,) if state.empty else (), degraded=False)
+
+
+def _since_newest(states: Sequence[UserState]) -> float | None:
+    """Seconds since the newest event that one of the users has; None where that is no moment ago."""
+    newest = max((one.history.newest for one in states if isinstance(one.history, History)), default=0.0)
+    since = time.time() - newest
+    return since if 0 <= since < MOMENT_SECONDS else None
 
 
 async def note_served(user_id: str, item_ids: Sequence[str], users: Users) -> None:
@@ -118,6 +131,8 @@ class Inquiry(NamedTuple):
                 exclude_seen=exclude_seen,
                 steer=who.steer,
             )
+        if self.timings.sampled:
+            self.timings.n_postings = reach(self.snapshot.searcher.postings, profile.query)
         return self.beyond(profile)
 
     def beyond(self, profile: Profile) -> Profile:

@@ -189,7 +189,7 @@ class Metrics:
         self.query_postings = Histogram(
             tallies,
             "sparrow_query_postings",
-            "Entries in the posting lists of a query's dimensions; one query in 32 is looked at.",
+            "Entries in the posting lists of a query's dimensions; one request in 32 is looked at.",
             bounds=POSTINGS,
         )
 

@@ -27,6 +27,9 @@ Stage = Literal["state", "encode", "search", "compose"]
 SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 """What a caller may choose as a request id; anything else is replaced."""
 
+SAMPLED = 32
+"""Of so many requests one is looked at more closely."""
+
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Of the request that the running task answers; the formatter of logs reads it."""
 
@@ -61,9 +64,9 @@ class _Running:
 class Timings:
     """Seconds by stage of one request, the codes of warnings that its answer carries, and what was measured."""
 
-    __slots__ = ("effect_seconds", "n_postings", "spans", "stages", "start", "warnings")
+    __slots__ = ("effect_seconds", "n_postings", "sampled", "spans", "stages", "start", "warnings")
 
-    def __init__(self, *, traced: bool = False) -> None:
+    def __init__(self, *, traced: bool = False, sampled: bool = False) -> None:
         self.start = time.perf_counter()
         self.stages: dict[str, float] = {}
         self.spans: list[StageSpan] | None = [] if traced else None
@@ -71,6 +74,8 @@ class Timings:
         self.warnings: list[str] = []
         self.effect_seconds: float | None = None
         """Since the user's newest event, where the answer is made of it."""
+        self.sampled = sampled
+        """Whether to look at what takes time to find out."""
         self.n_postings: int | None = None
         """Entries in the lists that the query reaches, where that was looked at."""
 
@@ -116,13 +121,15 @@ class Telemetry:
         self._metrics = metrics
         self._tracing = tracing
         self._counted: dict[tuple[str, str, int], _Counted] = {}
+        self._n_requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        timings = Timings(traced=self._tracing is not None)
+        self._n_requests += 1
+        timings = Timings(traced=self._tracing is not None, sampled=self._n_requests % SAMPLED == 1)
         given = header(scope, b"x-request-id")
         request_id = given if given is not None and SANE_ID.fullmatch(given) else os.urandom(16).hex()
         scope["state"] = {**scope.get("state", {}), "request_id": request_id, "timings": timings}

@@ -42,6 +42,15 @@ def n_blocks(n_items: int) -> int:
     return -(-n_items // BLOCK)
 
 
+def reach(postings: Postings, query: Float32) -> int:
+    """Entries, with padding, in the lists of the dims that a query (n_dims,) has: all that a search may have to read."""
+    n_dims, n_lists = len(query), len(postings.list_starts) - 1
+    lists = np.add.outer(np.arange(0, n_lists, n_dims), np.flatnonzero(query))
+    starts = postings.list_starts
+    n_lines = np.subtract(starts[lists + 1], starts[lists], dtype=np.int64).sum()
+    return int(n_lines) * LINE // 2
+
+
 def build(embeddings: SparseItemEmbeddings) -> Postings:
     """Invert the scaled decoder; InvalidEmbeddings where a scaled row is too long for float32."""
     rows = embeddings.decoder

@@ -80,6 +80,11 @@ class History(Sequence[Interaction]):
         return cls(join([(entry(one), one.item_id.encode()) for one in reversed(list(newest_first))]))
 
     @property
+    def newest(self) -> float:
+        """Unix seconds of the newest; 0 where there is none."""
+        return float(self._entries["time"][-1]) if len(self._entries) else 0.0
+
+    @property
     def times(self) -> NDArray[np.float64]:
         """(n,): Unix seconds, newest first, as all columns."""
         return self._column("time", np.float64)

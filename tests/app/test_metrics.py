@@ -4,10 +4,13 @@ import json
 import math
 import subprocess
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import httpx
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +21,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from app import tallies
 from app.metrics import POSTINGS, SECONDS, Counter, Histogram, Metrics
 from app.tallies import Name, Tallies
+from app.telemetry import SAMPLED
+from index.postings import reach
+from index.snapshot import Snapshot
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -91,6 +97,7 @@ def test_too_many_labels_are_a_mistake_that_is_named() -> None:
 
 WORKER = """
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 from app.metrics import Metrics
@@ -171,3 +178,51 @@ def test_a_line_that_is_being_written_is_left_for_later(tmp_path: Path) -> None:
     with names.open("a") as opened:
         opened.write(json.dumps([REQUESTS, ["GET"]])[:-4])
     assert samples(metrics)[of_status("200")] == 1
+
+
+# --- what is measured of an answer ------------------------------------------------------------------------------------
+
+
+def test_a_query_reaches_the_lists_of_its_dims(planted: Snapshot) -> None:
+    by_dim = planted.searcher.postings
+    rows = planted.embeddings.decoder
+    query = np.zeros(rows.n_dims, dtype=np.float32)
+    assert reach(by_dim, query) == 0
+    for dim in (0, 3):
+        query[dim] = -1
+    counts = [int((rows.dims == dim).sum()) for dim in (0, 3)]
+    assert reach(by_dim, query) == sum(16 * -(-count // 16) for count in counts), "lists are whole lines of 16"
+    assert reach(by_dim, np.ones(rows.n_dims, dtype=np.float32)) == len(by_dim.lines) // 2
+
+
+@pytest.mark.anyio
+async def test_how_soon_answers_follow_events_is_measured(client: httpx.AsyncClient) -> None:
+    now = time.time()
+    events = [
+        {"user_id": "now", "item_id": "book-1", "kind": "like"},
+        {"user_id": "then", "item_id": "book-1", "kind": "like", "timestamp": now - 3600},
+        {"user_id": "soon", "item_id": "book-1", "kind": "like", "timestamp": now + 60},
+    ]
+    assert (await client.post("/v1/events", json={"events": events})).status_code == 202
+    for user_id in ("now", "then", "soon", "nobody"):
+        assert (await client.post("/v1/recommend", json={"user_id": user_id})).status_code == 200
+    exposition = (await client.get("/metrics")).text
+    assert "sparrow_effect_seconds_count 1.0" in exposition
+    assert "sparrow_query_postings_count 1.0" not in exposition, "the first request was no query"
+
+
+@pytest.mark.anyio
+async def test_one_request_in_some_is_looked_at_more_closely(client: httpx.AsyncClient) -> None:
+    for _ in range(SAMPLED + 1):
+        await client.post("/v1/recommend", json={"history": [{"item_id": "book-1"}]})
+    assert "sparrow_query_postings_count 2.0" in (await client.get("/metrics")).text
+
+
+@pytest.mark.anyio
+async def test_levels_are_told(client: httpx.AsyncClient) -> None:
+    exposition = (await client.get("/metrics")).text
+    version = (await client.get("/readyz")).json()["index_version"]
+    assert "sparrow_workers 1.0" in exposition
+    assert "sparrow_store_left_alone 0.0" in exposition
+    assert "sparrow_in_flight_limit 256.0" in exposition
+    assert f'sparrow_open_snapshot_age_seconds{{version="{version}"}}' in exposition
