@@ -43,7 +43,7 @@ def n_blocks(n_items: int) -> int:
 
 
 def reach(postings: Postings, query: Float32) -> int:
-    """Entries, with padding, in the lists of the dims that a query (n_dims,) has: all that a search may have to read."""
+    """Entries, with padding, in the lists of the dims that a query (n_dims,) has: all that a search might read."""
     n_dims, n_lists = len(query), len(postings.list_starts) - 1
     lists = np.add.outer(np.arange(0, n_lists, n_dims), np.flatnonzero(query))
     starts = postings.list_starts
