@@ -8,34 +8,70 @@ from functools import cache
 from hashlib import sha1
 from typing import NamedTuple
 
-PUT = """
--- Behind how many bytes a record of this time belongs. Looked for from the end, where most of them belong.
-local function place(records, size, time)
-  local at = #records
-  while at > 0 and struct.unpack('<d', records, at - size + 1) > time do at = at - size end
-  return at
+MERGE = """
+-- All of a run's records are put into a value at once: strings of Lua are copied whole with each change.
+local function by_time(one, other)
+  if one.time ~= other.time then return one.time < other.time end
+  return one.arrival < other.arrival
 end
--- Note the time of an item, unless a later one (or the same) is known, and keep the newest `limit`.
-local function put(marks, mark, limit)
-  local time, item, from = struct.unpack('<d', mark), string.sub(mark, 9), 1
-  while true do
-    local found = string.find(marks, item, from, true)
-    if not found then break end
-    if found % 16 == 9 then
-      if struct.unpack('<d', marks, found - 8) >= time then return marks end
-      marks = string.sub(marks, 1, found - 9) .. string.sub(marks, found + 8)
-      break
-    end
-    from = found + 1
+-- Puts records of `size` bytes, as {time, arrival, record}, where they belong by time, behind the old ones of that time.
+-- Looked for from the end, where most belong. `hop(from, to)` is told which old bytes stand behind each, last one first.
+local function merge(old, new, size, hop)
+  table.sort(new, by_time)
+  local parts, tail = {}, #old
+  for number = #new, 1, -1 do
+    local at = tail
+    while at > 0 and struct.unpack('<d', old, at - size + 1) > new[number].time do at = at - size end
+    if at < tail then parts[#parts + 1] = string.sub(old, at + 1, tail) end
+    parts[#parts + 1] = new[number].record
+    if hop then hop(at, tail, new[number]) end
+    tail = at
   end
-  local at = place(marks, 16, time)
-  marks = string.sub(marks, 1, at) .. mark .. string.sub(marks, at + 1)
-  return string.sub(marks, -16 * limit)
+  parts[#parts + 1] = tail < #old and string.sub(old, 1, tail) or old
+  for low = 1, #parts / 2 do
+    local high = #parts + 1 - low
+    parts[low], parts[high] = parts[high], parts[low]
+  end
+  return table.concat(parts)
+end
+-- Notes items with their times, unless a later one (or the same) is known, and keeps the newest `limit`.
+local function put(old, marks, limit)
+  local latest, items = {}, {}
+  for arrival, mark in ipairs(marks) do
+    local item, time = string.sub(mark, 9), struct.unpack('<d', mark)
+    local known = latest[item]
+    if not known then items[#items + 1] = item end
+    if not known or known.time < time then latest[item] = {time = time, arrival = arrival, record = mark} end
+  end
+  local new, gone = {}, {}
+  for _, item in ipairs(items) do
+    local from, known = 1, nil
+    repeat
+      known = string.find(old, item, from, true)
+      from = known and known + 1
+    until not known or known % 16 == 9
+    if not known or struct.unpack('<d', old, known - 8) < latest[item].time then
+      new[#new + 1] = latest[item]
+      if known then gone[#gone + 1] = known - 9 end
+    end
+  end
+  if #new == 0 then return old end
+  if #gone > 0 then
+    table.sort(gone)
+    local parts, from = {}, 1
+    for number, at in ipairs(gone) do
+      parts[number] = string.sub(old, from, at)
+      from = at + 17
+    end
+    parts[#parts + 1] = string.sub(old, from)
+    old = table.concat(parts)
+  end
+  return string.sub(merge(old, new, 16), -16 * limit)
 end
 """
 
 RECORD = (
-    PUT
+    MERGE
     + """
 -- KEYS: history, seen, hidden, steering, then one key for each event that has an id, in order.
 -- ARGV: history_limit, seen_limit, hidden_limit, seconds to live, then for each event: mark (time, hash of the item
@@ -46,15 +82,10 @@ local function load(key)
   if type(found) == 'table' then return nil end
   return found or ''
 end
-local old, seen, hidden = load(KEYS[1]), load(KEYS[2]), load(KEYS[3])
-if not (old and seen and hidden) then return -1 end
-local n, records, ids = 0, '', ''
-if #old > 0 then
-  n = struct.unpack('<I4', old)
-  records, ids = string.sub(old, 5, 4 + 28 * n), string.sub(old, 5 + 28 * n)
-end
-local old_records, old_seen, old_hidden = records, seen, hidden
-local results, next_id = {}, 5
+local history, seen, hidden = load(KEYS[1]), load(KEYS[2]), load(KEYS[3])
+if not (history and seen and hidden) then return -1 end
+local n = #history > 0 and struct.unpack('<I4', history) or 0
+local results, acts, sights, hides, next_id = {}, {}, {}, {}, 5
 for at = 5, #ARGV, 4 do
   local mark, record, id, flags = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local new = true
@@ -64,40 +95,52 @@ for at = 5, #ARGV, 4 do
   end
   if new then
     if record ~= '' then
-      local behind, n_bytes = place(records, 28, struct.unpack('<d', record)), #ids
-      for later = behind, #records - 28, 28 do n_bytes = n_bytes - struct.unpack('<H', records, later + 25) end
-      records = string.sub(records, 1, behind) .. record .. string.sub(records, behind + 1)
-      ids = string.sub(ids, 1, n_bytes) .. id .. string.sub(ids, n_bytes + 1)
-      n = n + 1
-      while n > tonumber(ARGV[1]) do
-        ids = string.sub(ids, 1 + struct.unpack('<H', records, 25))
-        records = string.sub(records, 29)
-        n = n - 1
-      end
+      acts[#acts + 1] = {time = struct.unpack('<d', record), arrival = #acts, record = record, id = id}
     end
-    if string.find(flags, 's', 1, true) then seen = put(seen, mark, ARGV[2]) end
-    if string.find(flags, 'h', 1, true) then hidden = put(hidden, mark, ARGV[3]) end
+    if string.find(flags, 's', 1, true) then sights[#sights + 1] = mark end
+    if string.find(flags, 'h', 1, true) then hides[#hides + 1] = mark end
   end
   results[#results + 1] = new and 1 or 0
 end
-local function store(key, before, after, value)
-  if before == after then redis.call('EXPIRE', key, ARGV[4]) else redis.call('SET', key, value, 'EX', ARGV[4]) end
+-- An item id stands in the same place as its record.
+local function with(history, acts, limit)
+  local records, ids = string.sub(history, 5, 4 + 28 * n), string.sub(history, 5 + 28 * n)
+  local parts, tail = {}, #ids
+  local function length(from, to)
+    local total = 0
+    for at = from, to - 28, 28 do total = total + struct.unpack('<H', records, at + 25) end
+    return total
+  end
+  records = merge(records, acts, 28, function(from, to, act)
+    local at = tail - length(from, to)
+    table.insert(parts, 1, string.sub(ids, at + 1, tail))
+    table.insert(parts, 1, act.id)
+    tail = at
+  end)
+  table.insert(parts, 1, string.sub(ids, 1, tail))
+  ids = table.concat(parts)
+  local over = 28 * math.max(0, n + #acts - limit)
+  ids = string.sub(ids, 1 + length(0, over))
+  return struct.pack('<I4', math.min(n + #acts, limit)) .. string.sub(records, 1 + over) .. ids
 end
-store(KEYS[1], old_records, records, struct.pack('<I4', n) .. records .. ids)
-store(KEYS[2], old_seen, seen, seen)
-store(KEYS[3], old_hidden, hidden, hidden)
+local function store(key, before, after)
+  if before == after then redis.call('EXPIRE', key, ARGV[4]) else redis.call('SET', key, after, 'EX', ARGV[4]) end
+end
+store(KEYS[1], history, #acts > 0 and with(history, acts, tonumber(ARGV[1])) or history)
+store(KEYS[2], seen, #sights > 0 and put(seen, sights, ARGV[2]) or seen)
+store(KEYS[3], hidden, #hides > 0 and put(hidden, hides, ARGV[3]) or hidden)
 redis.call('EXPIRE', KEYS[4], ARGV[4])
 return results
 """
 )
 
 SERVE = (
-    PUT
+    MERGE
     + """
 -- KEYS: served. ARGV: limit, seconds to live, then marks.
-local marks = redis.call('GET', KEYS[1]) or ''
-for at = 3, #ARGV do marks = put(marks, ARGV[at], ARGV[1]) end
-redis.call('SET', KEYS[1], marks, 'EX', ARGV[2])
+local marks = {}
+for at = 3, #ARGV do marks[#marks + 1] = ARGV[at] end
+redis.call('SET', KEYS[1], put(redis.call('GET', KEYS[1]) or '', marks, ARGV[1]), 'EX', ARGV[2])
 return 1
 """
 )
