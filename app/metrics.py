@@ -71,12 +71,17 @@ class Distribution:
 class Counter:
     """Numbers that go up, one for each choice of labels."""
 
-    def __init__(self, tallies: Tallies, name: str, text: str, labels: Sequence[str] = ()) -> None:
+    def __init__(
+        self, tallies: Tallies, name: str, text: str, labels: Sequence[str] = (), known: Sequence[str] = ()
+    ) -> None:
         self.name, self.text, self.label_names = name, text, tuple(labels)
         self._tallies = tallies
         self._children: dict[tuple[str, ...], Count] = {}
+        # 0 from the start: a number that appears with the first error is no rise that anybody could see.
+        for value in known:
+            self.labels(value)
         if not labels:
-            self.labels()  # 0 from the start: what never happened is no gap
+            self.labels()
 
     def labels(self, *values: str) -> Count:
         """The number for these labels; keep it, where many are counted."""
@@ -160,9 +165,13 @@ class Metrics:
         self.request_seconds = Histogram(tallies, "sparrow_request_seconds", "Time in the server.", ["route"])
         self.stage_seconds = Histogram(tallies, "sparrow_stage_seconds", "Time by stage.", ["stage"])
         self.warnings = Counter(
-            tallies, "sparrow_warnings", "Answers with a warning: fallbacks, degraded ones.", ["code"]
+            tallies,
+            "sparrow_warnings",
+            "Answers with a warning: fallbacks, degraded ones.",
+            ["code"],
+            ["store_unavailable", "popular_fallback", "deadline"],
         )
-        self.events = Counter(tallies, "sparrow_events", "Events by result.", ["status"])
+        self.events = Counter(tallies, "sparrow_events", "Events by result.", ["status"], ["accepted", "refused"])
         self.attributed_events = Counter(
             tallies, "sparrow_attributed_events", "Events that name the answer they follow from, by kind.", ["kind"]
         )
@@ -170,7 +179,13 @@ class Metrics:
         self.refused_snapshots = Counter(
             tallies, "sparrow_refused_snapshots", "Snapshots that were published and not served."
         )
-        self.shed = Counter(tallies, "sparrow_shed", "Requests refused because there was too much to do.", ["reason"])
+        self.shed = Counter(
+            tallies,
+            "sparrow_shed",
+            "Requests refused because there was too much to do.",
+            ["reason"],
+            ["in_flight", "queue"],
+        )
         self.workers = Gauge(tallies, "sparrow_workers", "Worker processes that serve.")
         self.in_flight = Gauge(tallies, "sparrow_in_flight", "Requests that are being answered, once a second.")
         self.in_flight_limit = Gauge(tallies, "sparrow_in_flight_limit", "How many may be: more are shed.")
@@ -179,7 +194,11 @@ class Metrics:
             tallies, "sparrow_store_left_alone", "Servers of the store that a worker does not ask, for they failed."
         )
         self.refusals = Counter(
-            tallies, "sparrow_refusals", "Requests refused for who sent them: no key, its role, its rate.", ["reason"]
+            tallies,
+            "sparrow_refusals",
+            "Requests refused for who sent them: no key, its role, its rate.",
+            ["reason"],
+            ["unauthorized", "forbidden", "rate"],
         )
         self.effect_seconds = Histogram(
             tallies,

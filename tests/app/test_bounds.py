@@ -1,6 +1,6 @@
 """Whatever a request may hold has a bound, by the document that says what requests are."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -59,11 +59,11 @@ def _object(schema: Schema, place: str, seen: frozenset[str]) -> Iterator[str]:
     yield from unbounded({} if more is True else more, f"{place}{{}}", seen)
 
 
-def _nothing(*_: object) -> Iterator[str]:
+def _nothing(_schema: Schema, _place: str, _seen: frozenset[str]) -> Iterator[str]:
     return iter(())
 
 
-UNBOUNDED = {
+UNBOUNDED: dict[str, Callable[[Schema, str, frozenset[str]], Iterator[str]]] = {
     "string": _string,
     "array": _array,
     "object": _object,
