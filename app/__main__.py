@@ -17,18 +17,19 @@ from typer.models import OptionInfo
 from app.keycommands import keys_cli
 from app.keys import Keyring, KeysError
 from app.seeding import Api, SeedingError, read_events, seed
-from app.server import await_status, is_loopback, listen, log_config, reachable, serve
+from app.server import ServerError, await_status, is_loopback, listen, log_config, reachable, serve
 from app.settings import Settings
 from app.store.binary import NoBinary
 from app.store.embedded import EmbeddedStore
 from app.store.process import EmbeddedStoreError
-from app.supervisor import ServerError
+from app.store.usage import StoreUsageError, store
 from app.tracing import TracingError, tracing_wanted
 from index.cli import main_for
 
 cli = typer.Typer(add_completion=False, help="Serve recommendations, homepages and the page that shows them.")
 
 cli.add_typer(keys_cli, name="keys")
+cli.command()(store)
 
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
 
@@ -130,7 +131,7 @@ def _greet(api: Api, by_user: dict[str, list[dict[str, Any]]] | None) -> None:
     typer.echo(f"Sparrow is ready: {address}")
 
 
-main = main_for(cli, ServerError, KeysError, TracingError, SeedingError, EmbeddedStoreError, NoBinary)
+main = main_for(cli, ServerError, KeysError, TracingError, SeedingError, EmbeddedStoreError, StoreUsageError, NoBinary)
 
 if __name__ == "__main__":
     main()

@@ -24,6 +24,9 @@ MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
 """Bytes of the request line and the headers of one request."""
 
+LINGER_SECONDS = 1.0
+"""How long an idle connection of a server that ends waits for a request, to answer it and say that it was the last."""
+
 FRAMING = 8
 """A body that comes in chunks of single bytes takes six times its size; more is not about the body."""
 
@@ -126,23 +129,25 @@ class Protocol(HttpToolsProtocol):
         """Tell the client what is wrong with its bytes."""
         self._refuse(self._refusal)
 
-    def drain(self) -> None:
-        """Take no further request than the next: the server is about to end."""
+    def shutdown(self) -> None:
+        """The server ends, or a successor serves: answer what has begun, and say so to whoever sends within a moment.
+
+        uvicorn's own way, to close what is idle at once, would close connections under requests that are on their way.
+        """
         self._draining = True
         if self.cycle is not None:
             self.cycle.keep_alive = False
-
-    def shutdown(self) -> None:
-        """Finish what is being answered, and close; a request that is not whole by now will not be answered."""
-        if self._begun:
-            self._too_late()
-        else:
-            super().shutdown()
+        self._disarm()
+        self._late = self.loop.call_later(LINGER_SECONDS, self._end)
 
     @property
     def _begun(self) -> bool:
         """Whether a request has begun to come in and is not whole."""
         return self._receiving and self.scope is not None
+
+    def _end(self) -> None:
+        if self._begun or self.cycle is None or self.cycle.response_complete:
+            self._too_late()
 
     def _too_late(self) -> None:
         if self._begun:

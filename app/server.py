@@ -2,24 +2,55 @@
 
 import http.client
 import ipaddress
+import logging
+import multiprocessing
 import os
 import shutil
+import signal
 import socket
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
+from fastapi import FastAPI
+from uvicorn import Config
+from uvicorn.supervisors import Multiprocess
+
+from app.main import create_app
+from app.protocol import Protocol
 from app.seeding import Api
 from app.settings import Settings
-from app.supervisor import ServerError, Supervisor
-
-LINGER_SECONDS = 3
-"""For idle connections of a worker that has a successor: a client that sends within it is told to come again."""
 
 GRACE_SECONDS = 10
-"""For requests that still run then."""
+"""For requests that run when a worker is told to stop."""
+
+START_SECONDS = 600
+"""For the successor of a worker to serve: the first one of a host may have to read every byte of the snapshot."""
+
+KEEP_ALIVE_SECONDS = 75
+"""An idle connection is closed after so long: later than common clients and proxies close it, which then never race."""
+
+
+class ServerError(Exception):
+    """The server cannot start; the message says why and what to do."""
+
+
+def create_worker() -> FastAPI:
+    """The application of one process, with the settings of its environment."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        # A parent that is killed can stop nobody: orphans would keep the port.
+        threading.Thread(target=_end_after, args=(parent.join,), daemon=True, name="parent-watch").start()
+    return create_app(Settings())
+
+
+def _end_after(wait: Callable[[], None]) -> None:
+    wait()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def is_loopback(host: str) -> bool:
@@ -48,9 +79,36 @@ def reachable(host: str, port: int) -> Api:
 
 
 def serve(settings: Settings, listening: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM, and finish what runs then; ServerError where the application does not start."""
+    """Serve until SIGINT or SIGTERM, and finish what runs then; ServerError where the application does not start.
+
+    The workers share the listening socket, and this process keeps it open, so the port never refuses. One that dies is
+    replaced; SIGHUP replaces all, one after the other, each when its successor serves.
+    """
+    logging.getLogger("uvicorn.error").setLevel(logging.INFO)  # in this process alone: it tells of workers
     with _shared_metrics():
-        Supervisor(listening, settings.workers, LINGER_SECONDS + GRACE_SECONDS + 5).run()
+        workers = Multiprocess(config_of(settings, "app.server:create_worker"), sockets=[listening])
+        workers.run()
+    if any(process.exitcode not in (0, -signal.SIGTERM) for process in workers.processes):
+        raise ServerError("the application did not start or stop in order; the lines above say why")
+
+
+def config_of(settings: Settings, factory: str | Callable[[], FastAPI]) -> Config:
+    """How uvicorn serves an application."""
+    bounds = {"receive_seconds": settings.receive_seconds, "max_body_bytes": settings.max_body_bytes}
+    return Config(
+        factory,
+        factory=True,
+        workers=settings.workers,
+        http=cast(Any, partial(Protocol, **bounds)),
+        log_config=log_config(settings.log_level),
+        access_log=False,
+        server_header=False,
+        ws="none",
+        lifespan="on",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_worker_healthcheck=START_SECONDS,
+    )
 
 
 @contextmanager

@@ -138,12 +138,11 @@ class Server:
 
     def workers(self) -> list[int]:
         """Process ids of all workers, those that start or end among them."""
-        return [number for number in _children(self.process.pid) if b"app.worker" in _command(number)]
+        return [number for number in _children(self.process.pid) if b"spawn_main" in _command(number)]
 
     def ready_workers(self) -> list[int]:
-        """Those that serve, as the parent says."""
-        serving = {int(number) for number in re.findall(r"serves: process (\d+)", self.log())}
-        return [number for number in self.workers() if number in serving]
+        """Those that have the index open, which they have before they listen."""
+        return [number for number in self.workers() if "/snapshots/" in _maps(number)]
 
     def roll(self) -> None:
         """Restart all workers, one after the other, and wait until that is done."""
@@ -250,3 +249,10 @@ def _command(process_id: int) -> bytes:
         return Path(f"/proc/{process_id}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def _maps(process_id: int) -> str:
+    try:
+        return Path(f"/proc/{process_id}/maps").read_text()
+    except OSError:
+        return ""

@@ -37,7 +37,7 @@ def test_what_is_promised_holds(rig: Rig, scenario: Scenario, findings: dict[Sce
 
 def test_the_report_shows_every_finding(findings: dict[Scenario, Finding | str]) -> None:
     one = next(found for found in findings.values() if isinstance(found, Finding))
-    told = {SCENARIOS[0]: one._replace(kept=0), SCENARIOS[-1]: "there is no clock"}
+    told: dict[Scenario, Finding | str] = {SCENARIOS[0]: one._replace(kept=0), SCENARIOS[-1]: "there is no clock"}
     page = render(told, seconds=SECONDS, n_workers=1, n_callers=6)
     rows = [line for line in page.splitlines() if line.startswith("| ")]
     assert len(rows) == 4

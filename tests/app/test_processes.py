@@ -88,7 +88,7 @@ def test_a_successor_that_does_not_start_leaves_the_old_workers(rig: Rig, load: 
     eventually(lambda: set(rig.server.workers()) > before, "a successor")
     (successor,) = set(rig.server.workers()) - before
     os.kill(successor, signal.SIGKILL)
-    eventually(lambda: "the restart is given up" in rig.server.log(), "the end of the restart")
+    eventually(lambda: "aborting the restart" in rig.server.log(), "the end of the restart")
     assert set(rig.server.workers()) == before
     assert load.wait(30, is_whole)
     assert failures(load) == []

@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+from uvicorn import Server
 
 from app.errors import Problem
 from app.main import create_app
 from app.protocol import MAX_HEADER_BYTES, MAX_HEADERS
+from app.server import config_of
 from app.settings import Settings
-from app.worker import WorkerServer, config_of
 
 pytestmark = pytest.mark.anyio
 
@@ -24,18 +25,8 @@ POST = b"POST /v1/recommend HTTP/1.1\r\nHost: s\r\nContent-Type: application/jso
 )
 
 
-class Channel:
-    """In place of the socket to a parent, for a server in this process."""
-
-    def setblocking(self, flag: bool) -> None:
-        pass
-
-
-class ServerHere(WorkerServer):
-    """The server of a worker in the test's own loop."""
-
-    async def startup(self, sockets: Any = None) -> None:
-        await super(WorkerServer, self).startup(sockets)
+class ServerHere(Server):
+    """A worker's server in the test's own loop."""
 
     @property
     def port(self) -> int:
@@ -45,9 +36,9 @@ class ServerHere(WorkerServer):
 @asynccontextmanager
 async def serving(settings: Settings, **changed: Any) -> AsyncIterator[ServerHere]:
     settings = settings.model_copy(update={"port": 0, **changed})
-    config = config_of(settings, create_app(settings))
+    config = config_of(settings, lambda: create_app(settings))
     config.port, config.log_config = 0, None
-    server = ServerHere(config, Channel())  # type: ignore[arg-type]
+    server = ServerHere(config)
     task = asyncio.create_task(server._serve())
     while not server.started:
         assert not task.done(), task.exception()
@@ -222,7 +213,7 @@ async def test_any_bytes_are_answered_or_closed_and_never_with_a_traceback(
 async def test_a_drained_connection_is_told_and_its_next_request_answered(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.worker.LAST_LINGER_SECONDS", 30)
+    monkeypatch.setattr("app.protocol.LINGER_SECONDS", 30)
     async with serving(settings) as server, connected(server) as busy, connected(server) as idle:
         for connection in (busy, idle):
             await connection.say(GET)
