@@ -90,6 +90,16 @@ def _interruptible(bar: TrainingBar) -> Iterator[None]:
 
 
 @contextmanager
+def waiting(what: str, *, quiet: bool = False) -> Iterator[None]:
+    """Show on stderr, if it is a terminal, what runs and since when; for what cannot tell how far it is."""
+    console = Console(stderr=True, quiet=quiet)
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        progress.add_task(what, total=None)
+        yield
+
+
+@contextmanager
 def telling_what_is_kept(text: str) -> Iterator[None]:
     """Say so on stderr when what runs is interrupted."""
     try:
@@ -103,7 +113,8 @@ def telling_what_is_kept(text: str) -> Iterator[None]:
 def counting(what: str, total: int) -> Iterator[Callable[[str], None]]:
     """Show a bar with ETA on stderr, elsewhere than on a terminal a line each; yields done(name)."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    text = SpinnerColumn(), TextColumn("{task.description}")
+    columns = (*text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=total)
 
@@ -197,9 +208,11 @@ def print_metrics(console: Console, title: str, metrics: Mapping[str, Any]) -> N
 
 
 def print_found(console: Console, title: str, rows: Sequence[tuple[str, float | None, Mapping[str, Any]]]) -> None:
-    """Trials with their scores and values; the names of all values are those of the first row."""
-    names = list(rows[0][2])
-    table = Table("", MAIN, *names, title=title)
+    """Trials with their scores and values, but for values that are the same in all rows."""
+    names = [name for name, first in rows[0][2].items() if any(values[name] != first for _, _, values in rows)]
+    table = Table("", MAIN, title=title)
+    for name in names:
+        table.add_column(name, overflow="fold")
     for name, score, values in rows:
         table.add_row(name, "failed" if score is None else f"{score:.4f}", *(f"{values[each]}" for each in names))
     console.print(table)

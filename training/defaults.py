@@ -32,8 +32,8 @@ def told(recipe: Recipe, divided: Split, n_items: int) -> str:
         parts.append(f"{default_dims(n_items):,} dimensions (near a third of {n_items:,} items, within 512..4,096)")
     if isinstance(recipe.training, Training):
         size = batch_size(recipe.training, n_train)
-        steps = f"{-(-n_train // size):,} steps an epoch"
-        parts.append(f"{size} users a step ({steps})")
+        n_steps = -(-n_train // size)
+        parts.append(f"{size} users a step ({n_steps:,} step{'' if n_steps == 1 else 's'} an epoch)")
         parts.append(
             f"at most {recipe.training.epochs} epochs, ended by {recipe.training.patience} without a better score"
         )

@@ -69,7 +69,11 @@ def groups(n_users: int, seed: int, *, n_groups: int, test: float, validation: f
     """
     chosen = holdout(n_users, VALIDATION_SEED, share=validation)
     size = round(test * n_users)
-    if size < 1 or n_groups * size > len(chosen.train):
+    if size < 1:
+        raise DataError(
+            f"{n_users} users are too few to be cut into groups of test users, a share {test:g} of them each"
+        )
+    if n_groups * size > len(chosen.train):
         raise DataError(
             f"{n_groups} disjoint groups of {size} users do not fit into {len(chosen.train)}; ask for fewer"
         )

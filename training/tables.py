@@ -147,7 +147,8 @@ def _kind(path: Path) -> str:
 
 def _refuse_absent(path: Path, wanted: Mapping[str, str], names: Collection[str]) -> None:
     """Raise the DataError if a column is not there, or twice; `wanted` says by what another one is named."""
-    listed = ", ".join(names)
+    # a space at an end is not seen else
+    listed = ", ".join(name if name == name.strip() else repr(name) for name in names)
     for name, option in wanted.items():
         if name not in names:
             hint = f"; another one is named by {option}"

@@ -38,4 +38,5 @@ def test_the_choice_is_told_with_its_reasons() -> None:
     assert defaults.told(fixed, divided(190, 10), 9882) == (
         f"compressed-elsa: 10 of 200 users validate; 16 values per item; 100 users a step (2 steps an epoch); {ENDS}"
     )
+    assert "; 16 users a step (1 step an epoch); " in defaults.told(recipe.load("compressed-elsa"), divided(9, 1), 99)
     assert defaults.told(recipe.load("popularity"), divided(190, 10), 99) == "popularity: 10 of 200 users validate"

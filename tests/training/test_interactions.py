@@ -262,6 +262,12 @@ REFUSED: list[tuple[str, Any, Columns, str]] = [
         "there is no column 'user_id'; the columns are user_id;item_id; CSV",
     ),
     ("a.csv", "user_id,item_id\na,1\n", Columns(item="user_id"), "users and items are both read from column 'user_id'"),
+    (
+        "a.csv",
+        "user_id, item_id\na,1\n",
+        Columns(),
+        "there is no column 'item_id'; the columns are user_id, ' item_id'; another one is named by --item-column",
+    ),
     ("a.csv.gz", "no archive", Columns(), "there is no column 'user_id'"),
     ("a.tsv.gz", "user_id", Columns(), "files are read by suffix"),
     (

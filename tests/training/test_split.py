@@ -47,6 +47,13 @@ def test_too_many_groups_are_refused() -> None:
         list(split.groups(200, 0, n_groups=11, test=0.1, validation=0.05))
 
 
+def test_groups_of_nobody_are_refused() -> None:
+    with pytest.raises(
+        DataError, match=r"4 users are too few to be cut into groups of test users, a share 0.1 of them"
+    ):
+        list(split.groups(4, 0, n_groups=1, test=0.1, validation=0.05))
+
+
 @pytest.mark.parametrize(("n_users", "n_validation"), [(2, 1), (7, 1), (30, 7), (80, 20), (300, 20), (2500, 125)])
 def test_of_few_users_more_than_a_share_validate(n_users: int, n_validation: int) -> None:
     assert len(split.holdout(n_users, 0, share=0.05).validation) == n_validation

@@ -69,7 +69,8 @@ def compare_recipes(
     if against not in chosen:
         raise typer.BadParameter(f"--against {against} is not one of --recipes {recipe_names}")
     train, name = options.file_or_books(interactions_file, dataset)
-    data = later.load(train, test_file, chosen[against].columns, chosen[against].filters)
+    with console.waiting(f"reading {train.name}"):
+        data = later.load(train, test_file, chosen[against].columns, chosen[against].filters)
     how = options.protocol_of(protocol, data, max_questions=max_questions)
     archive = None if out is None else trials.Archive(report.beside(out, ".trials"))
     kept = "Nothing is kept without --out" if archive is None else "Every fit is kept; the same command goes on"

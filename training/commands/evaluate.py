@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from training import metrics, options, verdict
+from training import console, metrics, options, verdict
 from training.commands import report
 from training.options import AsJson, DatasetName, InteractionsFile, MaxQuestions, Out, ProtocolName, TestFile
 
@@ -30,8 +30,11 @@ def evaluate(
 
     Asked is what --test holds, or what follows the --test-after of the fit, or the users whom the fit held out.
     """
-    data = verdict.data_of(runs[0], options.file_of(interactions_file, dataset), test_file)
-    how = options.protocol_of(protocol, data, folds=folds, max_questions=max_questions)
+    train = options.file_of(interactions_file, dataset)
     sizes = () if k is None else options.parsed("--k", k, int)
-    document = verdict.judge(runs, data, how, int8=int8, sizes=sizes, beta=beta).document()
+    with console.waiting(f"reading {train.name}"):
+        data = verdict.data_of(runs[0], train, test_file)
+    how = options.protocol_of(protocol, data, folds=folds, max_questions=max_questions)
+    with console.waiting("asking " + ", ".join(map(str, runs))):
+        document = verdict.judge(runs, data, how, int8=int8, sizes=sizes, beta=beta).document()
     report.give(document, verdict.markdown(document), out, as_json=as_json)

@@ -104,7 +104,8 @@ def _material(
         items_file = items_file or datasets.bundled(dataset).items
     if items_file is None and chosen.columns.title is not None:
         raise typer.BadParameter("--title-column is of a file of items; name it with --items")
-    data, loaded = interactions.load(file, chosen.columns, chosen.filters)
+    with console.waiting(f"reading {file.name}", quiet=parallel.started() > 1):
+        data, loaded = interactions.load(file, chosen.columns, chosen.filters)
     if items_file is None:
         return run.Material(data, loaded, [{} for _ in range(len(data.items))], None)
     properties, described = items.load(items_file, data.items, column=chosen.columns.item, title=chosen.columns.title)

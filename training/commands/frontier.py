@@ -75,7 +75,8 @@ def draw_frontier(
         storage.require_faiss()
     train, name = options.file_or_books(interactions_file, dataset)
     first = next(iter(chosen.values()))
-    data = later.load(train, test_file, first.columns, first.filters)
+    with console.waiting(f"reading {train.name}"):
+        data = later.load(train, test_file, first.columns, first.filters)
     how = options.protocol_of(protocol, data, max_questions=max_questions)
     study = frontier.Study(data, chosen, sweep, how, seeds, groups, out)
     points = frontier.open_points(study)

@@ -86,7 +86,8 @@ def tune_recipe(
 
     plan = study.Plan(chosen, _space(chosen, searches, overrides or ()), minutes, n_trials, seeds, seed)
     file = options.file_of(interactions_file, dataset)
-    data, loaded = interactions.load(file, chosen.columns, chosen.filters)
+    with console.waiting(f"reading {file.name}"):
+        data, loaded = interactions.load(file, chosen.columns, chosen.filters)
     console.print_report(Console(stderr=True), loaded, None)
     kept = f"{out} is the best recipe so far, if one was fitted; repeat with --resume to go on"
     with console.telling_what_is_kept(kept), console.searching() as bar:
