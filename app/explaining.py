@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.explanation import Account, account, ground, of_the_popular
+from app.explanation import Account, accounts
 from app.inquiry import Inquiry
 from app.notices import Notice
 from app.recommend import Profile, titles
@@ -27,14 +27,15 @@ def explain(inquiry: Inquiry, body: ExplainRequest) -> ExplainAnswer:
     selection = select(snapshot, filter=body.filter, boost=body.boost)
     profile = inquiry.profile(body)
     rows = snapshot.items.rows(body.item_ids)
-    known = list(dict.fromkeys(rows[rows >= 0].tolist()))
+    known = np.array(list(dict.fromkeys(rows[rows >= 0].tolist())), dtype=np.int32)
     with timings.stage("search"):
-        accounts = _accounts(snapshot, profile, selection, known)
+        factors = selection.boosted(known, np.ones(len(known), dtype=np.float32))
+        found = accounts(snapshot, profile, known, factors)
     with timings.stage("compose"):
         liked = profile.items.tolist()
         words = _Words(snapshot, profile, dict(zip(liked, titles(snapshot, liked), strict=True)))
-        shown = _may_be_shown(profile, selection, np.array(known, dtype=np.int32))
-        parts = zip(known, titles(snapshot, known), accounts, shown, strict=True)
+        shown = _may_be_shown(profile, selection, known)
+        parts = zip(known.tolist(), titles(snapshot, known), found, shown, strict=True)
         explanations = [_explanation(words, item, title, one, may) for item, title, one, may in parts]
     unknown = {item_id for item_id, row in zip(body.item_ids, rows.tolist(), strict=True) if row < 0}
     told = f"{len(unknown)} of item_ids are unknown to this index version and skipped"
@@ -49,14 +50,6 @@ class _Words(NamedTuple):
     profile: Profile
     titles: dict[int, str]
     """Of the history, by item row."""
-
-
-def _accounts(snapshot: Snapshot, profile: Profile, selection: Selection, items: list[int]) -> list[Account]:
-    factors = [1.0 if selection.boosts is None else float(selection.boosts.factors[item]) for item in items]
-    if not profile.personal:
-        return [of_the_popular(snapshot, item, factor) for item, factor in zip(items, factors, strict=True)]
-    shared = ground(snapshot, profile)
-    return [account(snapshot, profile, shared, item, factor) for item, factor in zip(items, factors, strict=True)]
 
 
 def _may_be_shown(profile: Profile, selection: Selection, items: Int32) -> list[bool]:

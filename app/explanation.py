@@ -8,19 +8,16 @@ strongest in it on the item's side. What float32 rounded off a score, some 1e-7 
 part, so that parts add up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.recommend import Profile, because, crowd_history, titles
 from app.schemas.reasons import Reason
-from index.query import contributions, length, whole
+from index.query import contributor, length, whole
 from index.snapshot import Snapshot
-from index.types import Float32, Int32
-
-Float64 = NDArray[np.float64]
+from index.types import Float32, Float64, Int32
 
 MOST_HISTORY = 2
 """Items of the history that the reasons for one item name."""
@@ -38,6 +35,8 @@ class Ground(NamedTuple):
     """(n_dims,): the query before steering, 0 where it was cut."""
     length: float
     """What steering was multiplied by."""
+    owed: Callable[[Float32], Float64]
+    """What each item of the history adds to the score of a row."""
 
 
 class Account(NamedTuple):
@@ -62,27 +61,37 @@ def ground(snapshot: Snapshot, profile: Profile) -> Ground:
     """The query of a personal profile before steering."""
     items, weights = (profile.items, profile.weights) if profile.opinions else crowd_history(snapshot)
     before = whole(snapshot.embeddings, items, weights)
-    return Ground(items, weights, np.where(profile.query != 0, before, np.float32(0)), length(before))
+    owed = contributor(snapshot.embeddings, items, weights, profile.query)
+    return Ground(items, weights, np.where(profile.query != 0, before, np.float32(0)), length(before), owed)
 
 
-def account(snapshot: Snapshot, profile: Profile, found: Ground, item: int, factor: float = 1.0) -> Account:
-    """The account of one item's score, which a boost may have multiplied."""
+def accounts(snapshot: Snapshot, profile: Profile, items: Int32, factors: Float32 | None = None) -> list[Account]:
+    """The accounts of the scores of some items, which boosts may have multiplied."""
+    factors = np.ones(len(items), dtype=np.float32) if factors is None else factors
+    if not profile.personal:
+        pairs = zip(items.tolist(), factors.tolist(), strict=True)
+        return [_of_the_popular(snapshot, item, factor) for item, factor in pairs]
+    found = ground(snapshot, profile)
+    scores = snapshot.searcher.score_items(profile.query, items)
+    triples = zip(items.tolist(), scores.tolist(), factors.tolist(), strict=True)
+    return [_account(snapshot, profile, found, item, plain, factor) for item, plain, factor in triples]
+
+
+def _account(snapshot: Snapshot, profile: Profile, found: Ground, item: int, plain: float, factor: float) -> Account:
     model = snapshot.embeddings
     scale = 1.0 if model.item_scale is None else float(model.item_scale[item])
-    plain = float(snapshot.searcher.score_items(profile.query, np.array([item], dtype=np.int32))[0])
     score = float(np.float32(plain) * np.float32(factor))
     segments, other = _by_segment(snapshot, found, item, scale)
     target = model.decoder.dense_row(item)
     history, popularity = np.empty(0), 0.0
     if profile.opinions:
-        owed = contributions(model, found.items, found.weights, profile.query, target)
-        history = scale * owed.astype(np.float64)
+        history = scale * found.owed(target)
     else:
         popularity = float(segments.sum() + other)
     steering = found.length * scale * _by_steering(snapshot, profile, target)
-    rounding = plain - float(segments.sum() + other + steering.sum())
     by_item = np.append(history, popularity)
     by_dim = np.append(segments, other)
+    rounding = plain - float(by_dim.sum() + steering.sum())
     if not by_item.any():  # what was liked has no place in the item space
         _add_to_largest(steering, rounding)
     _add_to_largest(by_item, plain - float(by_item.sum() + steering.sum()))
@@ -115,8 +124,8 @@ def _add_to_largest(parts: Float64, rounding: float) -> None:
         parts[np.argmax(np.abs(parts))] += rounding
 
 
-def of_the_popular(snapshot: Snapshot, item: int, factor: float = 1.0) -> Account:
-    """The account where nothing is known about the user: the score is the number of the item's users."""
+def _of_the_popular(snapshot: Snapshot, item: int, factor: float) -> Account:
+    """Where nothing is known about the user: the score is the number of the item's users."""
     plain = float(snapshot.popularity[item])
     score = float(np.float32(plain) * np.float32(factor))
     none = np.zeros(len(snapshot.segments))
@@ -127,14 +136,13 @@ def reasons(snapshot: Snapshot, profile: Profile, items: Int32) -> list[list[Rea
     """Why each item, strongest first: parts of the history, the strongest segment, steering; else that many like it."""
     if not profile.personal:
         return [[Reason(kind="popular", text=LIKED_BY_MANY)] for _ in items]
-    found = ground(snapshot, profile)
-    accounts = [account(snapshot, profile, found, item) for item in items.tolist()]
-    causes = [_largest(one.history, MOST_HISTORY) for one in accounts]
+    found = accounts(snapshot, profile, items)
+    causes = [_largest(one.history, MOST_HISTORY) for one in found]
     named = sorted({profile.opinions[place].item for places in causes for place in places})
     names = dict(zip(named, titles(snapshot, named), strict=True))
     told = [
         [*_from_history(snapshot, profile, one, places, names), *_from_segments(snapshot, profile, one)]
-        for one, places in zip(accounts, causes, strict=True)
+        for one, places in zip(found, causes, strict=True)
     ]
     return [one or [Reason(kind="popular", text=LIKED_BY_MANY)] for one in told]
 

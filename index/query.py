@@ -6,10 +6,12 @@ sum over the history: item i owes x_i * sum over d of E_id * s_d, where s = t at
 multiplied by F F^T; the rest is owed to the tilt.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from index.embeddings import SparseItemEmbeddings, SparseRows
-from index.types import Float32, Int32
+from index.types import Float32, Float64, Int32
 
 
 def encode(embeddings: SparseItemEmbeddings, items: Int32, weights: Float32, tilt: Float32 | None = None) -> Float32:
@@ -21,6 +23,17 @@ def encode(embeddings: SparseItemEmbeddings, items: Int32, weights: Float32, til
     if tilt is not None:
         query += np.float32(length(query)) * tilt
     return _cut(query, embeddings.query_dims)
+
+
+def encode_item(embeddings: SparseItemEmbeddings, item: int) -> Float32:
+    """The query vector of one item of weight 1, as `encode` makes it, in a fraction of its time."""
+    rows = encoder_rows(embeddings)
+    if rows is None:
+        query = np.zeros(embeddings.n_dims, dtype=np.float32)
+        query[item] = 1
+    else:
+        query = rows.dense_row(item)
+    return _cut(_through(embeddings.query_factor, query), embeddings.query_dims)
 
 
 def length(query: Float32) -> float:
@@ -47,14 +60,26 @@ def contributions(
 
     `query` is the answer of encode for this history, `target` a dense row (n_dims,): of an item or of a segment.
     """
-    kept = _through(embeddings.query_factor, np.where(query != 0, target, np.float32(0)))
+    return contributor(embeddings, items, weights, query)(target).astype(np.float32)
+
+
+def contributor(
+    embeddings: SparseItemEmbeddings, items: Int32, weights: Float32, query: Float32
+) -> Callable[[Float32], Float64]:
+    """What `contributions` of one history is for many targets, without the last rounding: the history is read once."""
+    kept = query != 0
     rows = encoder_rows(embeddings)
+
+    def seen(target: Float32) -> Float32:
+        return _through(embeddings.query_factor, np.where(kept, target, np.float32(0)))
+
     if rows is None:
-        return weights * kept[items]
+        return lambda target: weights.astype(np.float64) * seen(target)[items]
     chosen = rows.take(items)
-    owner = np.repeat(np.arange(len(items)), np.diff(chosen.row_starts))
-    summed = np.bincount(owner, weights=chosen.values.astype(np.float64) * kept[chosen.dims], minlength=len(items))
-    return (weights * summed).astype(np.float32)
+    lengths = np.diff(chosen.row_starts)
+    owners = np.repeat(np.arange(len(items)), lengths)
+    values = chosen.values * np.repeat(weights.astype(np.float64), lengths)
+    return lambda target: np.bincount(owners, weights=values * seen(target)[chosen.dims], minlength=len(items))
 
 
 def encoder_rows(embeddings: SparseItemEmbeddings) -> SparseRows | None:

@@ -14,6 +14,7 @@ UInt16: TypeAlias = NDArray[np.uint16]
 UInt32: TypeAlias = NDArray[np.uint32]
 UInt64: TypeAlias = NDArray[np.uint64]
 Float32: TypeAlias = NDArray[np.float32]
+Float64: TypeAlias = NDArray[np.float64]
 Values: TypeAlias = NDArray[Any]
 """Values of sparse rows: float32, or int8 in steps of the row."""
 Dims: TypeAlias = NDArray[Any]

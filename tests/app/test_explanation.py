@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app import explanation
-from app.explanation import LIKED_BY_MANY, Account, account, ground, of_the_popular, reasons
+from app.explanation import LIKED_BY_MANY, Account, accounts, reasons
 from app.recommend import Profile, recommend, resolve
 from app.store.users import Interaction, UserState
 from index import query
@@ -86,12 +86,12 @@ def test_the_parts_add_up_to_the_score(
 ) -> None:
     snapshot = variant(make_snapshot(seed), kind, query_dims)
     profile = profile_of(snapshot, history, steering)
+    row, factors = np.array([item], dtype=np.int32), np.array([factor], dtype=np.float32)
+    (one,) = accounts(snapshot, profile, row, factors)
     if profile.personal:
-        one = account(snapshot, profile, ground(snapshot, profile), item, factor)
-        score = snapshot.searcher.score_items(profile.query, np.array([item], np.int32)) * np.float32(factor)
+        score = snapshot.searcher.score_items(profile.query, row) * factors
     else:
-        one = of_the_popular(snapshot, item, factor)
-        score = snapshot.popularity[[item]] * np.float32(factor)
+        score = snapshot.popularity[row] * factors
     assert one.score == score[0]
     for total in (by_item(one), by_dim(one)):
         assert total == pytest.approx(one.score, rel=1e-5, abs=1e-12)
@@ -115,7 +115,7 @@ def test_each_part_is_what_it_says(
     profile = profile_of(snapshot, history, steering)
     if not profile.personal:
         return
-    found = account(snapshot, profile, ground(snapshot, profile), item)
+    (found,) = accounts(snapshot, profile, np.array([item], dtype=np.int32))
     model, segments = snapshot.embeddings, snapshot.segments
     assert model.item_scale is not None
     kept = (profile.query != 0) * model.decoder.dense_row(item).astype(np.float64) * float(model.item_scale[item])
@@ -176,8 +176,7 @@ def test_what_nothing_speaks_for_is_said_to_be_popular(planted: Snapshot) -> Non
 
 def test_a_user_who_only_steers_is_explained_by_the_crowd_and_the_steering(planted: Snapshot) -> None:
     profile = resolve(planted, EMPTY, (), steer={"s2": 1.0})
-    (row,) = planted.items.rows(["c1"]).tolist()
-    one = account(planted, profile, ground(planted, profile), row)
+    (one,) = accounts(planted, profile, planted.items.rows(["c1"]))
     assert len(one.history) == 0
     assert one.popularity > 0
     assert one.steering[0] > 0

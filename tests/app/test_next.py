@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,43 @@ def test_what_was_seen_or_hidden_since_does_not_come(
     rest = [item_id for part in to_the_end(later, first) for item_id in part]
     assert not {*since, *liked, *item_ids(first)} & set(rest)
     assert len(rest) == len(set(rest))
+
+
+@hypothesis_settings(deadline=None)
+@given(st.data(), LIKED, st.lists(st.integers(0, 20), min_size=2, max_size=5))
+def test_over_swaps_of_the_index_nothing_comes_twice_or_back(
+    make_snapshot: MakeSnapshot, data: st.DataObject, liked: list[str], seeds: list[int]
+) -> None:
+    """A list, a row or a page goes on over one index after another, while the user sees and hides more and more."""
+    some = st.lists(st.integers(0, 39).map(lambda row: f"i{row}"), max_size=4)
+    seen, hidden, excluded = data.draw(some), data.draw(some), data.draw(some)
+    wanted = {"exclude_ids": excluded, "cursors": True}
+    kind = data.draw(st.sampled_from(["list", "row", "page"]))
+
+    def now(seed: int) -> Inquiry:
+        return inquiry(make_snapshot(seed), *liked, seen=tuple(seen), hidden=tuple(hidden))
+
+    if kind == "list":
+        found = answers.items(now(seeds[0]), RecommendRequest(count=5, **wanted))
+        cursor, given_ = found.next_cursor, item_ids(found)
+    else:
+        page = answers.page(now(seeds[0]), HomepageRequest(n_rows=2, row_size=3, **wanted))
+        given_ = [item.item_id for row in page.rows for item in row.items]
+        cursor = page.page_cursor if kind == "page" or not page.rows else page.rows[0].next_cursor
+    assert not {*liked, *seen, *hidden, *excluded} & set(given_)
+    for before, seed in pairwise(seeds):
+        if cursor is None:
+            return
+        seen.extend(data.draw(some))
+        hidden.extend(data.draw(some))
+        more = goes_on(now(seed), cursor)
+        new = [item.item_id for item in more.items or ()]
+        new += [item.item_id for row in more.rows or () for item in row.items]
+        assert not {*liked, *seen, *hidden, *excluded, *given_} & set(new)
+        assert len(new) == len(set(new))
+        assert ("index_changed" in [one.code for one in more.warnings]) == (seed != before)
+        given_ += new
+        cursor = more.page_cursor if kind == "page" else more.next_cursor
 
 
 @hypothesis_settings(deadline=None)
