@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, NamedTuple
 
 from fastapi import BackgroundTasks, Depends, Request
+from starlette.datastructures import State
 
 from app.cursors import Cursors
 from app.deadline import Deadline
@@ -106,8 +107,12 @@ class Asking(NamedTuple):
 
 
 async def _asking(request: Request, after: BackgroundTasks) -> Asking:
-    state = request.app.state
-    settings, timings, live_index = state.settings, request.state.timings, state.live_index
+    return asking_of(request.app.state, request.state.timings, after)
+
+
+def asking_of(state: State, timings: Timings, after: BackgroundTasks) -> Asking:
+    """What a request of retrieval needs, of what the application keeps; raises NothingPublished."""
+    settings, live_index = state.settings, state.live_index
     deadline = Deadline(timings.start + settings.deadline_ms / 1000)
     return Asking(live_index.snapshot, state.users, settings, timings, after, live_index, deadline, state.cursors)
 

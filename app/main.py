@@ -20,6 +20,7 @@ from app.secret import secret_of
 from app.security import Guard, HostCheck, Origins
 from app.settings import Settings
 from app.shedding import Load, Shedding
+from app.shortcut import Shortcut
 from app.store.limits import Limits
 from app.store.users import Users
 from app.telemetry import BodyLimit, PathCheck, Telemetry
@@ -59,6 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
         application.include_router(router, responses=errors.responses())
     application.include_router(page.page_router())
     # The last one added is the outermost.
+    application.add_middleware(Shortcut, routes=retrieval.router.routes)
     application.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     application.add_middleware(PathCheck)
     _guard(application, settings)
