@@ -79,7 +79,12 @@ def contributor(
     lengths = np.diff(chosen.row_starts)
     owners = np.repeat(np.arange(len(items)), lengths)
     values = chosen.values * np.repeat(weights.astype(np.float64), lengths)
-    return lambda target: np.bincount(owners, weights=values * seen(target)[chosen.dims], minlength=len(items))
+
+    def owed(target: Float32) -> Float64:
+        # of nothing, bincount makes whole numbers
+        return np.bincount(owners, weights=values * seen(target)[chosen.dims], minlength=len(items)).astype(np.float64)
+
+    return owed
 
 
 def encoder_rows(embeddings: SparseItemEmbeddings) -> SparseRows | None:

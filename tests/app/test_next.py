@@ -140,7 +140,7 @@ def test_over_swaps_of_the_index_nothing_comes_twice_or_back(
     """A list, a row or a page goes on over one index after another, while the user sees and hides more and more."""
     some = st.lists(st.integers(0, 39).map(lambda row: f"i{row}"), max_size=4)
     seen, hidden, excluded = data.draw(some), data.draw(some), data.draw(some)
-    wanted = {"exclude_ids": excluded, "cursors": True}
+    wanted: dict[str, Any] = {"exclude_ids": excluded, "cursors": True}
     kind = data.draw(st.sampled_from(["list", "row", "page"]))
 
     def now(seed: int) -> Inquiry:
