@@ -12,7 +12,7 @@ INSTALL_DEV := $(INSTALL) --no-build-isolation -C build-dir=build/kernel -C cmak
 KERNEL := CMakeLists.txt $(wildcard index/kernel/* training/kernel/*)
 CPP := $(wildcard $(foreach room,index training,$(room)/kernel/*.cpp $(room)/kernel/*.hpp) benchmarks/*.cpp)
 
-.PHONY: help demo kernel sanitize fuzz faults test lint types clean compiler
+.PHONY: help demo kernel sanitize fuzz faults test lint types audit clean compiler
 .DELETE_ON_ERROR:
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make fuzz          a million random questions to the kernel, against the reference (QUERIES=20000: fewer)"
 	@echo "make faults        break a real server under load in fourteen ways; a dated report in benchmarks/reports (5 minutes)"
 	@echo "make test          lint, types and all tests; needs Chromium"
+	@echo "make audit         ask PyPI whether a pinned dependency has a known vulnerability"
 	@echo "make clean         remove the environment and everything the demo made"
 
 # --- environments -----------------------------------------------------------------------------------------------------
@@ -130,6 +131,12 @@ faults: .venv/.dev
 
 types: .venv/.dev
 	$(BIN)/mypy
+
+# In an environment of its own: what pip-audit needs is nothing that we pin. --strict: what could not be looked up is no pass.
+audit: | .venv/bin/python
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	build/audit/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r constraints.txt
 
 clean:
 	rm -rf .venv build index/_kernel.*.so training/_kernel.*.so $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -51,7 +51,7 @@ def test_commands_and_options_exist(path: Path) -> None:
     for words in commands(path.read_text()):
         command = typer.main.get_command(PROGRAMS[words[0]])
         rest = words[1:]
-        if isinstance(command, TyperGroup) and rest and not rest[0].startswith("-"):
+        while isinstance(command, TyperGroup) and rest and not rest[0].startswith("-"):
             assert rest[0] in command.commands, f"{words}: no such command"
             command, rest = command.commands[rest[0]], rest[1:]
         options = {"--help"} | {
