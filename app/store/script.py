@@ -14,8 +14,8 @@ local function by_time(one, other)
   if one.time ~= other.time then return one.time < other.time end
   return one.arrival < other.arrival
 end
--- Puts records of `size` bytes, as {time, arrival, record}, where they belong by time, behind the old ones of that time.
--- Looked for from the end, where most belong. `hop(from, to)` is told which old bytes stand behind each, last one first.
+-- Puts records of `size` bytes, as {time, arrival, record}, where they belong by time, behind old ones of that time.
+-- Looked for from the end, where most belong. `hop` is told between which bytes old ones stand behind each, last first.
 local function merge(old, new, size, hop)
   table.sort(new, by_time)
   local parts, tail = {}, #old

@@ -23,6 +23,7 @@ from app.settings import Settings
 from app.store.binary import find_binary
 from app.store.cluster import N_SLOTS, slot
 from app.store.keys import PARTITIONS, partition, user_keys
+from app.store.usage import measure
 from app.store.users import Event, Interaction, StoreUnavailable, Users
 
 pytestmark = pytest.mark.anyio
@@ -158,6 +159,8 @@ async def test_users_live_on_all_nodes_and_are_read_written_merged_and_deleted_a
         ]
         assert all(state.steering == {"s": 0.5} and len(state.served.hashes) == 2 for state in states[:-1])
         assert all(node.client.dbsize() > 0 for node in cluster.masters)
+        measured = measure(Settings.model_validate({"redis_url": cluster.url}), 100_000)
+        assert (measured.users, measured.event_ids) == (100, 200)
         for target, source in zip(USERS[::2], USERS[1::2], strict=True):
             await users.merge(target, source)
             assert set(await names(users, target)) == {"a", target, source}
