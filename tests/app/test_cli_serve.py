@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app import keys
 from app.__main__ import main
 from app.seeding import SeedingError, read_events
 from app.server import is_loopback, reachable
@@ -241,6 +242,44 @@ def test_beyond_loopback_only_where_that_is_allowed(folders: list[str | Path], r
     assert "SPARROW_ALLOW_ANONYMOUS=true" in said
     with started(*folders, "--host", EVERYWHERE, SPARROW_ALLOW_ANONYMOUS="true", SPARROW_REDIS_URL=redis_url) as served:
         served.wait_for("Sparrow is ready: http://127.0.0.1:")
+
+
+def test_with_keys_it_listens_everywhere_and_asks_for_them(
+    folders: list[str | Path], tmp_path: Path, redis_url: str, refuse: Refuse
+) -> None:
+    file, everywhere = tmp_path / "keys", ("--host", EVERYWHERE)
+    code, said = refuse(*folders, *everywhere, SPARROW_KEYS_FILE=str(file))
+    assert (code, said.count("\n")) == (1, 1)
+    assert "keys add makes it" in said
+    secret = keys.add(file, "shop", "write")
+    events = write_events(tmp_path / "events.jsonl", EVENTS)
+    settings = {"SPARROW_REDIS_URL": redis_url, "SPARROW_KEYS_FILE": str(file), "SPARROW_KEY": secret}
+    with started(*folders, *everywhere, "--workers", "2", "--events", events, **settings) as served:
+        served.wait_for("Posted the events of 3 users")
+        url, headers = served.client.base_url.join("/v1/users/ann"), {"Authorization": f"Bearer {secret}"}
+        assert httpx.get(url).status_code == 401
+        assert len(httpx.get(url, headers=headers).json()["history"]) == 5
+        keys.revoke(file, "shop")
+        # Each on a connection of its own, so that any worker may answer.
+        assert eventually(lambda: all(httpx.get(url, headers=headers).status_code == 401 for _ in range(10)))
+        assert not any(secret in line or "ann" in line.split() for line in served.said)
+
+
+def test_workers_together_keep_to_the_rate(folders: list[str | Path], redis_url: str) -> None:
+    with started(*folders, "--workers", "2", SPARROW_REDIS_URL=redis_url, SPARROW_RATE_LIMIT="5") as served:
+        served.wait_for("Sparrow is ready")
+        begun = time.monotonic()
+        url = served.client.base_url.join("/v1/segments")
+        statuses = [httpx.get(url).status_code for _ in range(60)]
+        elapsed = time.monotonic() - begun
+        assert set(statuses) <= {200, 429}
+        assert 1 <= statuses.count(200) <= 5 + 5 * elapsed
+
+
+def test_traces_that_cannot_be_made_are_said(folders: list[str | Path], refuse: Refuse) -> None:
+    code, said = refuse(*folders, OTEL_TRACES_EXPORTER="jaeger")
+    assert (code, said.count("\n")) == (1, 1)
+    assert "OTEL_TRACES_EXPORTER is 'jaeger'" in said
 
 
 def test_failures_are_one_sentence_and_exit_1(folders: list[str | Path], tmp_path: Path, refuse: Refuse) -> None:
