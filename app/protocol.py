@@ -141,12 +141,18 @@ class Protocol(HttpToolsProtocol):
         self._late = self.loop.call_later(LINGER_SECONDS, self._end)
 
     @property
+    def _answering(self) -> bool:
+        """Whether a request has no whole answer yet."""
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn's types forget that it begins as None
+        return cycle is not None and not cycle.response_complete
+
+    @property
     def _begun(self) -> bool:
         """Whether a request has begun to come in and is not whole."""
         return self._receiving and self.scope is not None
 
     def _end(self) -> None:
-        if self._begun or self.cycle is None or self.cycle.response_complete:
+        if self._begun or not self._answering:
             self._too_late()
 
     def _too_late(self) -> None:
@@ -161,8 +167,7 @@ class Protocol(HttpToolsProtocol):
         self._disarm()
         if self.transport.is_closing():
             return
-        cycle: RequestResponseCycle | None = self.cycle  # uvicorn's types forget that it begins as None
-        waiting = cycle is not None and not cycle.response_complete
+        waiting = self._answering
         # Behind an unfinished answer there is no place for another.
         if not waiting or not (self._in_headers or self.pipeline or self.cycle.response_started):
             self.transport.write(_answer(status))

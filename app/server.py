@@ -94,12 +94,12 @@ def serve(settings: Settings, listening: socket.socket) -> None:
 
 def config_of(settings: Settings, factory: str | Callable[[], FastAPI]) -> Config:
     """How uvicorn serves an application."""
-    bounds = {"receive_seconds": settings.receive_seconds, "max_body_bytes": settings.max_body_bytes}
+    protocol = partial(Protocol, receive_seconds=settings.receive_seconds, max_body_bytes=settings.max_body_bytes)
     return Config(
         factory,
         factory=True,
         workers=settings.workers,
-        http=cast(Any, partial(Protocol, **bounds)),
+        http=cast(Any, protocol),
         log_config=log_config(settings.log_level),
         access_log=False,
         server_header=False,

@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     """Index versions open at a time in each worker: the current one, the one before, and those that requests name."""
     deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = 1000
     """When an answer is given with what is there, where the request does not say."""
-    max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 256
+    max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 128
     """Requests that a worker answers at a time; what comes on top gets 503."""
     max_queue_ms: Annotated[int, Field(ge=1, le=60_000)] = 100
     """How long a request may wait for its turn, and how late a worker's event loop may be, before 503 is answered."""

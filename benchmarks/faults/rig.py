@@ -120,7 +120,11 @@ class Server:
     def __enter__(self) -> Self:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(self._line, env=self._environment, stdout=log, stderr=log)
-        eventually(lambda: len(self.ready_workers()) == self._n_workers, "all workers ready")
+        eventually(
+            lambda: self.process.poll() is not None or len(self.ready_workers()) == self._n_workers, "all workers ready"
+        )
+        if self.process.poll() is not None:
+            raise RigError(f"the server did not start: {self.log()[-2000:]}")
         return self
 
     def __exit__(self, *_: object) -> None:
