@@ -36,7 +36,7 @@ async def readyz(live_index: LiveIndexDep, users: UsersDep) -> Ready:
     return Ready(index_version=version, store="ok")
 
 
-@router.get("/info")
+@router.get("/info", responses=responses(503))
 async def info(live_index: LiveIndexDep, settings: SettingsDep) -> Info:
     """What exactly is served."""
     snapshot = None if live_index.version is None else live_index.snapshot

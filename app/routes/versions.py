@@ -5,13 +5,14 @@ import asyncio
 from fastapi import APIRouter
 
 from app.deps import LiveIndexDep
+from app.errors import responses
 from app.schemas.operations import IndexInfo, OpenVersion, Versions
 from index.errors import CorruptSnapshot
 
 router = APIRouter(tags=["operations"])
 
 
-@router.get("/v1/versions", summary="Open index versions")
+@router.get("/v1/versions", summary="Open index versions", responses=responses(503))
 async def get_versions(live_index: LiveIndexDep) -> Versions:
     """The versions that the worker which answers has open, newest first.
 

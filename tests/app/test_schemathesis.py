@@ -52,7 +52,7 @@ def settings_of_module(tmp_path_factory: pytest.TempPathFactory, request: pytest
     books, redis = request.getfixturevalue("_books"), request.getfixturevalue("_shared_redis")
     data = tmp_path_factory.mktemp("data")
     return Settings.model_validate(
-        {"snapshots": books, "redis_url": redis.url, "data": data, "store_timeout_ms": 10_000}
+        {"snapshots": books, "redis_url": redis.url, "data": data, "store_timeout_ms": 10_000, "max_queue_ms": 60_000}
     )
 
 
