@@ -100,12 +100,12 @@ def waiting(what: str, *, quiet: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def telling_what_is_kept(text: str) -> Iterator[None]:
+def telling_what_is_kept(text: str, *, quiet: bool = False) -> Iterator[None]:
     """Say so on stderr when what runs is interrupted."""
     try:
         yield
     except KeyboardInterrupt:
-        Console(stderr=True).print(f"Interrupted. {text}", highlight=False, markup=False, soft_wrap=True)
+        Console(stderr=True, quiet=quiet).print(f"Interrupted. {text}", highlight=False, markup=False, soft_wrap=True)
         raise
 
 

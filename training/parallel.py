@@ -31,7 +31,23 @@ def started() -> int:
 def start(n_processes: int, module: str, arguments: Sequence[str]) -> NoReturn:
     """Become torchrun, with `n_processes` of `python -m module arguments` on this machine."""
     launched = ["--standalone", "--nproc-per-node", str(n_processes), "-m", "--", module, *arguments]
-    os.execv(sys.executable, [sys.executable, "-m", "torch.distributed.run", *launched])  # noqa: S606 (no shell is meant)
+    os.execv(sys.executable, [sys.executable, "-m", __name__, *launched])  # noqa: S606 (no shell is meant)
+
+
+def _launch(arguments: Sequence[str]) -> int:
+    """Be torchrun; the exit code. What went wrong the processes have told, each for itself: no traceback buries it."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import main
+
+    try:
+        main(list(arguments))
+    except SignalException as error:
+        return 128 + error.sigval
+    except ChildFailedError as error:
+        _, failure = error.get_first_failure()
+        return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+    return 0
 
 
 @contextmanager
@@ -81,3 +97,7 @@ def agreed(value: float) -> float:
     told = torch.tensor([value], dtype=torch.float64, device="cuda" if processes.get_backend() == "nccl" else "cpu")
     processes.broadcast(told, src=0)
     return float(told)
+
+
+if __name__ == "__main__":
+    sys.exit(_launch(sys.argv[1:]))

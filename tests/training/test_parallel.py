@@ -1,8 +1,10 @@
 """Two processes train as one does."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +76,28 @@ def test_a_complete_run_is_told_to_both(alone: tuple[Path, list[dict[str, Any]]]
     before = (run / "metrics.json").stat().st_mtime_ns
     assert fitted(run, books_file, 2, "--resume")[0] == records
     assert (run / "metrics.json").stat().st_mtime_ns == before
+
+
+def test_what_ends_one_process_is_told_without_a_traceback(books_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "other").touch()
+    options = ["--interactions", str(books_file), "--run", str(tmp_path / "run"), "--processes", "2"]
+    line = [sys.executable, "-m", "training", "fit", *options]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "run is not empty; go on there with --resume, or name another --run" in done.stderr
+    assert "ChildFailedError" not in done.stderr
+
+
+def test_ctrl_c_tells_once_what_is_kept(books_file: Path, tmp_path: Path) -> None:
+    options = ["--interactions", str(books_file), "--run", str(tmp_path / "run"), "--processes", "2"]
+    line = [sys.executable, "-m", "training", "fit", *options, *SMALL, "--set", "training.epochs=9000"]
+    line += ["--set", "training.patience=9000"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not (tmp_path / "run" / "checkpoint.json").exists():
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert process.returncode == 130
+    assert err.count("Interrupted. What was done until the last checkpoint is kept; go on by") == 1
+    assert "SignalException" not in err

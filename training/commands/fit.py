@@ -119,14 +119,19 @@ def _plan(chosen: Recipe, material: run.Material) -> str:
 
 
 def _train(directory: Path, chosen: Recipe, material: run.Material, device: str, *, resume: bool) -> dict[str, Any]:
-    steps = isinstance(MODELS[chosen.model_name], Learnt)
-    kept = f"What was done is kept; go on by\n{_again(sys.argv[1:], directory)}"
-    bar = console.training_bar(quiet=parallel.rank() > 0, gently=steps and parallel.size() == 1)
-    with (
-        console.telling_what_is_kept(kept if steps else "Nothing is kept of a model that is solved at once"),
-        bar as monitor,
-    ):
-        return run.fit(directory, chosen, material, device=device, monitor=monitor, resume=resume)
+    quiet = parallel.rank() > 0
+    gently = isinstance(MODELS[chosen.model_name], Learnt) and parallel.size() == 1
+    kept = console.telling_what_is_kept(_kept(chosen, directory), quiet=quiet)
+    with kept, console.training_bar(quiet=quiet, gently=gently) as bar:
+        return run.fit(directory, chosen, material, device=device, monitor=bar, resume=resume)
+
+
+def _kept(chosen: Recipe, directory: Path) -> str:
+    """What is there after Ctrl-C, in words."""
+    if not isinstance(MODELS[chosen.model_name], Learnt):
+        return "Nothing is kept of a model that is solved at once"
+    what = "What was done" if parallel.size() == 1 else "What was done until the last checkpoint"
+    return f"{what} is kept; go on by\n{_again(sys.argv[1:], directory)}"
 
 
 def _again(arguments: list[str], directory: Path) -> str:
