@@ -174,6 +174,17 @@ async def test_the_store_runs_the_script_and_says_when_it_is_away(settings: Sett
     await away.close()
 
 
+async def test_a_full_redis_is_one_that_does_not_count(settings: Settings, redis_server: Any) -> None:
+    users = Users(Settings.model_validate({**settings.model_dump(), "redis_url": redis_server.url}), Metrics())
+    with redis_server.client() as client:
+        client.config_set("maxmemory", 1)
+    with pytest.raises(StoreUnavailable):
+        await users.run(GRANT, b"sparrow:limit:y", [1e6, 3, 2])
+    limits = Limits(10, 2, users.run)
+    assert await made(limits, 50) == 5, "the worker's own share"
+    await users.close()
+
+
 # --- on the wire ------------------------------------------------------------------------------------------------------
 
 
