@@ -5,9 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.schemas.wire import Id, Request
-
-MAX_STEERED = 100
-"""Segments that one request, or one user, may steer."""
+from app.store.state import MAX_STEERED
 
 Strength = Annotated[float, Field(ge=-1, le=1)]
 

@@ -152,7 +152,7 @@ Steering = Mapping[str, float | Literal["never"]]
 """By segment id: how much more (up to 1) or less (down to -1) of it, or "never"."""
 
 MAX_STEERED = 100
-"""Segments that one user may steer."""
+"""Segments that one request, or one user, may steer."""
 
 UNSTEERED: Steering = MappingProxyType({})
 
