@@ -11,7 +11,7 @@ items of every segment. The query of a because-row's own item scores these candi
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
-from itertools import chain, islice
+from itertools import chain, islice, tee
 from math import ceil
 from typing import Literal, NamedTuple
 
@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.opinions import NO_OPINIONS, Opinion
-from app.ordering import PLAIN, Ordering, Rank, listed, order
+from app.ordering import PLAIN, Likeness, Ordering, Rank, listed, order
 from app.popular import popular, popular_in_segment
-from app.recommend import Profile, because, best, crowd, rank_segments, segment_reasons, titles
+from app.recommend import Profile, because, best, crowd, rank_segments, reasons_of_segments, segment_reasons, titles
 from app.selection import EVERYTHING, Selection
-from index.query import encode
+from index.query import encode_item
 from index.search import Hits
 from index.snapshot import Snapshot
 
@@ -247,13 +247,18 @@ def _personal_rows(snapshot: Snapshot, profile: Profile, size: Size, selection: 
     segments = _segment_rows(snapshot, profile, zip(numbers, found, strict=True), floor)
     # What top picks show is no reason for another row.
     rest = Hits(pool.items[size.row_size :], pool.scores[size.row_size :])
-    reasons = _because_rows(snapshot, profile, size, _above(rest, floor))
+    rest = _above(rest, floor)
+    anchors = _because_rows(snapshot, profile, size, rest)
+
+    def row_of(anchor: _Anchor) -> Row:
+        return _because_row(snapshot, rest, anchor, size)
+
     early = 2 if size.n_rows >= LARGE else 1
-    yield from reasons[:1]
+    yield from map(row_of, anchors[:1])
     yield from islice(segments, 3)
-    yield from reasons[1:early]
+    yield from map(row_of, anchors[1:early])
     yield from segments
-    yield from reasons[early:]
+    yield from map(row_of, anchors[early:])
     yield from _crowd_rows(snapshot, profile, size, selection, numbers)
 
 
@@ -272,7 +277,18 @@ def _scored(
     return selection.cut(best), found
 
 
-def _because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) -> list[Row]:
+class _Anchor(NamedTuple):
+    """An item of the history that may head a because-row."""
+
+    opinion: Opinion
+    title: str
+    scores: NDArray[np.float32]
+    """Of the pool's items in its row."""
+    worth: float
+    """What the best of them sum up to."""
+
+
+def _because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) -> list[_Anchor]:
     """What goes with single items of the history, from what top picks leave of the pool, most convincing row first.
 
     Items are ranked by the geometric mean of their likeness to the one item and the user's score over the length
@@ -281,24 +297,40 @@ def _because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) 
     if not profile.opinions:  # only steering is known
         return []
     taste = pool.scores / np.linalg.norm(profile.query)
-    rows = []
+    anchors = []
     for opinion, title in _anchors(snapshot, profile):
-        hits = _first(_alike(snapshot, opinion.item, pool.items, taste), size.depth)
-        if len(hits.items):
-            item_id = snapshot.items.item_id(opinion.item)
-            rows.append(Row("because", item_id, because(opinion, title), "Often liked by the same people", hits))
-    worth = [float(row.hits.scores[: size.row_size].sum()) for row in rows]
-    order = sorted(range(len(rows)), key=lambda number: -worth[number])
-    return [rows[number] for number in order if worth[number] >= CONVINCING * worth[order[0]]]
+        scores = _likeness(snapshot, opinion.item, pool.items, taste)
+        worth = _sum_of_best(scores, size.row_size)
+        if worth > 0:
+            anchors.append(_Anchor(opinion, title, scores, worth))
+    anchors.sort(key=lambda one: -one.worth)
+    return [one for one in anchors if one.worth >= CONVINCING * anchors[0].worth]
+
+
+def _because_row(snapshot: Snapshot, pool: Hits, anchor: _Anchor, size: Size) -> Row:
+    hits = _first(_above(_ranked(pool.items, anchor.scores), 0.0), size.depth)
+    key, title = snapshot.items.item_id(anchor.opinion.item), because(anchor.opinion, anchor.title)
+    return Row("because", key, title, "Often liked by the same people", hits)
+
+
+def _sum_of_best(scores: NDArray[np.float32], n: int) -> float:
+    if len(scores) > n:
+        scores = np.partition(scores, len(scores) - n)[len(scores) - n :]
+    return float(np.sort(scores)[::-1].sum(dtype=np.float64))
 
 
 def _alike(snapshot: Snapshot, item: int, items: NDArray[np.int32], taste: NDArray[np.float32]) -> Hits:
     """Items of a pool that are like one item, by the mean that because-rows are ranked by; never the item itself."""
-    anchor = encode(snapshot.embeddings, np.array([item], np.int32), np.ones(1, np.float32))
-    likeness = snapshot.searcher.score_items(anchor, items)
+    return _above(_ranked(items, _likeness(snapshot, item, items, taste)), 0.0)
+
+
+def _likeness(
+    snapshot: Snapshot, item: int, items: NDArray[np.int32], taste: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    likeness = snapshot.searcher.score_items(encode_item(snapshot.embeddings, item), items)
     scores = np.sqrt(np.maximum(likeness, 0) * taste).astype(np.float32)
     scores[items == item] = 0  # where seen items are allowed
-    return _above(_ranked(items, scores), 0.0)
+    return scores
 
 
 def _anchors(snapshot: Snapshot, profile: Profile) -> Iterator[tuple[Opinion, str]]:
@@ -306,17 +338,21 @@ def _anchors(snapshot: Snapshot, profile: Profile) -> Iterator[tuple[Opinion, st
 
     Only the better known half of them: what is like an item is noise where the item has few users.
     """
-    strong = STRONG * max(opinion.weight for opinion in profile.opinions)
-    liked = [opinion for opinion in profile.opinions if opinion.weight >= strong]
-    known = float(np.median([snapshot.popularity[opinion.item] for opinion in liked]))
-    tried = [opinion for opinion in liked if snapshot.popularity[opinion.item] >= known][:ANCHORS]
+    weights = profile.opinions.weights
+    liked = np.flatnonzero(weights >= STRONG * weights.max())
+    users = snapshot.popularity[profile.opinions.items[liked]]
+    tried = liked[users >= np.median(users)][:ANCHORS]
+    likeness = Likeness(snapshot, profile.opinions.items[tried])
+    nearest = np.full(len(tried), -1.0, dtype=np.float32)
     names: set[str] = set()
-    directions: list[NDArray[np.float32]] = []
-    for opinion, title in zip(tried, titles(snapshot, [opinion.item for opinion in tried]), strict=True):
-        direction = unit(snapshot.embeddings.decoder.dense_row(opinion.item))
-        if title not in names and all(float(other @ direction) <= DISTINCT for other in directions):
+    for place, number in enumerate(tried.tolist()):
+        if nearest[place] > DISTINCT:
+            continue
+        opinion = profile.opinions[number]
+        (title,) = titles(snapshot, [opinion.item])
+        if title not in names:
             names.add(title)
-            directions.append(direction)
+            np.maximum(nearest, likeness.to(place), out=nearest)
             yield opinion, title
 
 
@@ -324,8 +360,9 @@ def _segment_rows(
     snapshot: Snapshot, profile: Profile, ranked: Iterable[tuple[int, Hits]], floor: float
 ) -> Iterator[Row]:
     """Segments (by number) with their items as the user ranks them, down to a score."""
-    for number, hits in ranked:
-        (reason,) = segment_reasons(snapshot, profile, [number])
+    numbered, found = tee(ranked)
+    reasons = reasons_of_segments(snapshot, profile, (number for number, _ in numbered))
+    for (number, hits), reason in zip(found, reasons, strict=True):
         yield _segment_row(snapshot, number, reason, _above(hits, floor))
 
 
@@ -364,24 +401,23 @@ def _pursue(
     ranked = [one for one in rank_segments(snapshot, profile, 4 * count, selection) if one.score >= least]
     if not ranked:
         return []
-    directions = _directions(snapshot, [one.number for one in ranked])
+    numbers = [one.number for one in ranked]
+    near = snapshot.segment_cosines[numbers]
     left = np.array([one.score for one in ranked])
     if used:
-        left[(directions @ _directions(snapshot, used).T > SAME_TASTE).any(axis=1)] = -np.inf
+        left[(near[:, list(used)] > SAME_TASTE).any(axis=1)] = -np.inf
+    cosines = near[:, numbers]
+    alike = cosines > SAME_TASTE
+    np.fill_diagonal(alike, val=True)
     chosen: list[int] = []
-    while len(chosen) < count and np.isfinite(left).any():
-        best = int(np.argmax(left))
-        cosines = directions @ directions[best]
-        left -= max(float(left[best]), 0.0) * cosines
-        left[cosines > SAME_TASTE] = -np.inf
-        left[best] = -np.inf
-        chosen.append(ranked[best].number)
+    while len(chosen) < count:
+        best = int(left.argmax())
+        if left[best] == -np.inf:
+            break
+        left -= max(float(left[best]), 0.0) * cosines[best]
+        left[alike[best]] = -np.inf
+        chosen.append(numbers[best])
     return chosen
-
-
-def _directions(snapshot: Snapshot, numbers: Sequence[int]) -> NDArray[np.float32]:
-    """Unit vectors (len(numbers), n_dims) of segments."""
-    return np.stack([unit(snapshot.segments.rows.dense_row(number)) for number in numbers])
 
 
 def _ranked(items: NDArray[np.int32], scores: NDArray[np.float32]) -> Hits:
@@ -397,9 +433,3 @@ def _above(hits: Hits, floor: float) -> Hits:
 
 def _first(hits: Hits, n: int) -> Hits:
     return Hits(hits.items[:n], hits.scores[:n])
-
-
-def unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The vector at length 1; a zero vector stays zero."""
-    length = float(np.linalg.norm(vector))
-    return vector / np.float32(length) if length else vector

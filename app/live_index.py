@@ -241,3 +241,5 @@ def warm(snapshot: Snapshot) -> None:
     snapshot.searcher.top_n(query, 10)
     score_segments(snapshot.segments, query)
     snapshot.catalogue.properties(items)
+    # made once, and every page needs them
+    _ = snapshot.crowd, snapshot.segment_cosines, snapshot.segments.holding(items)

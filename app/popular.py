@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.selection import EVERYTHING, Selection
+from index.arrays import among
 from index.search import NONE, Hits
 from index.snapshot import Snapshot
 from index.types import Float32, Int32
@@ -13,13 +14,13 @@ LOOK = 1024
 
 
 def popular(snapshot: Snapshot, exclude: Int32, count: int, selection: Selection = EVERYTHING) -> Hits:
-    """The most popular items that are not excluded; scores are numbers of users, boosted."""
+    """The most popular items that are not excluded (rows ascend); scores are numbers of users, boosted."""
     if isinstance(selection.within, np.ndarray):
-        items = selection.within[~np.isin(selection.within, exclude)]
+        items = selection.within[~among(selection.within, exclude)]
         return selection.cut(_best(items, selection.boosted(items, snapshot.popularity[items]), count))
     if selection.within is None and selection.boosts is None:
         head = snapshot.popular[: count + len(exclude)]
-        items = head[~np.isin(head, exclude)][:count]
+        items = head[~among(head, exclude)][:count]
         return selection.cut(Hits(items, snapshot.popularity[items]))
     return selection.cut(_walk(snapshot, exclude, count, selection))
 
@@ -30,7 +31,7 @@ def popular_in_segment(
     """Items of a segment by number of users times strength: an item may belong a little to segments not its own."""
     items = snapshot.segments.items_of(number)
     scores = snapshot.popularity[items] * snapshot.segments.strengths_of(number)
-    allowed = ~np.isin(items, exclude) & selection.allows(items)
+    allowed = ~among(items, exclude) & selection.allows(items)
     items, scores = items[allowed], scores[allowed]
     return selection.cut(_best(items, selection.boosted(items, scores), count))
 
@@ -52,7 +53,7 @@ def _walk(snapshot: Snapshot, exclude: Int32, count: int, selection: Selection) 
             break  # equal scores are in the order of rows already
         items = snapshot.popular[start : start + size]
         items = items[selection.allows(items)]
-        items = items[~np.isin(items, exclude)]
+        items = items[~among(items, exclude)]
         scores = selection.boosted(items, snapshot.popularity[items])
         best = _best(np.concatenate([best.items, items]), np.concatenate([best.scores, scores]), count)
         start += size

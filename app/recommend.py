@@ -6,7 +6,8 @@ zero and an answer may be shorter than asked; what the user has seen or hidden i
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -20,15 +21,14 @@ from app.popular import popular, popular_in_segment
 from app.selection import EVERYTHING, Selection
 from app.steering import NO_STEERING, Steering
 from app.steering import resolve as resolve_steering
-from app.store.state import KIND_NUMBERS, History, Interaction, UserState
+from app.store.state import KINDS, History, Interaction, UserState
 from app.store.users import HIDING_KINDS, UNSEEN_KINDS
-from index.query import contributions, encode
+from index.arrays import among
+from index.query import contributor, encode
 from index.search import NONE, Hits, score_segments
+from index.segments import Segments
 from index.snapshot import Snapshot
 from index.vocabulary import hash_id
-
-CROWD = 1000
-"""Most popular items that stand for everybody's taste when nobody's is known."""
 
 PERSONAL_SHARE = 0.2
 """Length of the user's part in the query of `similar`, where the items' part has length 1: a tilt."""
@@ -36,9 +36,11 @@ PERSONAL_SHARE = 0.2
 MIN_UNSEEN = 3
 """Items a segment must still have to offer."""
 
-HIDING = np.array([KIND_NUMBERS[kind] for kind in sorted(HIDING_KINDS)], dtype=np.uint8)
+HIDES = np.array([kind in HIDING_KINDS for kind in KINDS])
+"""By number of the kind: whether the item never comes back."""
 
-UNSEEN = np.array([KIND_NUMBERS[kind] for kind in sorted(UNSEEN_KINDS)], dtype=np.uint8)
+SEES = np.array([kind not in UNSEEN_KINDS for kind in KINDS])
+"""By number of the kind: whether the item is seen."""
 
 NOWHERE: Mapping[str, float] = MappingProxyType({})
 """No steering in the request."""
@@ -105,14 +107,14 @@ def resolve(
     if history:
         acts = Acts.of(items.rows([one.item_id for one in history]), history).and_then(acts)
     # What a stored user hides is in state.hidden already.
-    hidden = acts.rows[: len(history)][np.isin(acts.kinds[: len(history)], HIDING)] if history else NONE
+    hidden = acts.rows[: len(history)][HIDES[acts.kinds[: len(history)]]] if history else NONE
     if len(state.hidden):
         hidden = np.concatenate([hidden, items.rows_of_hashes(state.hidden)])
     opinions = form(acts, hidden)
     steered = resolve_steering(snapshot, state.steering, steer)
     left_out = [hidden, items.rows(exclude_ids), steered.never]
     if exclude_seen:
-        left_out += [items.rows_of_hashes(state.seen), acts.rows[~np.isin(acts.kinds, UNSEEN)]]
+        left_out += [items.rows_of_hashes(state.seen), acts.rows[SEES[acts.kinds]]]
     exclude = np.unique(np.concatenate(left_out))
     query, liking = _query(snapshot, opinions, steered.tilt)
     personal = liking or (steered.tilt is not None and bool(query.any()))
@@ -135,14 +137,12 @@ def _query(
 
 def crowd(snapshot: Snapshot, tilt: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
     """The query of everybody, which may be steered."""
-    return encode(snapshot.embeddings, *crowd_history(snapshot), tilt)
+    return snapshot.crowd.query if tilt is None else encode(snapshot.embeddings, *crowd_history(snapshot), tilt)
 
 
 def crowd_history(snapshot: Snapshot) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The history of everybody: the most popular items, weighted by their number of users."""
-    items = snapshot.popular[:CROWD]
-    share = snapshot.popularity[items] / max(float(snapshot.popularity[items].max(initial=0)), 1.0)
-    return items, share.astype(np.float32)
+    return snapshot.crowd.items, snapshot.crowd.weights
 
 
 def _notices(n_unknown: int, n_segments: int, personal: bool) -> tuple[Notice, ...]:
@@ -224,34 +224,44 @@ def rank_segments(
     """The segments that the user's taste points at, strongest first, where `MIN_UNSEEN` items are left to see."""
     if not len(snapshot.segments):
         return []
-    scores = score_segments(snapshot.segments, profile.query)
-    excluded = np.zeros(len(snapshot.items), dtype=bool)
-    excluded[profile.exclude] = True
-    ranked: list[RankedSegment] = []
-    for number in np.argsort(-scores, kind="stable").tolist():
-        if scores[number] <= 0 or len(ranked) == count:
-            break
-        members = selection.among(snapshot.segments.items_of(number))
-        if np.count_nonzero(~excluded[members]) >= MIN_UNSEEN:
-            ranked.append(RankedSegment(number, float(scores[number])))
-    return ranked
+    segments = snapshot.segments
+    scores = score_segments(segments, profile.query)
+    strongest = np.argsort(-scores, kind="stable")
+    n_left = np.diff(segments.starts) - segments.holding(profile.exclude)
+    strongest = strongest[(scores[strongest] > 0) & (n_left[strongest] >= MIN_UNSEEN)]
+    if selection.within is not None:
+        offering = (
+            number for number in strongest.tolist() if _n_left(segments, number, profile, selection) >= MIN_UNSEEN
+        )
+        strongest = np.array(list(islice(offering, count)), dtype=np.intp)
+    chosen = strongest[:count]
+    return list(map(RankedSegment, chosen.tolist(), scores[chosen].tolist()))
+
+
+def _n_left(segments: Segments, number: int, profile: Profile, selection: Selection) -> int:
+    return int(np.count_nonzero(~among(selection.among(segments.items_of(number)), profile.exclude)))
 
 
 def segment_reasons(snapshot: Snapshot, profile: Profile, numbers: Sequence[int]) -> list[str]:
     """Why each segment: that the user asked for it, or what they did with the item that speaks most for it."""
+    return list(reasons_of_segments(snapshot, profile, numbers))
+
+
+def reasons_of_segments(snapshot: Snapshot, profile: Profile, numbers: Iterable[int]) -> Iterator[str]:
+    """As `segment_reasons`, one by one; the history is read once."""
     asked_for = {number for number, strength in profile.steering.strengths if strength > 0}
     if not profile.opinions:
-        return [ASKED_FOR if number in asked_for else "Liked by many people" for number in numbers]
-    causes = {number: _cause(snapshot, profile, number) for number in numbers if number not in asked_for}
-    names = dict(zip(causes, titles(snapshot, [cause.item for cause in causes.values()]), strict=True))
-    return [because(causes[number], names[number]) if number in causes else ASKED_FOR for number in numbers]
-
-
-def _cause(snapshot: Snapshot, profile: Profile, number: int) -> Opinion:
-    target = snapshot.segments.rows.dense_row(number)
-    weights = profile.weights
-    shares = contributions(snapshot.embeddings, profile.items, weights, profile.query, target)
-    return profile.opinions[int(np.argmax(np.where(weights > 0, shares, -np.inf)))]
+        yield from (ASKED_FOR if number in asked_for else "Liked by many people" for number in numbers)
+        return
+    shares = contributor(snapshot.embeddings, profile.items, profile.weights, profile.query)
+    liked = profile.weights > 0
+    for number in numbers:
+        if number in asked_for:
+            yield ASKED_FOR
+            continue
+        owed = shares(snapshot.segments.rows.dense_row(number))
+        cause = profile.opinions[int(np.argmax(np.where(liked, owed, -np.inf)))]
+        yield because(cause, *titles(snapshot, [cause.item]))
 
 
 def because(opinion: Opinion, title: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.errors import CorruptSnapshot, InvalidEmbeddings
 from index.types import Array, Int64
@@ -62,6 +63,14 @@ def ranges(starts: Int64, counts: Int64) -> Int64:
     """All places of ranges that start somewhere and have counts[i] places each, range by range: (counts.sum(),)."""
     shifts: Int64 = np.repeat(starts - (np.cumsum(counts) - counts), counts)
     return np.arange(len(shifts)) + shifts
+
+
+def among(values: Array, ascending: Array) -> NDArray[np.bool_]:
+    """Whether each value is one of an ascending array, (len(values),): np.isin of what is sorted already."""
+    if not len(ascending):
+        return np.zeros(len(values), dtype=np.bool_)
+    found: NDArray[np.bool_] = ascending.take(np.searchsorted(ascending, values), mode="clip") == values
+    return found
 
 
 def first(wrong: Array) -> int | None:

@@ -95,6 +95,20 @@ class Segments:
         numbers = (number for number, segment in enumerate(self.segments) if segment.segment_id == segment_id)
         return next(numbers, None)
 
+    def holding(self, items: Int32) -> Int64:
+        """How many of these items, none twice, are in each segment, (n_segments,)."""
+        of_all, numbers = self._by_item
+        first = np.searchsorted(of_all, items, side="left")
+        counts = np.searchsorted(of_all, items, side="right") - first
+        return np.bincount(numbers[arrays.ranges(first, counts)], minlength=len(self))
+
+    @cached_property
+    def _by_item(self) -> tuple[Int32, Int32]:
+        """The items of all segments, ascending, and the number of the segment of each."""
+        order = np.argsort(self.items, kind="stable")
+        numbers = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.starts))
+        return self.items[order], numbers[order]
+
     @cached_property
     def owners(self) -> Int32:
         """(2, n_dims): the segment whose row is strongest in each dimension, upwards [0] and downwards [1]; -1: none.

@@ -9,8 +9,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,7 +35,8 @@ from index.embeddings import SparseItemEmbeddings
 from index.errors import CorruptSnapshot, InvalidEmbeddings, UnknownVersion
 from index.filters import Filters
 from index.manifest import FileInfo, Manifest
-from index.search import Searcher
+from index.query import encode
+from index.search import Searcher, products
 from index.segments import Segments
 from index.types import Float32, Int32
 from index.vocabulary import Vocabulary
@@ -42,6 +44,20 @@ from index.vocabulary import Vocabulary
 __all__ = ["Manifest", "Snapshot", "content_hash", "open_snapshot", "read_manifest", "verify", "verify_hashes"]
 
 SEGMENTS = "segments.json"
+
+CROWD = 1000
+"""Most popular items that stand for everybody's taste."""
+
+
+class Crowd(NamedTuple):
+    """Everybody's taste, as that of one user."""
+
+    items: Int32
+    """The most popular ones."""
+    weights: Float32
+    """Their shares of the users of the most popular."""
+    query: Float32
+    """(n_dims,): what follows."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +86,30 @@ class Snapshot:
     """(n_items,): users of each item in the data."""
     popular: Int32
     """(n_items,): all rows by descending popularity, ties by row."""
+
+    @cached_property
+    def crowd(self) -> Crowd:
+        """Everybody's taste."""
+        items = self.popular[:CROWD]
+        share = self.popularity[items] / max(float(self.popularity[items].max(initial=0)), 1.0)
+        weights = share.astype(np.float32)
+        query = encode(self.embeddings, items, weights)
+        for array in (weights, query):
+            array.flags.writeable = False
+        return Crowd(items, weights, query)
+
+    @cached_property
+    def segment_cosines(self) -> Float32:
+        """(n_segments, n_segments): how near the tastes of segments are to each other; 0 for one without any."""
+        rows = self.segments.rows
+        found = np.zeros((rows.n_rows, rows.n_rows), dtype=np.float32)
+        for number in range(rows.n_rows):
+            found[number] = products(rows, rows.dense_row(number))
+        lengths = np.sqrt(found.diagonal())
+        lengths[lengths == 0] = 1
+        found /= lengths
+        found /= lengths[:, np.newaxis]
+        return found
 
 
 def open_snapshot(root: Path, version: str) -> Snapshot:

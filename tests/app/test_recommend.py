@@ -19,6 +19,7 @@ from app.recommend import (
     titles,
 )
 from app.store.users import Interaction, UserState
+from index.query import encode
 from index.snapshot import Snapshot
 from index.vocabulary import hash_id
 
@@ -216,6 +217,23 @@ def test_segments_are_ranked_for_the_crowd_where_nobody_is_known(planted: Snapsh
     assert set(segment_reasons(planted, nobody, [one.number for one in ranked])) == {"Liked by many people"}
     hits = segment_items(planted, nobody, ranked[0].number, 3)
     assert ids(planted, hits.items) == ["a1", "a2", "a3"]
+
+
+def test_the_crowd_likes_what_is_popular_in_proportion(planted: Snapshot) -> None:
+    crowd = planted.crowd
+    assert crowd.items.tolist() == planted.popular.tolist()
+    assert crowd.weights.tolist() == (planted.popularity[crowd.items] / planted.popularity.max()).tolist()
+    assert crowd.query.tolist() == encode(planted.embeddings, crowd.items, crowd.weights).tolist()
+    assert planted.crowd is crowd
+    with pytest.raises(ValueError, match="read-only"):
+        crowd.query[0] = 1
+
+
+def test_segments_are_as_near_as_their_rows_are(planted: Snapshot) -> None:
+    rows = planted.segments.rows
+    dense = np.array([rows.dense_row(number) for number in range(rows.n_rows)], dtype=np.float64)
+    lengths = np.linalg.norm(dense, axis=1)
+    np.testing.assert_allclose(planted.segment_cosines, dense @ dense.T / np.outer(lengths, lengths), atol=1e-6)
 
 
 def test_an_item_is_called_by_its_title_else_its_name_else_its_id(planted: Snapshot) -> None:

@@ -57,6 +57,15 @@ def test_the_query_is_the_weighted_sum_of_encoder_rows(
         np.testing.assert_array_equal(found, expected.astype(np.float32))
 
 
+@given(st.integers(0, 99), KINDS, st.integers(0, 19), st.none() | st.integers(1, 6))
+def test_the_query_of_one_item_is_that_of_a_history_of_it(
+    make: Make, seed: int, kind: str, item: int, query_dims: int | None
+) -> None:
+    embeddings = variant(make, seed, kind, query_dims)
+    expected = query.encode(embeddings, np.array([item], np.int32), np.ones(1, np.float32))
+    np.testing.assert_array_equal(query.encode_item(embeddings, item), expected)
+
+
 @given(st.integers(0, 99), KINDS, HISTORIES, st.integers(1, 25))
 def test_the_cut_keeps_the_largest_and_of_equals_the_lower_dims(
     make: Make, seed: int, kind: str, history: list[tuple[int, float]], query_dims: int

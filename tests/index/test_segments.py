@@ -282,6 +282,18 @@ def found_of(*groups: list[int]) -> list[FoundSegment]:
     ]
 
 
+@given(st.lists(st.sets(st.integers(0, 30)), max_size=5), st.sets(st.integers(0, 40)))
+def test_how_many_items_of_a_set_each_segment_holds(groups: list[set[int]], items: set[int]) -> None:
+    members = [np.array(sorted(group), dtype=np.int32) for group in groups]
+    starts = np.cumsum([0, *map(len, members)])
+    none = SparseRows.from_csr(np.zeros(len(groups) + 1, np.int64), np.empty(0, int), np.empty(0), 1)
+    made = tuple(segments.Segment(str(number), "", (), (), len(group)) for number, group in enumerate(groups))
+    held = np.concatenate([np.empty(0, np.int32), *members])
+    found = Segments(made, starts, held, np.ones(len(held), np.float32), none, frozenset())
+    asked = np.array(sorted(items, reverse=True), dtype=np.int32)
+    assert found.holding(asked).tolist() == [len(group & items) for group in groups]
+
+
 def items_of(*ids: str) -> SparseItemEmbeddings:
     return embeddings_of(np.ones((len(ids), 4), dtype=np.float32), list(ids))
 
