@@ -6,6 +6,7 @@ not survive it. A sparse matrix has the columns user_id and item_id, the numbers
 its non-zeros. Every refusal is a `DataError` naming file, column and row, where row 1 is the first row of data.
 """
 
+import codecs
 import gzip
 import json
 import zipfile
@@ -121,7 +122,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 def _damaged_line(path: Path) -> int | None:
     """The number of the first line that is no JSON object, from 1; None if each is one, or the file breaks off."""
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as lines:
         try:
             return next((number for number, line in enumerate(lines, 1) if line.strip() and not _is_object(line)), None)
         except (OSError, EOFError, zlib.error):
@@ -141,8 +142,9 @@ def is_csv(path: Path) -> bool:
 
 
 def _kind(path: Path) -> str:
-    """The suffix, with .gz that of what is in there as well."""
-    return "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+    """The suffix, with .gz that of what is in there as well; of .CSV the same as of .csv."""
+    packed = path.suffix.lower() == ".gz"
+    return ("".join(path.suffixes[-2:]) if packed else path.suffix).lower()
 
 
 def _refuse_absent(path: Path, wanted: Mapping[str, str], names: Collection[str]) -> None:
@@ -172,10 +174,22 @@ def _scan(path: Path, text: Collection[str], *, typed: bool) -> pl.LazyFrame:
         raise DataError(f"{path}: has no rows of data; the file is empty")
     if kind == ".npz":
         return _matrix(path).lazy()
+    if kind in (".csv", ".jsonl"):
+        _refuse_mark(path, kind)
     if kind.startswith(".csv"):
         return _scan_csv(path, text, typed=typed)
     scanned = pl.scan_parquet(path) if kind == ".parquet" else pl.scan_ndjson(path, infer_schema_length=None)
     return scanned.with_columns(cs.by_dtype(pl.Categorical, pl.Enum).cast(pl.String))
+
+
+def _refuse_mark(path: Path, kind: str) -> None:
+    """Raise the DataError for a byte order mark that polars would take for text; of CSV it takes that of UTF-8 off."""
+    with path.open("rb") as file:
+        first = file.read(3)
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"{path}: is in UTF-16; convert it, as iconv -f UTF-16 -t UTF-8 does")
+    if kind == ".jsonl" and first == codecs.BOM_UTF8:
+        raise DataError(f"{path}: begins with a byte order mark; remove it, as tail -c +4 does")
 
 
 def _scan_csv(path: Path, text: Collection[str], *, typed: bool) -> pl.LazyFrame:

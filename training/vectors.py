@@ -47,7 +47,7 @@ def _npy(path: Path, ids: str | None) -> tuple[Sequence[str], Array]:
         raise DataError(f"{path}: whose vectors these are is not said; name a file of ids, one a line, as vector_ids")
     try:
         given = np.load(path, allow_pickle=False)
-        names = Path(ids).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        names = Path(ids).read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}, {ids}: cannot be read ({error})") from error
     if not isinstance(given, np.ndarray) or given.ndim != 2 or given.dtype.kind != "f" or not given.size:

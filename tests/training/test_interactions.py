@@ -438,6 +438,30 @@ def test_another_encoding_is_told(tmp_path: Path) -> None:
         interactions.load(path)
 
 
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_utf_16_is_told(write: Write, suffix: str) -> None:
+    path = write(f"likes.{suffix}", ROWS)
+    path.write_text(path.read_text(), encoding="utf-16")
+    with pytest.raises(DataError, match=rf"likes.{suffix}: is in UTF-16; convert it, as iconv"):
+        interactions.load(path, FULL)
+
+
+def test_a_byte_order_mark_before_json_is_told(write: Write) -> None:
+    path = write("likes.jsonl", ROWS)
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    with pytest.raises(DataError, match=r"likes.jsonl: begins with a byte order mark; remove it"):
+        interactions.load(path, FULL)
+
+
+@pytest.mark.parametrize("name", ["LIKES.CSV", "likes.Csv.GZ", "likes.JSONL", "likes.Parquet"])
+def test_suffixes_may_be_in_capitals(write: Write, tmp_path: Path, name: str) -> None:
+    suffix = name.lower().removesuffix(".gz").rpartition(".")[2]
+    plain = write(f"plain.{suffix}", ROWS)
+    packed = gzip.compress(plain.read_bytes()) if name.endswith(".GZ") else plain.read_bytes()
+    (tmp_path / name).write_bytes(packed)
+    assert pairs(interactions.load(tmp_path / name, FULL)[0]) == pairs(interactions.load(plain, FULL)[0])
+
+
 def test_a_byte_order_mark_and_crlf_are_no_part_of_names_and_ids(tmp_path: Path) -> None:
     path = tmp_path / "likes.csv"
     path.write_bytes(b'\xef\xbb\xbfCustomer ID,Stock Code\r\n007,"a ""b""\nc"\r\n')

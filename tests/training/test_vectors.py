@@ -37,7 +37,7 @@ def test_a_matrix_with_a_file_of_ids(tmp_path: Path, kind: Any) -> None:
     assert found.dtype == np.float32
 
 
-@pytest.mark.parametrize("ids", ["c\nother\nb\na", "c\r\nother\r\nb\r\na\r\n"])
+@pytest.mark.parametrize("ids", ["c\nother\nb\na", "c\r\nother\r\nb\r\na\r\n", "\ufeffc\nother\nb\na\n"])
 def test_ids_may_end_in_any_way(tmp_path: Path, ids: str) -> None:
     np.testing.assert_array_equal(vectors.load(*npy(tmp_path, ids=ids), ITEMS), WANTED)
 
