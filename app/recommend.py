@@ -21,8 +21,8 @@ from app.popular import popular, popular_in_segment
 from app.selection import EVERYTHING, Selection
 from app.steering import NO_STEERING, Steering
 from app.steering import resolve as resolve_steering
+from app.store.events import HIDING_KINDS, UNSEEN_KINDS
 from app.store.state import KINDS, History, Interaction, UserState
-from app.store.users import HIDING_KINDS, UNSEEN_KINDS
 from index.arrays import among
 from index.query import contributor, encode
 from index.search import NONE, Hits, score_segments

@@ -5,8 +5,8 @@ Reading is one round trip, of keys that hold what an answer needs as it needs it
 ordered by timestamp, then arrival. Every write renews the time to live.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import hiredis
 import numpy as np
@@ -16,7 +16,9 @@ from app.metrics import Metrics
 from app.settings import Settings
 from app.store.adoption import adopting, is_former, reading
 from app.store.connection import Call, Connection, Doing, StoreUnavailable
-from app.store.keys import UserKeys, event_key, partition, user_keys
+from app.store.evaluation import Run, evaluate
+from app.store.events import Event, EventResult, batches, keys_and_records, stores
+from app.store.keys import UserKeys, partition, user_keys
 from app.store.lane import Reply, pack
 from app.store.merging import Bounds, Values, merged
 from app.store.script import RECORDING, REPLACING, SERVING, Script
@@ -29,7 +31,6 @@ from app.store.state import (
     Steering,
     Unreadable,
     UserState,
-    entry,
     hashes,
     read_marks,
     read_steering,
@@ -47,15 +48,6 @@ __all__ = [
     "Users",
 ]
 
-HIDING_KINDS = frozenset({"dislike", "hide"})
-"""Kinds of events whose items never come back."""
-
-UNSEEN_KINDS = frozenset({"impression"})
-"""Kinds of events that do not make an item seen."""
-
-BATCH = 100
-"""Events in one run of the script: a run blocks all other users."""
-
 SERVED_LIMIT = 1000
 """Items served last that are kept for rotation."""
 
@@ -64,17 +56,6 @@ SERVED_SECONDS = 7 * 86_400
 
 MERGE_TRIES = 10
 """Of a merge while events of the two users come in."""
-
-EventResult = Literal["accepted", "duplicate"]
-
-
-class Event(NamedTuple):
-    """An interaction to record."""
-
-    user_id: str
-    interaction: Interaction
-    event_id: str | None
-    """Repeats of it within 24 hours are ignored, per user."""
 
 
 class Stored(NamedTuple):
@@ -136,23 +117,24 @@ class Users:
 
         Where StoreUnavailable is raised some of the events may have been recorded.
         """
-        batches = [[events[number] for number in numbers] for numbers in _batches(events)]
+        numbered = list(batches(events))
+        runs = [self._recording([events[number] for number in numbers]) for numbers in numbered]
         # Only an event_id tells whether an event whose answer was lost has been recorded.
         repeat = all(event.event_id is not None for event in events)
-        telling = any(_stores(event) for event in events)
-        calls = [(partition(own[0].user_id), self._recording(own)) for own in batches]
-        replies = await self._run(RECORDING, calls, "recording", repeat=repeat, telling=telling)
-        if -1 in replies:
-            former = [number for number, reply in enumerate(replies) if reply == -1]
-            for user_id in {batches[number][0].user_id for number in former}:
+        telling = any(stores(event) for event in events)
+        replies = await evaluate(self.connection, RECORDING, runs, "recording", repeat=repeat, telling=telling)
+        former = [number for number, reply in enumerate(replies) if reply == -1]
+        if former:
+            for user_id in {events[numbered[number][0]].user_id for number in former}:
                 await self._adopt(user_id)
-            again = await self._run(RECORDING, [calls[number] for number in former], "recording", repeat=repeat)
+            left = [runs[number] for number in former]
+            again = await evaluate(self.connection, RECORDING, left, "recording", repeat=repeat)
             if -1 in again:
                 raise self.connection.failed("recording", Unreadable("a key holds another type than it should"))
             for number, reply in zip(former, again, strict=True):
                 replies[number] = reply
         results: list[EventResult] = ["accepted"] * len(events)
-        for numbers, reply in zip(_batches(events), replies, strict=True):
+        for numbers, reply in zip(numbered, replies, strict=True):
             for number, recorded in zip(numbers, reply, strict=True):
                 if not recorded:
                     results[number] = "duplicate"
@@ -172,8 +154,8 @@ class Users:
         if not len(item_hashes):
             return
         marks = [MARK.pack(now, one) for one in item_hashes.tolist()]
-        arguments = (1, user_keys(user_id).served, SERVED_LIMIT, SERVED_SECONDS, *marks)
-        await self._run(SERVING, [(partition(user_id), arguments)], "recording", repeat=True)
+        run = Run(partition(user_id), [user_keys(user_id).served], [SERVED_LIMIT, SERVED_SECONDS, *marks])
+        await evaluate(self.connection, SERVING, [run], "recording", repeat=True)
 
     async def delete(self, user_id: str) -> None:
         """Forget the user."""
@@ -201,8 +183,8 @@ class Users:
     async def run(self, script: str, key: bytes, arguments: Sequence[Any]) -> list[int]:
         """Run a script of somebody else's on one key, whose name gets a hash tag at its end; StoreUnavailable."""
         p = partition(key.decode())
-        call = (p, (1, b"%s{%d}" % (key, p), *arguments))
-        (reply,) = await self._run(Script.of(script), [call], "counting", repeat=False)
+        run = Run(p, [b"%s{%d}" % (key, p)], arguments)
+        (reply,) = await evaluate(self.connection, Script.of(script), [run], "counting", repeat=False)
         found: list[int] = reply
         return found
 
@@ -218,9 +200,9 @@ class Users:
 
     async def _replace(self, user_id: str, before: Sequence[bytes], after: Sequence[bytes]) -> bool:
         """Store new values, unless somebody changed the old ones meanwhile."""
-        arguments = (4, *user_keys(user_id)[:4], self._ttl_seconds, *before, *after)
+        run = Run(partition(user_id), user_keys(user_id)[:4], [self._ttl_seconds, *before, *after])
         # Repeating is no harm: it finds its own work done, or something else and says so.
-        (done,) = await self._run(REPLACING, [(partition(user_id), arguments)], "recording", repeat=True)
+        (done,) = await evaluate(self.connection, REPLACING, [run], "recording", repeat=True)
         return bool(done)
 
     async def _state(self, user_id: str, values: Sequence[Reply], served: bool) -> UserState:
@@ -255,69 +237,11 @@ class Users:
         (replies,) = await self.connection.run([call], "write", doing, repeat=True)
         self.connection.checked(replies, doing)
 
-    async def _run(
-        self,
-        script: Script,
-        calls: Sequence[tuple[int, tuple[Any, ...]]],
-        doing: Doing,
-        *,
-        repeat: bool,
-        telling: bool = True,
-    ) -> list[Reply]:
-        """Run a script once for each partition and arguments, in one round trip; two where Redis forgot the script."""
-
-        async def evaluate(numbers: Sequence[int], command: tuple[str, str]) -> list[Reply]:
-            packed = [Call(calls[number][0], (pack((*command, *calls[number][1])),)) for number in numbers]
-            found = await self.connection.run(packed, "write", doing, repeat=repeat, telling=telling)
-            return [reply for (reply,) in found]
-
-        replies = await evaluate(range(len(calls)), ("EVALSHA", script.sha))
-        missing = [number for number, reply in enumerate(replies) if _is_unknown(reply)]
-        if missing:
-            # Its text, which a node remembers: one such run for each node would do.
-            for number, reply in zip(missing, await evaluate(missing, ("EVAL", script.text)), strict=True):
-                replies[number] = reply
-        self.connection.checked(replies, doing)
-        return replies
-
-    def _recording(self, events: Sequence[Event]) -> tuple[Any, ...]:
-        """Number of keys, keys and arguments of one run of the script: events of one user."""
-        user_id = events[0].user_id
-        keys = [*user_keys(user_id)[:4], *(event_key(user_id, e.event_id) for e in events if e.event_id is not None)]
-        packed = [part for event in events for part in _packed(event)]
-        return (len(keys), *keys, *self._bounds, self._ttl_seconds, *packed)
+    def _recording(self, events: Sequence[Event]) -> Run:
+        """One run of the script: events of one user."""
+        keys, records = keys_and_records(events)
+        return Run(partition(events[0].user_id), keys, [*self._bounds, self._ttl_seconds, *records])
 
 
 def _gets(keys: UserKeys, served: bool) -> tuple[bytes, ...]:
     return tuple([pack(("GET", key)) for key in (keys[:5] if served else keys[:4])])
-
-
-def _is_unknown(reply: Reply) -> bool:
-    return isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT")
-
-
-def _batches(events: Sequence[Event]) -> Iterator[list[int]]:
-    """Positions of events, user by user, at most `BATCH` together."""
-    by_user: dict[str, list[int]] = {}
-    for number, event in enumerate(events):
-        by_user.setdefault(event.user_id, []).append(number)
-    for numbers in by_user.values():
-        for start in range(0, len(numbers), BATCH):
-            yield numbers[start : start + BATCH]
-
-
-def _stores(event: Event) -> bool:
-    """Whether recording it needs memory; a full Redis takes what does not."""
-    _, record, _, flags = _packed(event)
-    return bool(record or flags)
-
-
-def _packed(event: Event) -> tuple[bytes, bytes, bytes, str]:
-    """The four arguments the script takes for an event."""
-    one = event.interaction
-    record = entry(one)
-    mark = record[:8] + record[16:24]
-    flags = ("s" if one.kind not in UNSEEN_KINDS else "") + ("h" if one.kind in HIDING_KINDS else "")
-    flags += "i" if event.event_id is not None else ""
-    # What weighs nothing stays outside: impressions would push out of the history what the user really did.
-    return (mark, record, one.item_id.encode(), flags) if one.weight else (mark, b"", b"", flags)

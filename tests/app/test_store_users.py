@@ -15,8 +15,9 @@ from redis import Redis
 
 from app.metrics import Metrics
 from app.settings import Settings
+from app.store.events import BATCH
 from app.store.keys import PARTITIONS, event_key, user_keys
-from app.store.users import BATCH, Event, EventResult, Interaction, StoreUnavailable, Users
+from app.store.users import Event, EventResult, Interaction, StoreUnavailable, Users
 from index.vocabulary import hash_id
 
 pytestmark = pytest.mark.anyio
