@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from training import console
+from training import bars, console
 
 
 def test_values_that_all_trials_share_are_no_column() -> None:
@@ -32,13 +32,13 @@ def test_waiting_is_seen_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, quiet: bool
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # which makes anything a terminal to rich
-    with console.waiting("reading likes.csv", quiet=quiet):
+    with bars.waiting("reading likes.csv", quiet=quiet):
         pass
     assert ("reading likes.csv" in capsys.readouterr().err) is not quiet
 
 
 def test_waiting_is_not_seen_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
-    with console.waiting("reading likes.csv"):
+    with bars.waiting("reading likes.csv"):
         pass
     assert capsys.readouterr().err == ""
 

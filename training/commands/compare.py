@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from training import compare, console, job, later, options, trials
+from training import bars, compare, console, job, later, options, trials
 from training.commands import report
 from training.later import Data
 from training.options import (
@@ -69,12 +69,12 @@ def compare_recipes(
     if against not in chosen:
         raise typer.BadParameter(f"--against {against} is not one of --recipes {recipe_names}")
     train, name = options.file_or_books(interactions_file, dataset)
-    with console.waiting(f"reading {train.name}"):
+    with bars.waiting(f"reading {train.name}"):
         data = later.load(train, test_file, chosen[against].columns, chosen[against].filters)
     how = options.protocol_of(protocol, data, max_questions=max_questions)
     archive = None if out is None else trials.Archive(report.beside(out, ".trials"))
     kept = "Nothing is kept without --out" if archive is None else "Every fit is kept; the same command goes on"
-    counted = console.counting("fitting recipes", len(chosen) * seeds * (groups if data.later is None else 1))
+    counted = bars.counting("fitting recipes", len(chosen) * seeds * (groups if data.later is None else 1))
     with console.telling_what_is_kept(kept), counted as done:
         where = job.device_of(device)
         found = compare.trials(

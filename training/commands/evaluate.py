@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from training import console, metrics, options, verdict
+from training import bars, metrics, options, verdict
 from training.commands import report
 from training.options import AsJson, DatasetName, InteractionsFile, MaxQuestions, Out, ProtocolName, TestFile
 
@@ -32,9 +32,9 @@ def evaluate(
     """
     train = options.file_of(interactions_file, dataset)
     sizes = () if k is None else options.parsed("--k", k, int)
-    with console.waiting(f"reading {train.name}"):
+    with bars.waiting(f"reading {train.name}"):
         data = verdict.data_of(runs[0], train, test_file)
     how = options.protocol_of(protocol, data, folds=folds, max_questions=max_questions)
-    with console.waiting("asking " + ", ".join(map(str, runs))):
+    with bars.waiting("asking " + ", ".join(map(str, runs))):
         document = verdict.judge(runs, data, how, int8=int8, sizes=sizes, beta=beta).document()
     report.give(document, verdict.markdown(document), out, as_json=as_json)

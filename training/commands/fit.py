@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from index.cli import print_json
-from training import console, datasets, defaults, interactions, items, job, options, parallel, recipe, run, split
+from training import bars, console, datasets, defaults, interactions, items, job, options, parallel, recipe, run, split
 from training.models.registry import MODELS, Learnt
 from training.options import (
     AsJson,
@@ -104,7 +104,7 @@ def _material(
         items_file = items_file or datasets.bundled(dataset).items
     if items_file is None and chosen.columns.title is not None:
         raise typer.BadParameter("--title-column is of a file of items; name it with --items")
-    with console.waiting(f"reading {file.name}", quiet=parallel.started() > 1):
+    with bars.waiting(f"reading {file.name}", quiet=parallel.started() > 1):
         data, loaded = interactions.load(file, chosen.columns, chosen.filters)
     if items_file is None:
         return run.Material(data, loaded, [{} for _ in range(len(data.items))], None)
@@ -122,7 +122,7 @@ def _train(directory: Path, chosen: Recipe, material: run.Material, device: str,
     quiet = parallel.rank() > 0
     gently = isinstance(MODELS[chosen.model_name], Learnt) and parallel.size() == 1
     kept = console.telling_what_is_kept(_kept(chosen, directory), quiet=quiet)
-    with kept, console.training_bar(quiet=quiet, gently=gently) as bar:
+    with kept, bars.training_bar(quiet=quiet, gently=gently) as bar:
         return run.fit(directory, chosen, material, device=device, monitor=bar, resume=resume)
 
 

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from index.cli import print_json
-from training import chart, console, frontier, job, later, options, storage
+from training import bars, chart, console, frontier, job, later, options, storage
 from training.frontier import Sweep
 from training.options import (
     AsJson,
@@ -75,12 +75,12 @@ def draw_frontier(
         storage.require_faiss()
     train, name = options.file_or_books(interactions_file, dataset)
     first = next(iter(chosen.values()))
-    with console.waiting(f"reading {train.name}"):
+    with bars.waiting(f"reading {train.name}"):
         data = later.load(train, test_file, first.columns, first.filters)
     how = options.protocol_of(protocol, data, max_questions=max_questions)
     study = frontier.Study(data, chosen, sweep, how, seeds, groups, out)
     points = frontier.open_points(study)
-    counted = console.counting("fitting", len(frontier.missing(study, points)))
+    counted = bars.counting("fitting", len(frontier.missing(study, points)))
     with console.telling_what_is_kept("What was measured is kept; the same command goes on"), counted as done:
         document = frontier.measure(study, points, {"dataset": name}, device=job.device_of(device), done=done)
     chart.draw(document, out / "frontier.png")

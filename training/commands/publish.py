@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from index.cli import print_json
-from training import console, release
+from training import bars, release
 from training.options import AsJson
 
 
@@ -25,7 +25,7 @@ def publish(
     as_json: AsJson = False,
 ) -> None:
     """Find and title segments, build a snapshot, verify it and make it the served one."""
-    with console.steps("publishing", release.N_STEPS) as step:
+    with bars.steps("publishing", release.N_STEPS) as step:
         released = release.publish(run_directory, snapshots, step, values=values, k=k)
     if as_json:
         print_json(asdict(released))

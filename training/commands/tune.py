@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from index.cli import print_json
-from training import console, interactions, job, options, recipe
+from training import bars, console, interactions, job, options, recipe
 from training.errors import RecipeError
 from training.options import (
     AsJson,
@@ -86,11 +86,11 @@ def tune_recipe(
 
     plan = study.Plan(chosen, _space(chosen, searches, overrides or ()), minutes, n_trials, seeds, seed)
     file = options.file_of(interactions_file, dataset)
-    with console.waiting(f"reading {file.name}"):
+    with bars.waiting(f"reading {file.name}"):
         data, loaded = interactions.load(file, chosen.columns, chosen.filters)
     console.print_report(Console(stderr=True), loaded, None)
     kept = f"{out} is the best recipe so far, if one was fitted; repeat with --resume to go on"
-    with console.telling_what_is_kept(kept), console.searching() as bar:
+    with console.telling_what_is_kept(kept), bars.searching() as bar:
         found = tuning.tune(out, plan, data, bar, device=job.device_of(device), resume=resume)
     if as_json:
         print_json({"file": str(out), "journal": str(study.journal_of(out)), **study.document(plan, found)})
