@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from index import disk
+from training.curves import DRAWN, LINE
 from training.errors import TrainingError
-from training.frontier import DRAWN, LINE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,6 @@ judges, what is asked); at each size a few candidates are fitted, and validation
 epoch and item scale. Then every form of the vectors (`training.storage`) is asked, with the item scale of its fit.
 Product quantisation is that of the width which validation users find best at so many bytes.
 
-A figure is the mean over test users, averaged over seeds. Its error is the standard deviation over seeds, or where
-there is one seed the standard error over users.
-
 All fits are kept in frontier.json, each under a fingerprint of everything that decides it, so that drawing again, or
 after an interruption, fits only what is missing.
 """
@@ -25,53 +22,18 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from index import disk
-from training import compare, evaluate, job, recipe, storage
+from training import compare, curves, evaluate, job, recipe, storage, sweep
 from training.compare import Round
 from training.errors import RunError, TrainingError
 from training.evaluate import MAIN
 from training.later import Data
 from training.models.elsa import DenseFactors
 from training.protocols import Protocol
-from training.recipe import Recipe, Training
+from training.recipe import Recipe
 from training.storage import Form
+from training.sweep import Sweep, Task
 
 FILE = "frontier.json"
-DRAWN = (MAIN, "recall@20")
-"""The metrics of the curves."""
-LINE = "line"
-"""The form of a model without a size."""
-POWERS = ((0.5, 0.5, 0.5), (0.0, 0.5, 0.5), (0.5, 0.5, 0.25), (0.5, 0.25, 0.5))
-"""Candidates of item-kNN beside its recipe: powers of user, history and target."""
-RATES = (0.3, 1.0)
-"""Candidates of dense ELSA: its recipe's learning rate times these; what suits depends on the width."""
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """What is fitted of every recipe."""
-
-    k: tuple[int, ...] = (8, 16, 32, 64, 128)
-    """Values per item."""
-    n_dims: tuple[int, ...] = (16, 32, 64, 128, 256, 512, 1024, 2048)
-    """Widths of dense ELSA."""
-    pq_bytes: tuple[int, ...] = (16, 32, 64, 128, 256, 512)
-    """Bytes per item of product quantisation."""
-    l2_factors: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
-    """Candidates for a model with an l2: that of its recipe times these."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """One size of one recipe."""
-
-    name: str
-    """Of the recipe."""
-    size: int | None
-    """Its k or width; None: it has neither."""
-    candidates: tuple[Recipe, ...]
-    """Of which validation users choose; of equal ones the first."""
-    pq_bytes: tuple[int, ...]
-    """As of the sweep, for dense ELSA."""
 
 
 class Place(NamedTuple):
@@ -88,42 +50,6 @@ class Place(NamedTuple):
     def key(self) -> str:
         """Its name among others of the same data."""
         return f"{self.task.name}/{self.task.size}/{self.seed}/{self.group}"
-
-
-def tasks(recipes: Mapping[str, Recipe], sweep: Sweep) -> list[Task]:
-    """Every size of every recipe."""
-    made = []
-    for name, each in recipes.items():
-        pq_bytes = sweep.pq_bytes if each.model_name == "elsa" else ()
-        for size, sized in _sized(each, sweep):
-            made.append(Task(name, size, tuple(_candidates(sized, sweep)), pq_bytes))
-    return made
-
-
-def _sized(chosen: Recipe, sweep: Sweep) -> Iterator[tuple[int | None, Recipe]]:
-    if hasattr(chosen.model, "k"):
-        yield from ((k, replace(chosen, model=replace(chosen.model, k=k))) for k in sweep.k)
-    elif chosen.model_name == "elsa":
-        yield from ((n, replace(chosen, model=replace(chosen.model, n_dims=n))) for n in sweep.n_dims)
-    else:
-        yield None, chosen
-
-
-def _candidates(chosen: Recipe, sweep: Sweep) -> Iterator[Recipe]:
-    model = chosen.model
-    if chosen.model_name == "item-knn":
-        names = ("user_power", "history_power", "target_power")
-        own = tuple(getattr(model, name) for name in names)
-        for powers in dict.fromkeys((own, *POWERS)):
-            yield replace(chosen, model=replace(model, **dict(zip(names, powers, strict=True))))
-    elif chosen.model_name == "elsa" and isinstance(chosen.training, Training):
-        for rate in RATES:
-            yield replace(chosen, training=replace(chosen.training, learning_rate=rate * chosen.training.learning_rate))
-    elif hasattr(model, "l2"):
-        for factor in sweep.l2_factors:
-            yield replace(chosen, model=replace(model, l2=factor * model.l2))
-    else:
-        yield chosen
 
 
 @dataclass(frozen=True)
@@ -149,7 +75,7 @@ class Study:
         """Everything that is fitted, round by round."""
         groups = 1 if self.data.later is not None else self.groups
         rounds = [(seed, group) for seed in range(self.seeds) for group in range(groups)]
-        return [Place(task, *each) for each in rounds for task in tasks(self.recipes, self.sweep)]
+        return [Place(task, *each) for each in rounds for task in sweep.tasks(self.recipes, self.sweep)]
 
     def fingerprint(self, place: Place) -> str:
         """Of everything that decides what is measured there."""
@@ -207,7 +133,7 @@ def _write(study: Study, points: Mapping[str, Any], about: Mapping[str, Any]) ->
     document = {
         "about": {**about, "seeds": study.seeds, "protocol": study.protocol.name, "users": _users(own)},
         "data_fingerprint": study.data.fingerprint(),
-        "curves": curves(own),
+        "curves": curves.by_recipe(own),
         "left_out": sorted(
             {f"{each['name']} {each['size']}: {each['left_out']}" for each in own if "left_out" in each}
         ),
@@ -279,73 +205,4 @@ def _forms(fitted: job.Job, data: Data, task: Task, n_known: int) -> Iterator[Fo
         vectors = fitted.model.vectors_ID.cpu().numpy()
         yield from storage.dense_forms(vectors, fitted.item_scale, task.pq_bytes)
     else:
-        yield Form({LINE: 0}, 0, fitted.retriever(), None)
-
-
-def curves(points: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Figures by recipe and accounting, a point a size, by ascending bytes; of pq one a number of bytes."""
-    groups: dict[tuple[str, str, Any, int], list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = {}
-    for point in points:
-        for number, form in enumerate(point.get("forms", ())):
-            for accounting in form["bytes"]:
-                groups.setdefault((point["name"], accounting, point["size"], number), []).append((point, form))
-    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for (name, accounting, size, _), own in groups.items():
-        found.setdefault(name, {}).setdefault(accounting, []).append({"size": size, **_point(accounting, own)})
-    for drawn in found.values():
-        for accounting, each in drawn.items():
-            each.sort(key=lambda point: (point["bytes"], -point["validation"]))
-            if accounting == "pq":
-                firsts = {point["bytes"]: point for point in reversed(each)}
-                drawn[accounting] = [firsts[size] for size in sorted(firsts)]
-    return found
-
-
-def _point(accounting: str, own: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> dict[str, Any]:
-    """A size in all its rounds."""
-    forms = [form for _, form in own]
-    seeds = [[form["test"] for point, form in own if point["seed"] == seed] for seed in {p["seed"] for p, _ in own}]
-    touched = [form["touched"] for form in forms if form["touched"] is not None]
-    return {
-        "bytes": float(np.mean([form["bytes"][accounting] for form in forms])),
-        "bytes_beside": float(np.mean([form["bytes_beside"] for form in forms])),
-        "touched": float(np.mean(touched)) if touched else None,
-        "validation": float(np.mean([form["validation"] for form in forms])),
-        **{metric: _figure([pooled(each, metric) for each in seeds]) for metric in DRAWN},
-    }
-
-
-def _figure(seeds: Sequence[tuple[float, float | None]]) -> dict[str, float | None]:
-    means = [mean for mean, _ in seeds]
-    return {"mean": float(np.mean(means)), "error": float(np.std(means, ddof=1)) if len(means) > 1 else seeds[0][1]}
-
-
-def pooled(groups: Sequence[Mapping[str, Any]], metric: str) -> tuple[float, float | None]:
-    """Mean over the users of disjoint groups and its standard error, from those of each group."""
-    n = np.array([each["users"] for each in groups])
-    means = np.array([each[metric] for each in groups])
-    errors = np.array([each[f"{metric}_se"] or 0.0 for each in groups])
-    mean, total = float((n * means).sum() / n.sum()), int(n.sum())
-    if total < 2:
-        return mean, None
-    deviations = (errors**2 * n * (n - 1)).sum() + (n * (means - mean) ** 2).sum()
-    return mean, float(np.sqrt(deviations / (total - 1) / total))
-
-
-def markdown(document: Mapping[str, Any]) -> str:
-    """The curves as a table; in brackets errors."""
-    lines = ["| model | size | form | bytes | " + " | ".join(DRAWN) + " | values touched |", "| --- " * 7 + "|"]
-    for name, drawn in document["curves"].items():
-        for accounting, points in drawn.items():
-            for each in points:
-                cells = [name, str(each["size"] or "-"), accounting]
-                cells.append("-" if accounting == LINE else f"{each['bytes']:.0f}")
-                cells += [_cell(each[metric]) for metric in DRAWN]
-                cells.append("-" if each["touched"] is None else f"{each['touched']:,.0f}")
-                lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(figure: Mapping[str, float | None]) -> str:
-    error = figure["error"]
-    return f"{figure['mean']:.4f}" + ("" if error is None else f" ({error:.4f})")
+        yield Form({curves.LINE: 0}, 0, fitted.retriever(), None)

@@ -15,14 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from index.types import Array
-from training import chart, frontier, recipe
+from training import chart, curves, frontier, recipe, sweep
 from training.__main__ import main
 from training.errors import RunError, TrainingError
 from training.figures import PerUser
-from training.frontier import Study, Sweep
+from training.frontier import Study
 from training.interactions import Interactions, LoadReport
 from training.later import Data, align
 from training.protocols import Protocol
+from training.sweep import Sweep
 
 SMALL = Sweep(k=(4, 8), n_dims=(8, 16), pq_bytes=(2,), l2_factors=(1.0, 2.0))
 QUICK = {
@@ -55,7 +56,7 @@ def without_times(found: Any) -> Any:
 
 def test_candidates_of_every_kind_of_model() -> None:
     recipes = {name: recipe.load(name) for name in ("compressed-elsa", "sansa", "item-knn", "elsa", "ease", "ials")}
-    made = frontier.tasks(recipes, SMALL)
+    made = sweep.tasks(recipes, SMALL)
     assert [(each.name, each.size) for each in made] == [
         ("compressed-elsa", 4), ("compressed-elsa", 8), ("sansa", 4), ("sansa", 8), ("item-knn", 4), ("item-knn", 8),
         ("elsa", 8), ("elsa", 16), ("ease", None), ("ials", None),
@@ -70,9 +71,9 @@ def test_candidates_of_every_kind_of_model() -> None:
     ]
     own = recipes["item-knn"].model
     assert powers[0] == (own.user_power, own.history_power, own.target_power)
-    assert set(powers) == {powers[0], *frontier.POWERS}
+    assert set(powers) == {powers[0], *sweep.POWERS}
     assert len(powers) == len(set(powers))
-    assert len({each.training for each in by_name["elsa"]}) == len(frontier.RATES)
+    assert len({each.training for each in by_name["elsa"]}) == len(sweep.RATES)
 
 
 def test_figures_of_real_books(books: Interactions, tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_figures_of_real_books(books: Interactions, tmp_path: Path) -> None:
     best = max(point["candidates"], key=lambda each: each["validation"])
     assert point["recipe"]["model"] == best["model"]
     assert point["forms"][0]["validation"] == pytest.approx(best["validation"])
-    assert "| item-knn | 4 | int8+16 |" in frontier.markdown(document)
+    assert "| item-knn | 4 | int8+16 |" in curves.markdown(document)
 
 
 def test_what_is_measured_is_not_measured_again(books: Interactions, tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_several_seeds_and_groups(books: Interactions, tmp_path: Path) -> None:
     assert told == ["popularity"] * 4
     assert document["about"]["users"] == [30] * 4
     means = [
-        frontier.pooled([document["points"][f"popularity/None/{seed}/{group}"]["forms"][0]["test"] for group in (0, 1)],
+        curves.pooled([document["points"][f"popularity/None/{seed}/{group}"]["forms"][0]["test"] for group in (0, 1)],
                         "ndcg@100")[0]
         for seed in (0, 1)
     ]  # fmt: skip
@@ -194,7 +195,7 @@ def test_pooled_groups_are_as_one_group(first: Array, others: list[Array]) -> No
         for each in (first, *others)
     ]
     together = figure(np.concatenate([first, *others]))
-    mean, error = frontier.pooled(groups, "m")
+    mean, error = curves.pooled(groups, "m")
     assert mean == pytest.approx(together.mean())
     assert error == pytest.approx(together.standard_error(), abs=1e-9)
 
@@ -204,7 +205,7 @@ def point(size: int, forms: list[dict[str, Any]], seed: int = 0) -> dict[str, An
 
 
 def form(accounting: str, size: float, validation: float, value: float, touched: float | None = 7) -> dict[str, Any]:
-    test = {"users": 2, **dict.fromkeys(frontier.DRAWN, value), **{f"{name}_se": 0.1 for name in frontier.DRAWN}}
+    test = {"users": 2, **dict.fromkeys(curves.DRAWN, value), **{f"{name}_se": 0.1 for name in curves.DRAWN}}
     return {"bytes": {accounting: size}, "bytes_beside": 4, "touched": touched, "validation": validation, "test": test}
 
 
@@ -213,7 +214,7 @@ def test_pq_is_of_the_width_that_validation_users_find_best() -> None:
         point(8, [form("f32", 32, 0.2, 0.9), form("pq", 4, 0.3, 0.5)]),
         point(16, [form("f32", 64, 0.1, 0.8), form("pq", 4, 0.4, 0.2), form("pq", 8, 0.5, 0.3)]),
     ]
-    drawn = frontier.curves(points)["elsa"]
+    drawn = curves.by_recipe(points)["elsa"]
     assert [(each["bytes"], each["size"]) for each in drawn["f32"]] == [(32, 8), (64, 16)]
     assert [(each["bytes"], each["size"], each["ndcg@100"]["mean"]) for each in drawn["pq"]] == [
         (4, 16, 0.2),
@@ -224,9 +225,9 @@ def test_pq_is_of_the_width_that_validation_users_find_best() -> None:
 DOCUMENT: dict[str, Any] = {
     "about": {"dataset": "by hand", "protocol": "folds", "seeds": 1, "users": [250]},
     "curves": {
-        **frontier.curves([point(8, [form("f32", 32, 0.2, 0.4), form("pq", 4, 0.1, 0.3)])]),
-        "sansa": {"f32+32": frontier.curves([point(8, [form("f32", 60, 0.2, 0.5)])])["elsa"]["f32"]},
-        "popularity": {"line": frontier.curves([point(8, [form("line", 0, 0.2, 0.1, None)])])["elsa"]["line"]},
+        **curves.by_recipe([point(8, [form("f32", 32, 0.2, 0.4), form("pq", 4, 0.1, 0.3)])]),
+        "sansa": {"f32+32": curves.by_recipe([point(8, [form("f32", 60, 0.2, 0.5)])])["elsa"]["f32"]},
+        "popularity": {"line": curves.by_recipe([point(8, [form("line", 0, 0.2, 0.1, None)])])["elsa"]["line"]},
     },
 }
 

@@ -7,8 +7,7 @@ import typer
 from rich.console import Console
 
 from index.cli import print_json
-from training import bars, chart, console, frontier, job, later, options, storage
-from training.frontier import Sweep
+from training import bars, chart, console, curves, frontier, job, later, options, storage
 from training.options import (
     AsJson,
     DatasetOrBooks,
@@ -30,6 +29,7 @@ from training.options import (
     UserColumn,
     WeightColumn,
 )
+from training.sweep import Sweep
 
 
 def draw_frontier(
@@ -89,7 +89,7 @@ def draw_frontier(
     if as_json:
         print_json({name: document[name] for name in ("about", "curves", "left_out")})
     else:
-        typer.echo(frontier.markdown(document), nl=False)
+        typer.echo(curves.markdown(document), nl=False)
 
 
 def _sweep(k: str, n_dims: str, pq_bytes: str, l2_factors: str) -> Sweep:
