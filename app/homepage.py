@@ -247,18 +247,13 @@ def _personal_rows(snapshot: Snapshot, profile: Profile, size: Size, selection: 
     segments = _segment_rows(snapshot, profile, zip(numbers, found, strict=True), floor)
     # What top picks show is no reason for another row.
     rest = Hits(pool.items[size.row_size :], pool.scores[size.row_size :])
-    rest = _above(rest, floor)
-    anchors = _because_rows(snapshot, profile, size, rest)
-
-    def row_of(anchor: _Anchor) -> Row:
-        return _because_row(snapshot, rest, anchor, size)
-
+    reasons = _because_rows(snapshot, profile, size, _above(rest, floor))
     early = 2 if size.n_rows >= LARGE else 1
-    yield from map(row_of, anchors[:1])
+    yield from islice(reasons, 1)
     yield from islice(segments, 3)
-    yield from map(row_of, anchors[1:early])
+    yield from islice(reasons, early - 1)
     yield from segments
-    yield from map(row_of, anchors[early:])
+    yield from reasons
     yield from _crowd_rows(snapshot, profile, size, selection, numbers)
 
 
@@ -277,46 +272,38 @@ def _scored(
     return selection.cut(best), found
 
 
-class _Anchor(NamedTuple):
-    """An item of the history that may head a because-row."""
-
-    opinion: Opinion
-    title: str
-    scores: NDArray[np.float32]
-    """Of the pool's items in its row."""
-    worth: float
-    """What the best of them sum up to."""
-
-
-def _because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) -> list[_Anchor]:
+def _because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) -> Iterator[Row]:
     """What goes with single items of the history, from what top picks leave of the pool, most convincing row first.
 
     Items are ranked by the geometric mean of their likeness to the one item and the user's score over the length
     of the query. Likeness alone brings up oddities that few people know; the rest of the history corrects it.
     """
-    if not profile.opinions:  # only steering is known
-        return []
+    if not (profile.opinions and len(pool.items)):  # where there are none, only steering is known
+        return
     taste = pool.scores / np.linalg.norm(profile.query)
-    anchors = []
-    for opinion, title in _anchors(snapshot, profile):
-        scores = _likeness(snapshot, opinion.item, pool.items, taste)
-        worth = _sum_of_best(scores, size.row_size)
-        if worth > 0:
-            anchors.append(_Anchor(opinion, title, scores, worth))
-    anchors.sort(key=lambda one: -one.worth)
-    return [one for one in anchors if one.worth >= CONVINCING * anchors[0].worth]
+    anchors = _anchors(snapshot, profile)
+    scores = np.stack([_likeness(snapshot, anchor.item, pool.items, taste) for anchor in anchors])
+    worth = _sums_of_best(scores, size.row_size)
+    titles_before: set[str] = set()
+    for number in np.argsort(-worth, kind="stable").tolist():
+        if worth[number] <= 0 or worth[number] < CONVINCING * worth.max():
+            return
+        anchor = anchors[number]
+        (title,) = titles(snapshot, [anchor.item])
+        if title not in titles_before:
+            titles_before.add(title)
+            hits = _first(_above(_ranked(pool.items, scores[number]), 0.0), size.depth)
+            key = snapshot.items.item_id(anchor.item)
+            yield Row("because", key, because(anchor, title), "Often liked by the same people", hits)
 
 
-def _because_row(snapshot: Snapshot, pool: Hits, anchor: _Anchor, size: Size) -> Row:
-    hits = _first(_above(_ranked(pool.items, anchor.scores), 0.0), size.depth)
-    key, title = snapshot.items.item_id(anchor.opinion.item), because(anchor.opinion, anchor.title)
-    return Row("because", key, title, "Often liked by the same people", hits)
-
-
-def _sum_of_best(scores: NDArray[np.float32], n: int) -> float:
-    if len(scores) > n:
-        scores = np.partition(scores, len(scores) - n)[len(scores) - n :]
-    return float(np.sort(scores)[::-1].sum(dtype=np.float64))
+def _sums_of_best(scores: NDArray[np.float32], n: int) -> NDArray[np.float64]:
+    """The sum of the n largest scores in each row."""
+    n_columns = scores.shape[1]
+    if n < n_columns:
+        scores = np.partition(scores, n_columns - n, axis=1)[:, n_columns - n :]
+    sums: NDArray[np.float64] = np.sort(scores, axis=1).sum(axis=1, dtype=np.float64)
+    return sums
 
 
 def _alike(snapshot: Snapshot, item: int, items: NDArray[np.int32], taste: NDArray[np.float32]) -> Hits:
@@ -333,8 +320,8 @@ def _likeness(
     return scores
 
 
-def _anchors(snapshot: Snapshot, profile: Profile) -> Iterator[tuple[Opinion, str]]:
-    """Strong, recent items of the history that are not alike, with their titles, which differ too.
+def _anchors(snapshot: Snapshot, profile: Profile) -> list[Opinion]:
+    """Strong, recent items of the history that are not alike.
 
     Only the better known half of them: what is like an item is noise where the item has few users.
     """
@@ -344,16 +331,12 @@ def _anchors(snapshot: Snapshot, profile: Profile) -> Iterator[tuple[Opinion, st
     tried = liked[users >= np.median(users)][:ANCHORS]
     likeness = Likeness(snapshot, profile.opinions.items[tried])
     nearest = np.full(len(tried), -1.0, dtype=np.float32)
-    names: set[str] = set()
+    chosen = []
     for place, number in enumerate(tried.tolist()):
-        if nearest[place] > DISTINCT:
-            continue
-        opinion = profile.opinions[number]
-        (title,) = titles(snapshot, [opinion.item])
-        if title not in names:
-            names.add(title)
+        if nearest[place] <= DISTINCT:
+            chosen.append(profile.opinions[number])
             np.maximum(nearest, likeness.to(place), out=nearest)
-            yield opinion, title
+    return chosen
 
 
 def _segment_rows(
