@@ -18,12 +18,12 @@ from typing import Any, cast
 
 from fastapi import FastAPI
 from uvicorn import Config
-from uvicorn.supervisors import Multiprocess
 
 from app.main import create_app
 from app.protocol import Protocol
 from app.seeding import Api
 from app.settings import Settings
+from app.workers import Workers
 
 GRACE_SECONDS = 10
 """For requests that run when a worker is told to stop."""
@@ -86,7 +86,7 @@ def serve(settings: Settings, listening: socket.socket) -> None:
     """
     logging.getLogger("uvicorn.error").setLevel(logging.INFO)  # in this process alone: it tells of workers
     with _shared_metrics():
-        workers = Multiprocess(config_of(settings, "app.server:create_worker"), sockets=[listening])
+        workers = Workers(config_of(settings, "app.server:create_worker"), sockets=[listening])
         workers.run()
     if any(process.exitcode not in (0, -signal.SIGTERM) for process in workers.processes):
         raise ServerError("the application did not start or stop in order; the lines above say why")

@@ -1,10 +1,11 @@
 """Load shedding: what cannot be answered soon is refused at once, so that the rest still is.
 
-A request is refused that waited longer than `max_queue_ms` for its turn, and one that comes while a worker answers as
-many as it may: at most `max_in_flight`, and fewer while the event loop is late by more than `max_queue_ms`. That bound
-is halved at each late beat and grows again by a step a beat (additive increase, multiplicative decrease: Chiu and Jain,
-Computer Networks and ISDN Systems, 1989), so it finds what this machine can do with these requests. Refusing costs a
-fraction of answering: what is answered stays quick, whatever comes in.
+A request is refused that waited longer than `max_queue_ms` for its turn, once that has been so for `PATIENCE_SECONDS`
+(a burst is no reason: Nichols and Jacobson, Controlling Queue Delay, ACM Queue, 2012), and one that comes while a
+worker answers as many as it may: at most `max_in_flight`, and fewer while the event loop is late by more than
+`max_queue_ms`. That bound is halved at each late beat and grows again by a step a beat (additive increase,
+multiplicative decrease: Chiu and Jain, Computer Networks and ISDN Systems, 1989), so it finds what this machine can do
+with these requests. Refusing costs a fraction of answering: what is answered stays quick, whatever comes in.
 
 What operators and their machines ask is never refused.
 """
@@ -29,6 +30,9 @@ FEWEST = 4
 STEP = 1 / 32
 """By how much the bound grows a beat, as a part of its largest."""
 
+PATIENCE_SECONDS = 0.5
+"""How long requests must be late before some are refused, and on time before none is."""
+
 RETRY_AFTER = {"Retry-After": "1"}
 """Seconds."""
 
@@ -45,6 +49,8 @@ class Load:
         """How many requests may be answered at a time, now."""
         self.in_flight = 0
         """How many are."""
+        self._shedding = False
+        self._turning_since: float | None = None
 
     async def watch(self) -> None:
         """Look at the event loop for ever."""
@@ -64,7 +70,14 @@ class Load:
         """Why a request that waited so long is not answered; None where it is."""
         if self.in_flight >= self.limit:
             return "in_flight"
-        return "queue" if waited_seconds > self.max_queue_seconds else None
+        late = waited_seconds > self.max_queue_seconds
+        if late is self._shedding:
+            self._turning_since = None
+        elif self._turning_since is None:
+            self._turning_since = time.perf_counter()
+        elif time.perf_counter() - self._turning_since > PATIENCE_SECONDS:
+            self._shedding, self._turning_since = late, None
+        return "queue" if late and self._shedding else None
 
 
 class Shedding:

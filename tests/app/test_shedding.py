@@ -40,7 +40,20 @@ def test_a_late_loop_halves_the_bound_and_a_punctual_one_restores_it() -> None:
         load.adapt(0.0)
     assert load.limit == 256
     assert load.refusal(0.0) is None
-    assert load.refusal(0.11) == "queue"
+
+
+def test_a_burst_is_answered_and_a_queue_that_stays_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    load = Load(256, 100)
+    refused = []
+    for step in range(40):
+        now = 0.1 * step
+        late = 5 <= step < 8 or 10 <= step < 30  # of the second time, the first half second is let be
+        refused.append(load.refusal(0.2 if late else 0.0) == "queue")
+    assert refused == [16 <= step < 30 for step in range(40)]
+    now += 0.1
+    assert load.refusal(0.2) is None, "half a second on time is forgiven"
 
 
 async def test_what_comes_on_top_is_refused_at_once_and_nothing_is_done(
@@ -75,6 +88,7 @@ async def test_what_comes_on_top_is_refused_at_once_and_nothing_is_done(
 
 async def test_a_request_that_waited_too_long_is_refused(settings: Settings) -> None:
     application = create_app(settings.model_copy(update={"max_queue_ms": 100}))
+    application.state.load._shedding = True
     async with application.router.lifespan_context(application):
 
         async def arrived_a_minute_ago(scope: Any, receive: Any, send: Any) -> None:
