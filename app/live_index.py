@@ -241,5 +241,6 @@ def warm(snapshot: Snapshot) -> None:
     snapshot.searcher.top_n(query, 10)
     score_segments(snapshot.segments, query)
     snapshot.catalogue.properties(items)
+    snapshot.items.rows_of_hashes(snapshot.items.sorted_hashes[:1])
     # made once, and every page needs them
     _ = snapshot.crowd, snapshot.segment_cosines, snapshot.segments.holding(items)

@@ -95,7 +95,8 @@ def form(acts: Acts, hidden: Int32) -> Opinions:
     rows, weights, kinds = rows[places], weights[places], acts.kinds[order[places]]
     # Of an item the strongest comes first, and of equal ones the newest, for lexsort is stable.
     by_item = np.lexsort((-np.abs(weights), rows))
-    starts = np.flatnonzero(np.diff(rows[by_item], prepend=-1))
+    ordered = rows[by_item]
+    starts = np.flatnonzero(np.concatenate([ordered[:1] >= 0, ordered[1:] != ordered[:-1]]))
     newest = np.minimum.reduceat(by_item, starts) if len(starts) else starts
     # An item is as recent as the newest of its acts, whichever is the strongest.
     chosen = by_item[starts][np.argsort(newest)]

@@ -23,7 +23,7 @@ from app.steering import NO_STEERING, Steering
 from app.steering import resolve as resolve_steering
 from app.store.events import HIDING_KINDS, UNSEEN_KINDS
 from app.store.state import KINDS, History, Interaction, UserState
-from index.arrays import among
+from index.arrays import among, distinct
 from index.query import contributor, encode
 from index.search import NONE, Hits, score_segments
 from index.segments import Segments
@@ -102,7 +102,7 @@ def resolve(
     """
     items = snapshot.items
     stored = History.of(state.history)
-    stored_rows = items.rows_by_hash(stored.hashes)
+    stored_rows = items.row_of_each(stored.hashes)
     acts = Acts(stored_rows, stored.times, stored.weights, stored.kinds)
     if history:
         acts = Acts.of(items.rows([one.item_id for one in history]), history).and_then(acts)
@@ -112,10 +112,10 @@ def resolve(
         hidden = np.concatenate([hidden, items.rows_of_hashes(state.hidden)])
     opinions = form(acts, hidden)
     steered = resolve_steering(snapshot, state.steering, steer)
-    left_out = [hidden, items.rows(exclude_ids), steered.never]
+    left_out = [hidden, items.rows(exclude_ids) if exclude_ids else NONE, steered.never]
     if exclude_seen:
         left_out += [items.rows_of_hashes(state.seen), acts.rows[SEES[acts.kinds]]]
-    exclude = np.unique(np.concatenate(left_out))
+    exclude = distinct(np.concatenate(left_out))
     query, liking = _query(snapshot, opinions, steered.tilt)
     personal = liking or (steered.tilt is not None and bool(query.any()))
     unknown = set(stored.hashes[stored_rows < 0].tolist())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.errors import CorruptSnapshot, InvalidEmbeddings
-from index.types import Array, Int64
+from index.types import Array, Int32, Int64
 
 SUFFIX = ".npy"
 # Version 1.0 of the .npy format, as numpy writes an array of one dimension. It is matched, not evaluated.
@@ -71,6 +71,15 @@ def among(values: Array, ascending: Array) -> NDArray[np.bool_]:
         return np.zeros(len(values), dtype=np.bool_)
     found: NDArray[np.bool_] = ascending.take(np.searchsorted(ascending, values), mode="clip") == values
     return found
+
+
+def distinct(values: Int32) -> Int32:
+    """Each value once, ascending: np.unique of few values, which has more to do than that."""
+    ordered = np.sort(values)
+    new = np.empty(len(values), dtype=np.bool_)
+    new[:1] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
+    return ordered[new]
 
 
 def first(wrong: Array) -> int | None:

@@ -6,6 +6,7 @@ The UTF-8 bytes of all ids lie one behind the other; a lookup is a binary search
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
@@ -82,6 +83,9 @@ class Vocabulary:
 
     def rows_of_hashes(self, hashes: UInt64) -> Int32:
         """The rows that have one of these hashes, ascending; unknown hashes are left out."""
+        if not self._collide:
+            rows = self.row_of_each(hashes)
+            return arrays.distinct(rows[rows >= 0])
         first = np.searchsorted(self.sorted_hashes, hashes, side="left")
         counts = np.searchsorted(self.sorted_hashes, hashes, side="right") - first
         # ids whose hashes collide share one hash: all of them are meant
@@ -89,18 +93,16 @@ class Vocabulary:
 
     def row_of_each(self, hashes: UInt64) -> Int32:
         """A row that has each hash, (len(hashes),); -1 where none has."""
-        first = np.searchsorted(self.sorted_hashes, hashes, side="left")
-        known = np.searchsorted(self.sorted_hashes, hashes, side="right") > first
-        found = np.full(len(hashes), -1, dtype=np.int32)
-        found[known] = self.hash_rows[first[known]]
-        return found
-
-    def rows_by_hash(self, hashes: UInt64) -> Int32:
-        """The row of each hash, (len(hashes),); -1 where it is not here, of ids whose hashes collide any one."""
         if not len(self):
             return np.full(len(hashes), -1, dtype=np.int32)
-        places = np.minimum(np.searchsorted(self.sorted_hashes, hashes), len(self) - 1)
-        return np.where(self.sorted_hashes[places] == hashes, self.hash_rows[places], np.int32(-1))
+        places = np.searchsorted(self.sorted_hashes, hashes)
+        known = self.sorted_hashes.take(places, mode="clip") == hashes
+        return np.where(known, self.hash_rows.take(places, mode="clip"), np.int32(-1))
+
+    @cached_property
+    def _collide(self) -> bool:
+        """Whether two ids have the same hash, which nobody has seen yet."""
+        return bool((self.sorted_hashes[1:] == self.sorted_hashes[:-1]).any())
 
     def _raw(self, row: int) -> bytes:
         return self.id_bytes[self.id_starts[row] : self.id_starts[row + 1]].tobytes()

@@ -133,7 +133,7 @@ def _names(live_index: LiveIndex, stored: Stored) -> dict[int, str]:
     if live_index.version is not None:
         items = live_index.snapshot.items
         hashes = np.concatenate([stored.seen.hashes, stored.hidden.hashes, stored.served.hashes])
-        rows = items.rows_by_hash(hashes)
+        rows = items.row_of_each(hashes)
         known = rows >= 0
         names.update(zip(hashes[known].tolist(), items.item_ids(rows[known]), strict=True))
     return names

@@ -94,3 +94,11 @@ def test_starts_begin_at_zero(tmp_path: Path) -> None:
     for name in ("late", "below"):
         with pytest.raises(CorruptSnapshot, match="must start at 0"):
             arrays.load_starts(tmp_path, name, 1)
+
+
+@given(st.lists(st.integers(-(2**31), 2**31 - 1) | st.integers(-2, 3)))
+def test_distinct_is_what_numpy_finds(values: list[int]) -> None:
+    array = np.array(values, dtype=np.int32)
+    found = arrays.distinct(array)
+    assert found.tolist() == np.unique(array).tolist()
+    assert found.dtype == np.int32

@@ -88,5 +88,5 @@ def test_arrays_are_read_only() -> None:
 def test_rows_by_hash_are_rows_by_id(ids: list[str], others: list[str]) -> None:
     items = Vocabulary.build(ids)
     hashes = np.array([hash_id(one) for one in [*ids, *others]], dtype=np.uint64)
-    assert items.rows_by_hash(hashes).tolist() == items.rows([*ids, *others]).tolist()
-    assert items.rows_by_hash(hashes).dtype == np.int32
+    assert items.row_of_each(hashes).tolist() == items.rows([*ids, *others]).tolist()
+    assert items.row_of_each(hashes).dtype == np.int32
