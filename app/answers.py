@@ -3,13 +3,15 @@
 Routes, batches and cursors all come through here, so that the same body has the same answer wherever it is asked.
 """
 
+from itertools import accumulate
+
 from app import continuing, homepage
 from app.explanation import reasons
 from app.inquiry import LATE, Inquiry, item_hits, property_keys
 from app.notices import Notice
 from app.ordering import Ordering
 from app.recommend import Profile, rank_segments, recommend, resolve, segment_items, segment_reasons, similar
-from app.schemas.reasons import Explained, Reason
+from app.schemas.reasons import MAX_WITH_REASONS, Explained, Reason
 from app.schemas.retrieval import (
     HomepageAnswer,
     HomepageRequest,
@@ -50,15 +52,22 @@ def page(inquiry: Inquiry, body: HomepageRequest, *shown: str) -> HomepageAnswer
     if len(rows) < size.n_rows and inquiry.deadline.passed:
         late = (LATE,)
     with timings.stage("compose"):
-        composed = [_row(snapshot, row, keys, reasons_for(snapshot, profile, body, row.hits)) for row in rows]
-        ending = continuing.of_page(inquiry, body, rows, composed, *shown)
+        above = accumulate((len(row.hits.items) for row in rows), initial=0)
+        composed = [
+            _row(snapshot, row, keys, reasons_for(snapshot, profile, body, row.hits, before))
+            for row, before in zip(rows, above, strict=False)
+        ]
+        whole = len(rows) == size.n_rows or bool(late)
+        ending = continuing.of_page(inquiry, body, rows, composed, *shown, full=whole)
     notices = (*profile.notices, *late, *nothing_left(selection, empty=not rows), *ending.notices)
     return HomepageAnswer(rows=composed, page_cursor=ending.cursor, **inquiry.envelope(notices, body.scenario))
 
 
-def reasons_for(snapshot: Snapshot, profile: Profile, body: Explained, hits: Hits) -> list[list[Reason]] | None:
-    """The reasons for each item, where they are asked for."""
-    return reasons(snapshot, profile, hits.items) if body.explain else None
+def reasons_for(
+    snapshot: Snapshot, profile: Profile, body: Explained, hits: Hits, before: int = 0
+) -> list[list[Reason]] | None:
+    """The reasons for each item, where they are asked for, of the first `MAX_WITH_REASONS` of an answer."""
+    return reasons(snapshot, profile, hits.items[: max(0, MAX_WITH_REASONS - before)]) if body.explain else None
 
 
 def _affordable(inquiry: Inquiry, body: RecommendRequest | HomepageRequest) -> tuple[Ordering, tuple[Notice, ...]]:

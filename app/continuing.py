@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.cursors import MAX_SERVED, Cursor, Kind
+from app.cursors import MAX_SERVED, Cursor, Kind, packed
 from app.homepage import Row
 from app.inquiry import Inquiry
 from app.notices import Notice
@@ -40,21 +40,27 @@ def of_items(
 
 
 def of_page(
-    inquiry: Inquiry, body: HomepageRequest, rows: Sequence[Row], composed: Sequence[HomepageRow], *shown: str
+    inquiry: Inquiry,
+    body: HomepageRequest,
+    rows: Sequence[Row],
+    composed: Sequence[HomepageRow],
+    *shown: str,
+    full: bool,
 ) -> Ending:
-    """The end of a page, where it is full, for more rows than those and `shown`; gives each row its own cursor."""
+    """The end of a page, for more rows than those and `shown`, where it is full; gives each row its own cursor."""
     if not body.cursors:
         return Ending()
     now, asked, version = time.time(), _asked(body), inquiry.snapshot.version
     given = _given(inquiry, (item for row in composed for item in row.items))
+    whole = Cursor("page", asked, version, (*shown, *(row.row_id for row in rows)), given)
+    head = packed(whole)
     for row, words in zip(rows, composed, strict=True):
-        words.next_cursor = inquiry.cursors.dump(Cursor("row", asked, version, key_of(row), given), now)
+        words.next_cursor = inquiry.cursors.dump(whole._replace(kind="row", key=key_of(row)), now, head)
         if words.next_cursor is None:
             return CUT
-    if len(rows) < body.layout().n_rows:
+    if not full:
         return Ending()
-    ids = (*shown, *(row.row_id for row in rows))
-    text = inquiry.cursors.dump(Cursor("page", asked, version, ids, given), now)
+    text = inquiry.cursors.dump(whole, now, head)
     return CUT if text is None else Ending(text)
 
 

@@ -1,10 +1,11 @@
 """Cursors: what POST /v1/next needs to go on where an answer ended. Signed, of bounded size, and kept by nobody.
 
-    base64url(mark | format, u8 | issued, u32 Unix seconds | length of head, u32 | head | served)
+    base64url(mark | format, u8 | issued, u32 Unix seconds | length of head, u32 | of key, u32 | head | key | served)
 
-head is compressed JSON: what was asked, of which index version; served are the 8-byte hashes of the items that were
-returned so far, which must not come again. mark is the first half of HMAC-SHA256 (RFC 2104) of all that follows it, so
-nobody without the key can make or change a cursor, and what is inside needs no other check.
+head is compressed JSON: what was asked, of which index version; key is JSON: of what there is more; served are the
+8-byte hashes of the items that were returned so far, which must not come again. mark is the first half of HMAC-SHA256
+(RFC 2104) of all that follows it, so nobody without the key can make or change a cursor, and what is inside needs no
+other check.
 """
 
 import hmac
@@ -37,10 +38,7 @@ MAX_CHARS = 65_536
 FORMAT = 1
 MARK_BYTES = 16
 HASH_BYTES = 8
-MAX_HEAD_BYTES = 2**20
-"""Of a head when it is not compressed."""
-
-_FIXED = struct.Struct(">BII")
+_FIXED = struct.Struct(">BIII")
 
 TAMPERED = "the cursor is not one of this server's: it was changed, cut off, or made with another key"
 EXPIRED = f"the cursor is older than {VALID_SECONDS // 60} minutes: ask again from the start"
@@ -71,16 +69,17 @@ class Cursors:
         # A key for this use alone: whatever else the secret may be used for stays apart.
         self._key = blake2b(secret, digest_size=32, person=b"sparrow-cursors").digest()
 
-    def dump(self, cursor: Cursor, now: float) -> str | None:
-        """The text of a cursor made at `now` (Unix seconds); None where it would be too long or has served too much."""
-        if len(cursor.served) > MAX_SERVED:
+    def dump(self, cursor: Cursor, now: float, head: bytes | None = None) -> str | None:
+        """The text of a cursor made at `now` (Unix seconds); None where it would be too long or has served too much.
+
+        `head`: that of another cursor of the same answer, for they are alike and take the longest.
+        """
+        head = head or packed(cursor)
+        if len(cursor.served) > MAX_SERVED or len(head) > MAX_CHARS:
             return None
-        asked = {"kind": cursor.kind, "body": cursor.body, "version": cursor.index_version, "key": cursor.key}
-        plain = json.dumps(asked, separators=(",", ":"), ensure_ascii=False).encode()
-        if len(plain) > MAX_HEAD_BYTES:
-            return None
-        head = zlib.compress(plain, 6)
-        rest = _FIXED.pack(FORMAT, int(now), len(head)) + head + cursor.served.astype(">u8").tobytes()
+        key = _json([cursor.kind, *cursor.key])
+        fixed = _FIXED.pack(FORMAT, int(now), len(head), len(key))
+        rest = b"".join([fixed, head, key, cursor.served.astype(">u8").tobytes()])
         if (MARK_BYTES + len(rest)) * 4 > (MAX_CHARS - 4) * 3:
             return None
         return _text(self._mark(rest) + rest)
@@ -91,18 +90,28 @@ class Cursors:
         mark, rest = raw[:MARK_BYTES], raw[MARK_BYTES:]
         if not hmac.compare_digest(mark, self._mark(rest)):
             raise BadCursor(TAMPERED)
-        form, issued, n_head = _FIXED.unpack_from(rest)
+        form, issued, n_head, n_key = _FIXED.unpack_from(rest)
         if form != FORMAT or issued > now + AHEAD_SECONDS:
             raise BadCursor(TAMPERED)
         if issued < now - VALID_SECONDS:
             raise BadCursor(EXPIRED)
         start = _FIXED.size + n_head
-        asked = json.loads(zlib.decompress(rest[_FIXED.size : start]))
-        served = np.frombuffer(rest, dtype=">u8", offset=start).astype(np.uint64)
-        return Cursor(asked["kind"], asked["body"], asked["version"], tuple(asked["key"]), served)
+        body, version = json.loads(zlib.decompress(rest[_FIXED.size : start]))
+        kind, *key = json.loads(rest[start : start + n_key])
+        served = np.frombuffer(rest, dtype=">u8", offset=start + n_key).astype(np.uint64)
+        return Cursor(kind, body, version, tuple(key), served)
 
     def _mark(self, rest: bytes) -> bytes:
         return hmac.digest(self._key, rest, "sha256")[:MARK_BYTES]
+
+
+def packed(cursor: Cursor) -> bytes:
+    """The head of a cursor's text."""
+    return zlib.compress(_json([cursor.body, cursor.index_version]))
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _text(raw: bytes) -> str:

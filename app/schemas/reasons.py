@@ -24,10 +24,15 @@ class Reason(BaseModel):
     segment_id: str | None = Field(default=None, description="The segment.")
 
 
+MAX_WITH_REASONS = 200
+"""Items of one answer that get reasons: each takes as long as a small search."""
+
+
 class Explained(Request):
     """A request whose items may come with reasons."""
 
     explain: bool = Field(
         default=False,
-        description="true: with the reasons for each item: at most two of the history, a segment, steering.",
+        description="true: items come with reasons: at most two of the history, a segment, steering. Only the first "
+        f"{MAX_WITH_REASONS} of an answer do.",
     )

@@ -8,10 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app import explanation
+from app import answers, explanation
+from app.cursors import Cursors
 from app.explanation import LIKED_BY_MANY, Account, accounts, reasons
+from app.inquiry import Inquiry, KnownUser
 from app.recommend import Profile, recommend, resolve
+from app.schemas.retrieval import HomepageRequest, RecommendRequest
+from app.settings import Settings
 from app.store.users import Interaction, UserState
+from app.telemetry import Timings
 from index import query
 from index.search import Searcher
 from index.snapshot import Snapshot
@@ -181,3 +186,15 @@ def test_a_user_who_only_steers_is_explained_by_the_crowd_and_the_steering(plant
     assert one.popularity > 0
     assert one.steering[0] > 0
     assert by_item(one) == pytest.approx(one.score, rel=1e-5)
+
+
+def test_the_first_items_of_an_answer_have_reasons(planted: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "MAX_WITH_REASONS", 5)
+    known = KnownUser(UserState((*likes("a1"),), NO_HASHES, NO_HASHES), (), degraded=False)
+    settings_ = Settings.model_validate({"redis_url": "redis://nowhere"})
+    inquiry = Inquiry(planted, settings_, Timings(), known, Cursors(b"a secret of the tests"))
+    found = answers.items(inquiry, RecommendRequest(count=9, explain=True))
+    assert [item.reasons is not None for item in found.items] == [True] * 5 + [False] * (len(found.items) - 5)
+    page = answers.page(inquiry, HomepageRequest(row_size=3, explain=True))
+    on_page = [item.reasons is not None for row in page.rows for item in row.items]
+    assert on_page == [True] * 5 + [False] * (len(on_page) - 5)

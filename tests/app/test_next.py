@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from app import answers
 from app.cursors import MAX_SERVED, VALID_SECONDS, Cursor, Cursors
+from app.deadline import Deadline
 from app.inquiry import Inquiry, KnownUser
 from app.main import create_app
 from app.schemas.next import NextAnswer
@@ -253,6 +254,23 @@ def test_a_request_that_is_too_long_for_a_cursor_is_answered_without_one(planted
     found = answers.items(inquiry(planted, "a1"), body)
     assert (len(found.items), found.next_cursor) == (3, None)
     assert "no_cursor" in [warning.code for warning in found.warnings]
+
+
+def test_a_page_that_came_too_late_to_be_full_goes_on(planted: Snapshot) -> None:
+    late = inquiry(planted, "a1", "b1")._replace(deadline=Deadline(0.0))
+    page = answers.page(late, HomepageRequest(n_rows=4, row_size=3, cursors=True))
+    assert 0 < len(page.rows) < 4
+    assert [warning.code for warning in page.warnings] == ["deadline"]
+    more = goes_on(inquiry(planted, "a1", "b1"), page.page_cursor)
+    assert more.rows
+    assert len(page.rows) + len(more.rows) >= 4
+
+
+def test_a_page_of_more_rows_than_fit_into_a_short_number_goes_on(planted: Snapshot) -> None:
+    shown = tuple(f"{number:016x}" for number in range(4000))
+    asked_ = {"row_size": 1, "cursors": True}
+    text = CURSORS.dump(Cursor("page", asked_, planted.version, shown, hashes()), time.time())
+    assert text is None or goes_on(inquiry(planted, "a1"), text).rows
 
 
 def test_what_has_given_all_that_a_cursor_can_hold_ends(planted: Snapshot) -> None:
