@@ -68,7 +68,7 @@ def to_the_end(one: Inquiry, answer: ItemsAnswer | NextAnswer) -> Iterator[list[
 LIKED = st.lists(st.integers(0, 39).map(lambda row: f"i{row}"), unique=True, max_size=4)
 
 
-@hypothesis_settings(deadline=None)
+@hypothesis_settings(deadline=None, max_examples=50)
 @given(st.integers(0, 20), LIKED, st.integers(1, 15), st.sampled_from(["items", "similar", "segment"]))
 def test_parts_of_a_list_are_the_whole_list(
     make_snapshot: MakeSnapshot, seed: int, liked: list[str], count: int, kind: str
