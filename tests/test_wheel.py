@@ -5,6 +5,7 @@ Everything is built without isolation, so nothing is downloaded.
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -74,7 +75,9 @@ def test_the_wheel_holds_every_file_of_the_packages(built: Path) -> None:
     ).stdout.split()
     there = [name for name in tracked if (ROOT / name).is_file()]
     wanted = {name for name in there if "/kernel/" not in name and not name.endswith(".png")}
+    wanted = {name for name in wanted if not name.startswith("app/client/")}
     assert wanted <= files(built / "unpacked")
+    assert not [name for name in files(built / "unpacked") if "client" in name]
     assert {"app/web/index.html", "index/py.typed", "training/datasets/goodbooks/interactions.parquet"} <= wanted
 
 
@@ -165,3 +168,32 @@ def test_make_says_it_before_it_makes_or_downloads_anything(
     assert done.returncode != 0
     assert done.stdout.splitlines() == [NO_COMPILER]
     assert not (checkout / ".venv").exists()
+
+
+def test_the_client_has_a_small_wheel_of_its_own(tmp_path: Path) -> None:
+    source = shutil.copytree(ROOT / "app" / "client", tmp_path / "source")
+    subprocess.run([*PIP, "--quiet", "--wheel-dir", str(tmp_path), str(source)], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert wheel.stat().st_size < 50_000
+    unpacked = tmp_path / "unpacked"
+    shutil.unpack_archive(wheel, unpacked, format="zip")
+    assert {path.parts[0].partition("-")[0] for path in map(Path, files(unpacked))} == {"sparrow_client"}
+    assert "sparrow_client/py.typed" in files(unpacked)
+    (told,) = unpacked.glob("*.dist-info/METADATA")
+    needed = [line for line in told.read_text().splitlines() if line.startswith("Requires-Dist:")]
+    assert sorted(re.split("[ :>=]+", line)[1] for line in needed) == ["httpx", "pydantic"]
+    # -S and -P: nothing leads back to the checkout
+    program = (
+        "import sys, sparrow_client as c; print(c.__file__); assert not {'app', 'fastapi', 'numpy'} & set(sys.modules)"
+    )
+    libraries = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    done = subprocess.run(
+        [sys.executable, "-S", "-P", "-c", program],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(unpacked), *libraries])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(done.stdout.strip()).is_relative_to(unpacked.resolve())
