@@ -122,6 +122,7 @@ class Lane(asyncio.Protocol):
         self._waiting: deque[_Waiting] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
+        self._unsent: list[bytes] = []
 
     @property
     def waiting(self) -> int:
@@ -138,7 +139,9 @@ class Lane(asyncio.Protocol):
         self._waiting.append(_Waiting(answer, n, [], deadline))
         if self._timer is None:
             self._timer = self._loop.call_at(deadline, self._watch)
-        self._transport.write(packed)
+        if not self._unsent:
+            self._loop.call_soon(self._send)
+        self._unsent.append(packed)
         return answer
 
     def close(self, reason: Lost) -> None:
@@ -176,6 +179,12 @@ class Lane(asyncio.Protocol):
                         head.answer.set_result(head.replies)
         except (hiredis.HiredisError, IndexError) as error:
             self.close(Lost(f"the server does not speak Redis' protocol: {error}"))
+
+    def _send(self) -> None:
+        """All that was asked in this turn of the event loop, by one system call."""
+        packed, self._unsent = b"".join(self._unsent), []
+        if not self.closed:
+            self._transport.write(packed)
 
     def _watch(self) -> None:
         """Whoever waits longest decides: what was asked later is answered later."""
