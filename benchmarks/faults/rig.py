@@ -224,10 +224,7 @@ class Rig:
         known = {}
         with closing(self.server.caller()) as caller:
             for user_id in sorted({user_id for user_id, _ in pairs}):
-                status, document = caller.ask("GET", f"/v1/users/{user_id}")
-                if status not in (200, 404):
-                    raise RigError(f"GET /v1/users answers {status}")
-                known[user_id] = {one["item_id"] for one in document["history"]} if status == 200 else set()
+                known[user_id] = _history(caller, user_id)
         return sum(item_id in known[user_id] for user_id, item_id in pairs)
 
 
@@ -236,6 +233,19 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _history(caller: Caller, user_id: str) -> set[str]:
+    """What a user has interacted with; another worker than the one that answered before may need a moment more."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        status, document = caller.ask("GET", f"/v1/users/{user_id}")
+        if status == 404:
+            return set()
+        if status == 200:
+            return {one["item_id"] for one in document["history"]}
+        time.sleep(0.1)
+    raise RigError(f"GET /v1/users answers {status}")
 
 
 def _children(process_id: int) -> list[int]:
