@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from benchmarks.faults.load import Outcome, Seen
 from benchmarks.faults.rig import Rig, RigError, eventually
+from index.disk import replace_text
 from index.publication import publish
 
 DAY_SECONDS = 86_400
@@ -209,7 +210,7 @@ def refused(rig: Rig, seconds: float, spoil: Callable[[str], None]) -> Finding:
     spoil(version)
 
     def begin() -> None:
-        (rig.snapshots / "CURRENT").write_text(version + "\n")
+        replace_text(rig.snapshots / "CURRENT", version + "\n")
         eventually(lambda: rig.server.metric("sparrow_refused_snapshots_total") > before, "a refusal")
 
     def end() -> str:
@@ -217,7 +218,7 @@ def refused(rig: Rig, seconds: float, spoil: Callable[[str], None]) -> Finding:
             raise RigError(f"{served} is not served any more")
         publish(rig.snapshots, good)
         eventually(lambda: _served_by_all(rig, good), "the next good snapshot")
-        return f"{rig.server.metric('sparrow_refused_snapshots_total') - before:g} refusals counted, one a worker"
+        return f"{rig.server.metric('sparrow_refused_snapshots_total') - before:g} refusals counted, one by each worker"
 
     good = rig.store()
     try:
@@ -288,7 +289,7 @@ def worker_killed(rig: Rig, seconds: float) -> Finding:
     if not set(finding.answers.statuses) <= {"200", "broken"} or not set(finding.events.statuses) <= {"202", "broken"}:
         raise RigError(f"callers saw more than broken connections: {finding.answers.statuses}")
     broken = finding.answers.statuses.get("broken", 0) + finding.events.statuses.get("broken", 0)
-    return finding._replace(note=f"{broken} requests were in the killed worker's hands; the port never refused")
+    return finding._replace(note=f"requests in the killed worker's hands: {broken}; the port never refused")
 
 
 def rolling_restart(rig: Rig, seconds: float) -> Finding:
