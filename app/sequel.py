@@ -53,9 +53,14 @@ def sequel(inquiry: Inquiry, cursor: Cursor, body: Asked, count: int | None) -> 
     if inquiry.snapshot.version != cursor.index_version:
         user = inquiry.user
         inquiry = inquiry._replace(user=user._replace(notices=(*user.notices, CHANGED)))
-    if not isinstance(body, HomepageRequest):
-        return _items(inquiry, cursor, body, count)
-    return _rows(inquiry, cursor, body, count) if cursor.kind == "page" else _of_row(inquiry, cursor, body, count)
+    if cursor.kind == "page" and count is not None and count > MAX_ROWS:
+        raise Invalid(f"a page goes on by at most {MAX_ROWS} rows at a time", "body.count")
+    try:
+        if not isinstance(body, HomepageRequest):
+            return _items(inquiry, cursor, body, count)
+        return _rows(inquiry, cursor, body, count) if cursor.kind == "page" else _of_row(inquiry, cursor, body, count)
+    except Invalid as error:  # of a property that was there
+        raise Invalid(f"this index version cannot answer the request that it holds: {error}", "body.cursor") from error
 
 
 def _items(inquiry: Inquiry, cursor: Cursor, body: RecommendRequest | SimilarRequest, count: int | None) -> NextAnswer:
@@ -75,8 +80,6 @@ def _of(answer: ItemsAnswer) -> NextAnswer:
 
 
 def _rows(inquiry: Inquiry, cursor: Cursor, body: HomepageRequest, count: int | None) -> NextAnswer:
-    if count is not None and count > MAX_ROWS:
-        raise Invalid(f"a page goes on by at most {MAX_ROWS} rows at a time", "body.count")
     body = body.model_copy(update={"n_rows": count or body.layout().n_rows})
     return NextAnswer.model_construct(**dict(answers.page(inquiry, body, *cursor.key)))
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from app import answers
 from app.cursors import MAX_SERVED, VALID_SECONDS, Cursor, Cursors
 from app.deadline import Deadline
+from app.errors import Invalid
 from app.inquiry import Inquiry, KnownUser
 from app.main import create_app
 from app.schemas.next import NextAnswer
@@ -236,6 +237,20 @@ def test_what_was_shown_in_another_taste_is_not_shown_again_when_the_user_is_gon
     nobody = inquiry(planted)
     assert page.rows[0].kind == "top_picks"
     assert item_ids(goes_on(nobody, page.rows[0].next_cursor)) == []
+
+
+@pytest.mark.parametrize("kind", ["list", "row", "page"])
+def test_a_request_that_another_index_cannot_answer_is_refused_as_the_cursors(
+    planted: Snapshot, make_snapshot: MakeSnapshot, kind: str
+) -> None:
+    """Such as a filter by a property that no item has any more."""
+    wanted: dict[str, Any] = {"filter": {"must_not": [{"key": "title", "match": {"value": "Dune"}}]}, "cursors": True}
+    one = inquiry(planted, "a1")
+    found = answers.items(one, RecommendRequest(count=3, **wanted))
+    page = answers.page(one, HomepageRequest(n_rows=2, row_size=3, **wanted))
+    cursor = {"list": found.next_cursor, "row": page.rows[0].next_cursor, "page": page.page_cursor}[kind]
+    with pytest.raises(Invalid, match=r"body.cursor: this index version cannot answer.*'title'"):
+        goes_on(inquiry(make_snapshot(1)), cursor)
 
 
 def test_short_answers_are_the_end(planted: Snapshot) -> None:
