@@ -221,3 +221,49 @@ async def test_stored_steering_is_obeyed_by_the_next_answer(client: httpx.AsyncC
     assert answer["warnings"] == []
     similar = (await client.post("/v1/similar", json={"user_id": "u1", "item_ids": ["book-20"], "count": 32})).json()
     assert not set(ids(similar)) & {f"book-{number}" for number in range(16, 24)}
+
+
+@pytest.mark.anyio
+async def test_steering_is_stored_replaced_and_forgotten_over_http(client: httpx.AsyncClient) -> None:
+    async def put(steering: object) -> httpx.Response:
+        return await client.put("/v1/users/u1/steering", json={"steering": steering})
+
+    async def best() -> set[str]:
+        return set(ids((await client.post("/v1/recommend", json={"user_id": "u1", "count": 8})).json()))
+
+    stored = await put({"smystery": 1, "sfantasy": "never", "sgone": 0.5, "sclassics": 0})
+    assert stored.status_code == 200
+    assert stored.json() == {
+        "user_id": "u1",
+        "steering": {"smystery": 1.0, "sfantasy": "never", "sgone": 0.5},
+        "unknown_segments": ["sgone"],
+    }
+    assert await best() == {f"book-{number}" for number in range(16, 24)}
+    everything = (await client.post("/v1/homepage", json={"user_id": "u1"})).json()
+    on_page = {item["item_id"] for row in everything["rows"] for item in row["items"]}
+    assert on_page
+    assert not on_page & {f"book-{number}" for number in range(8)}
+    await put({"sfantasy": 1.0})
+    assert await best() == {f"book-{number}" for number in range(8)}
+    assert (await put({})).json()["steering"] == {}
+    answer = (await client.post("/v1/recommend", json={"user_id": "u1"})).json()
+    assert [one["code"] for one in answer["warnings"]] == ["unknown_user", "popular_fallback"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"steering": {"s": "always"}},
+        {"steering": {"s": 2}},
+        {"steering": {"s": True}},
+        {"steering": {"": 1}},
+        {"steering": {f"s{number}": 0.5 for number in range(101)}},
+        {"steering": {}, "more": 1},
+    ],
+)
+async def test_bad_steering_is_not_stored(client: httpx.AsyncClient, body: object) -> None:
+    answer = await client.put("/v1/users/u1/steering", json=body)
+    assert answer.status_code == 422
+    assert (await client.get("/v1/users/u1")).status_code == 404
