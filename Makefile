@@ -95,7 +95,7 @@ define kernel_of
 	  -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -Dnanobind_ROOT=$$($(BIN)/python -m nanobind --cmake_dir)
 	$(BIN)/cmake --build build/$(1)
 	rm -rf build/$(1)/tree && mkdir -p build/$(1)/tree/tests
-	cp -R index training pyproject.toml build/$(1)/tree && cp -R tests/index tests/training tests/golden build/$(1)/tree/tests
+	cp -R index training pyproject.toml build/$(1)/tree && cp -R tests/conftest.py tests/index tests/training tests/golden build/$(1)/tree/tests
 	for room in index training; do \
 	  rm -f build/$(1)/tree/$$room/_kernel.*.so && cp build/$(1)/$$room/kernel/_kernel.*.so build/$(1)/tree/$$room || exit 1; done
 	$(call python_of,$(1)) -c 'from index import _kernel as k; assert k.__file__.startswith("$(CURDIR)/build/$(1)/"), k.__file__'
