@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.store.state import KIND_NUMBERS, KINDS, Interaction
+from index.arrays import distinct
 from index.types import Int32
 
 MIN_WEIGHT = 1e-6
@@ -83,16 +84,23 @@ class Acts(NamedTuple):
             np.concatenate([self.kinds, later.kinds]),
         )
 
+    def at(self, places: NDArray[np.int64]) -> "Acts":
+        """Some of them, or all in another order."""
+        return Acts(self.rows[places], self.times[places], self.weights[places], self.kinds[places])
+
 
 def form(acts: Acts, hidden: Int32) -> Opinions:
     """The opinions that follow from these acts (newest first where times are equal) and from rows that are hidden."""
-    order = np.argsort(-acts.times, kind="stable")
-    rows, weights = acts.rows[order], acts.weights[order]
+    ahead = acts.times[:-1] < acts.times[1:]
+    if ahead.any():  # what is stored is in order already
+        acts = acts.at(np.argsort(-acts.times, kind="stable"))
+    rows, weights = acts.rows, acts.weights
     counts = (rows >= 0) & (np.abs(weights) >= MIN_WEIGHT)
     if len(hidden):
         counts &= (weights < 0) | ~np.isin(rows, hidden)
-    places = np.flatnonzero(counts)
-    rows, weights, kinds = rows[places], weights[places], acts.kinds[order[places]]
+    rows, weights, kinds = rows[counts], weights[counts], acts.kinds[counts]
+    if len(distinct(rows)) == len(rows):  # as with most users
+        return Opinions(rows, weights, kinds)
     # Of an item the strongest comes first, and of equal ones the newest, for lexsort is stable.
     by_item = np.lexsort((-np.abs(weights), rows))
     ordered = rows[by_item]

@@ -114,7 +114,7 @@ def resolve(
     steered = resolve_steering(snapshot, state.steering, steer)
     left_out = [hidden, items.rows(exclude_ids) if exclude_ids else NONE, steered.never]
     if exclude_seen:
-        left_out += [items.rows_of_hashes(state.seen), acts.rows[SEES[acts.kinds]]]
+        left_out += [items.all_of_each(state.seen), acts.rows[SEES[acts.kinds]]]
     exclude = distinct(np.concatenate(left_out))
     query, liking = _query(snapshot, opinions, steered.tilt)
     personal = liking or (steered.tilt is not None and bool(query.any()))

@@ -48,7 +48,8 @@ def whole(embeddings: SparseItemEmbeddings, items: Int32, weights: Float32) -> F
         summed = np.bincount(items, weights=weights, minlength=embeddings.n_dims)
     else:
         chosen = rows.take(items)
-        spread = np.repeat(weights.astype(np.float64), np.diff(chosen.row_starts))
+        lengths = chosen.row_starts[1:] - chosen.row_starts[:-1]  # what np.diff does in twice the time
+        spread = np.repeat(weights.astype(np.float64), lengths)
         summed = np.bincount(chosen.dims, weights=chosen.values * spread, minlength=embeddings.n_dims)
     return _through(embeddings.query_factor, summed.astype(np.float32))
 

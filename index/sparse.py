@@ -71,13 +71,13 @@ class SparseRows:
     def take(self, rows: Int32) -> "SparseRows":
         """The given rows as a matrix of their own; they may repeat. InvalidEmbeddings if one cannot be that long."""
         first = self.row_starts[rows]
-        lengths = self.row_starts[rows.astype(np.int64) + 1] - first
+        lengths = self.row_starts[1:][rows] - first
         wrong = arrays.first((lengths < 0) | (lengths > self.n_dims))
         if wrong is not None:  # in a snapshot that nobody verified; it could ask for any amount of memory
             raise InvalidEmbeddings(f"row {rows[wrong]} has {lengths[wrong]} non-zeros of {self.n_dims} dims")
         starts = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum(lengths, out=starts[1:])
-        places = arrays.ranges(first, lengths)
+        places = np.arange(starts[-1]) + np.repeat(first - starts[:-1], lengths)
         values = self.values[places]
         if self.steps is not None:
             values = values * np.repeat(self.steps[rows], lengths)

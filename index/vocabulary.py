@@ -66,8 +66,12 @@ class Vocabulary:
         return str(self._raw(row), "utf-8")
 
     def item_ids(self, rows: Iterable[int] | Int32) -> list[str]:
-        """The ids of several rows."""
-        return [self.item_id(int(row)) for row in rows]
+        """The ids of several rows; IndexError where one is outside 0..n-1."""
+        places = np.asarray(rows if isinstance(rows, np.ndarray) else list(rows), dtype=np.int64)
+        if len(places) and not (places.min() >= 0 and places.max() < len(self)):
+            raise IndexError(f"item rows are not in 0..{len(self) - 1}")
+        text, starts, ends = self.id_bytes.data, self.id_starts[places], self.id_starts[places + 1]
+        return [str(text[start:end], "utf-8") for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
     def row(self, item_id: str) -> int | None:
         """The row of an id, None if it is not here."""
@@ -83,13 +87,17 @@ class Vocabulary:
 
     def rows_of_hashes(self, hashes: UInt64) -> Int32:
         """The rows that have one of these hashes, ascending; unknown hashes are left out."""
+        rows = self.all_of_each(hashes)
+        return arrays.distinct(rows[rows >= 0])
+
+    def all_of_each(self, hashes: UInt64) -> Int32:
+        """The rows that have one of these hashes, in no order, perhaps several times, and -1 for unknown ones."""
         if not self._collide:
-            rows = self.row_of_each(hashes)
-            return arrays.distinct(rows[rows >= 0])
+            return self.row_of_each(hashes)
         first = np.searchsorted(self.sorted_hashes, hashes, side="left")
         counts = np.searchsorted(self.sorted_hashes, hashes, side="right") - first
         # ids whose hashes collide share one hash: all of them are meant
-        return np.unique(self.hash_rows[arrays.ranges(first, counts)])
+        return self.hash_rows[arrays.ranges(first, counts)]
 
     def row_of_each(self, hashes: UInt64) -> Int32:
         """A row that has each hash, (len(hashes),); -1 where none has."""

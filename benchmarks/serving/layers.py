@@ -23,8 +23,8 @@ NAMES = ("recommend", "homepage")
 OTHER = "event loop and the rest"
 TOP = 25
 """Functions that are named one by one."""
-IDLE = "concurrent/futures/thread.py"
-"""A thread of a pool that waits for work looks busy from outside."""
+IDLE = ("concurrent/futures/thread.py", "multiprocessing/connection.py", "selectors.py", "threading.py")
+"""Threads that wait in these look busy from outside."""
 
 RULES: tuple[tuple[str, str, str], ...] = (
     ("httptools_impl.py", "send", "writing"),
@@ -100,7 +100,7 @@ def _profile(stage: Stage, scale: Scale, name: str) -> dict[str, JSON] | None:
     connections = scale.closed_connections * stage.n_workers
     with ThreadPoolExecutor(1) as pool, tempfile.TemporaryDirectory(prefix="sparrow-profile-") as folder:
         load = pool.submit(drive.closed, stage.sparrow, stage.traffic[name], connections, seconds + 1)
-        samples = _samples(stage.sparrow.workers()[0], seconds, Path(folder) / "raw")
+        samples = _samples(stage.sparrow.busiest(), seconds, Path(folder) / "raw")
         load.result()
     if not samples:
         return None
@@ -126,7 +126,7 @@ def layer_of(frames: Iterable[str]) -> str:
     """Of a stack, the outermost frame first, each as "function (path/file.py:line)"."""
     for frame in reversed(list(frames)):
         function, _, rest = frame.partition(" (")
-        path = rest.partition(":")[0]
+        function, path = function.rpartition(".")[2], rest.partition(":")[0]
         for part, named, layer in RULES:
             if part in path and named in ("", function):
                 return layer
@@ -154,6 +154,7 @@ def read(text: str) -> dict[tuple[str, ...], int]:
     found: Counter[tuple[str, ...]] = Counter()
     for line in text.splitlines():
         stack, _, n = line.rpartition(" ")
-        if IDLE not in stack.rpartition(";")[2]:
+        innermost = stack.rpartition(";")[2]
+        if not any(idle in innermost for idle in IDLE):
             found[tuple(stack.split(";"))] += int(n)
     return dict(found)

@@ -72,9 +72,9 @@ class Server:
             seen += 1
         return found
 
-    def workers(self) -> list[int]:
-        """The processes that answer: the leaves."""
-        return [pid for pid in self.tree() if not _children(pid)]
+    def busiest(self) -> int:
+        """The process that has worked most so far: one that answers."""
+        return max(self.tree(), key=_cpu_seconds)
 
     def cpu_seconds(self) -> float:
         """CPU time of all of them so far, without those that have ended."""
@@ -112,7 +112,7 @@ def sparrow(snapshots: Path, redis_port: int, n_workers: int) -> Iterator[Server
     try:
         with _running([sys.executable, "-m", "app"], port, environment) as server:
             _await(server, "/readyz", (200,))
-            while len(server.workers()) < n_workers:
+            while len(server.tree()) <= n_workers:
                 time.sleep(0.05)
             yield server
     finally:
