@@ -95,9 +95,17 @@ def test_a_successor_that_does_not_start_leaves_the_old_workers(rig: Rig, load: 
 
 
 def test_the_last_request_is_answered_when_all_is_over(load: Load, rig: Rig) -> None:
-    # The last test of this module: it ends the server.
+    # The last test of this module: it ends the server, and a restart that has just begun.
+    before = set(rig.server.workers())
+    rig.server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: set(rig.server.workers()) > before, "a successor")
     rig.server.process.terminate()
+    met = set(before)
+    while rig.server.process.poll() is None:
+        met |= set(rig.server.workers())
+        time.sleep(0.01)
     assert rig.server.process.wait(60) == 0
+    assert len(met) == 3, "one successor was on its way, and no other followed"
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", rig.server.port), timeout=10)
     # Until the port was closed nothing failed: an answer begun was finished, or its connection closed before it began.
