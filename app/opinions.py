@@ -98,7 +98,9 @@ def form(acts: Acts, hidden: Int32) -> Opinions:
     counts = (rows >= 0) & (np.abs(weights) >= MIN_WEIGHT)
     if len(hidden):
         counts &= (weights < 0) | ~np.isin(rows, hidden)
-    rows, weights, kinds = rows[counts], weights[counts], acts.kinds[counts]
+    kinds = acts.kinds
+    if not counts.all():
+        rows, weights, kinds = rows[counts], weights[counts], kinds[counts]
     if len(distinct(rows)) == len(rows):  # as with most users
         return Opinions(rows, weights, kinds)
     # Of an item the strongest comes first, and of equal ones the newest, for lexsort is stable.

@@ -28,6 +28,7 @@ from index.query import contributor, encode
 from index.search import NONE, Hits, score_segments
 from index.segments import Segments
 from index.snapshot import Snapshot
+from index.types import UInt64
 from index.vocabulary import hash_id
 
 PERSONAL_SHARE = 0.2
@@ -102,8 +103,8 @@ def resolve(
     """
     items = snapshot.items
     stored = History.of(state.history)
-    stored_rows = items.row_of_each(stored.hashes)
-    acts = Acts(stored_rows, stored.times, stored.weights, stored.kinds)
+    hashes = stored.hashes
+    acts = Acts(items.row_of_each(hashes), stored.times, stored.weights, stored.kinds)
     if history:
         acts = Acts.of(items.rows([one.item_id for one in history]), history).and_then(acts)
     # What a stored user hides is in state.hidden already.
@@ -118,10 +119,16 @@ def resolve(
     exclude = distinct(np.concatenate(left_out))
     query, liking = _query(snapshot, opinions, steered.tilt)
     personal = liking or (steered.tilt is not None and bool(query.any()))
-    unknown = set(stored.hashes[stored_rows < 0].tolist())
-    unknown.update(hash_id(one.item_id) for one, row in zip(history, acts.rows.tolist(), strict=False) if row < 0)
-    notices = _notices(len(unknown), steered.n_unknown, personal)
+    n_unknown = _unknown(hashes, history, acts.rows) if (acts.rows < 0).any() else 0
+    notices = _notices(n_unknown, steered.n_unknown, personal)
     return Profile(opinions if liking else NO_OPINIONS, query, exclude[exclude >= 0], personal, notices, steered)
+
+
+def _unknown(stored: UInt64, history: Sequence[Interaction], rows: NDArray[np.int32]) -> int:
+    """How many items of the request's history and of the stored one are unknown; `rows` are of both, in this order."""
+    unknown = set(stored[rows[len(history) :] < 0].tolist())
+    unknown.update(hash_id(one.item_id) for one, row in zip(history, rows.tolist(), strict=False) if row < 0)
+    return len(unknown)
 
 
 def _query(

@@ -1,5 +1,6 @@
 """The processes of sparrow-serve: a listening socket, and workers behind it."""
 
+import gc
 import http.client
 import ipaddress
 import logging
@@ -45,7 +46,10 @@ def create_worker() -> FastAPI:
     if parent is not None:
         # A parent that is killed can stop nobody: orphans would keep the port.
         threading.Thread(target=_end_after, args=(parent.join,), daemon=True, name="parent-watch").start()
-    return create_app(Settings())
+    application = create_app(Settings())
+    gc.collect()
+    gc.freeze()  # what is there by now stays: no later collection need look at it, which is a tenth of a request
+    return application
 
 
 def _end_after(wait: Callable[[], None]) -> None:
