@@ -111,7 +111,8 @@ def packed(cursor: Cursor) -> bytes:
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    # A filter may hold what is no Unicode text; json.loads takes it back.
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _text(raw: bytes) -> str:

@@ -45,13 +45,9 @@ class Shortcut:
         came = [await receive()]
         while came[-1].get("more_body"):
             came.append(await receive())
-        try:
-            after = BackgroundTasks()
-            body = way.reads.validate_json(b"".join([message["body"] for message in came]))
-            asking = asking_of(scope["app"].state, scope["state"]["timings"], after)
-            answer = await way.route.endpoint(body, asking)
-            content = way.writes.to_json(answer, exclude_none=True)
-        except Exception:  # noqa: BLE001  (the other way meets it again, and knows what to answer)
+        after = BackgroundTasks()
+        content = await _straight(way, came, scope, after)
+        if content is None:
             await self._app(scope, _again(came, receive), send)
             return
         scope["route"] = way.route
@@ -60,6 +56,16 @@ class Shortcut:
         await send({"type": "http.response.body", "body": content})
         if after.tasks:
             await after()
+
+
+async def _straight(way: _Way, came: list[Message], scope: Scope, after: BackgroundTasks) -> bytes | None:
+    """The body of the answer; None where there is none, for whatever reason."""
+    try:
+        body = way.reads.validate_json(b"".join([message["body"] for message in came]))
+        answer = await way.route.endpoint(body, asking_of(scope["app"].state, scope["state"]["timings"], after))
+        return way.writes.to_json(answer, exclude_none=True)
+    except Exception:  # noqa: BLE001  (the other way meets it again, and knows what to answer)
+        return None  # what comes of that way is logged without this one, whose words may quote the body
 
 
 def _is_common(scope: Scope) -> bool:

@@ -175,7 +175,8 @@ class Users:
                 if not await self._replace(target_id, target[:4], both):
                     continue  # an event of the target came in
             if await self._replace(source_id, source[:4], [b""] * 4):
-                await self.delete(source_id)  # what was served, which nobody misses
+                # The rest, which nobody misses. Not all keys: an event may have begun a new user by now.
+                await self._write(source_id, [pack(("UNLINK", *user_keys(source_id)[4:]))], "forgetting")
                 return
         busy = TimeoutError(f"events came in during each of {MERGE_TRIES} tries to merge")
         raise self.connection.failed("recording", busy)
