@@ -21,6 +21,9 @@ from index.types import Array, Bytes, Int32, Int64, UInt64
 MAX_ID_BYTES = 256
 """Of an id in UTF-8: here, on the wire and in training data."""
 
+FEW = 12
+"""Fewer rows are faster looked up one by one."""
+
 
 def hash_id(item_id: str) -> int:
     """Hash an id to 64 unsigned bits, the same on every machine: what Redis stores of seen items."""
@@ -67,6 +70,8 @@ class Vocabulary:
 
     def item_ids(self, rows: Iterable[int] | Int32) -> list[str]:
         """The ids of several rows; IndexError where one is outside 0..n-1."""
+        if isinstance(rows, np.ndarray) and len(rows) < FEW:
+            return [self.item_id(row) for row in rows.tolist()]
         places = np.asarray(rows if isinstance(rows, np.ndarray) else list(rows), dtype=np.int64)
         if len(places) and not (places.min() >= 0 and places.max() < len(self)):
             raise IndexError(f"item rows are not in 0..{len(self) - 1}")
