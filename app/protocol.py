@@ -9,10 +9,12 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Sized
 from http import HTTPStatus
 from typing import Any
 
 from uvicorn import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -36,6 +38,22 @@ DETAILS = {
     413: SORTS[413].detail,
     431: f"at most {MAX_HEADERS} headers and {MAX_HEADER_BYTES} bytes of request line and headers are taken",
 }
+
+
+class _Flow(FlowControl):
+    """Reads nothing more while requests that came in already wait for their turn.
+
+    uvicorn's own reads on with each answer: who sends without reading fills the memory.
+    """
+
+    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        """Read on, if it is time."""
+        if not self._waiting:
+            super().resume_reading()
 
 
 class Protocol(HttpToolsProtocol):
@@ -68,6 +86,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """A client has come."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         self._late = self.loop.call_later(self._receive_seconds, self._too_late)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -35,12 +35,12 @@ async def test_what_comes_in_while_a_chain_of_users_is_merged_is_kept(users: Use
     merging = True
 
     async def post(name: str) -> set[int]:
-        posted = set()
+        posted: set[int] = set()
         while merging:
             item_id = f"{name}-{len(posted)}"
             await users.record([event(name, item_id)])
             posted.add(hash_id(item_id))
-            for _ in range(random.randrange(20)):  # noqa: S311  (a user whose events never pause is not merged)
+            for _ in range(random.randrange(20)):  # a user whose events never pause is not merged
                 await users.ping()
         return posted
 

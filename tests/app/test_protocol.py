@@ -210,6 +210,20 @@ async def test_any_bytes_are_answered_or_closed_and_never_with_a_traceback(
     assert not [record for record in caplog.records if record.exc_info]
 
 
+async def test_requests_that_are_sent_ahead_wait_outside(settings: Settings) -> None:
+    """Who sends thousands and reads late fills the memory of neither the server nor the kernel."""
+    one = b"GET /livez HTTP/1.1\r\nHost: sparrow\r\nX-Padding: " + b"x" * 1000 + b"\r\n\r\n"
+    async with serving(settings) as server, connected(server) as connection:
+        connection.writer.write(one * 3000)
+        await connection.reader.readuntil(b"\r\n\r\n")
+        (protocol,) = server.server_state.connections
+        most = 0
+        for _ in range(2999):
+            await connection.reader.readuntil(b"HTTP/1.1 200")
+            most = max(most, len(protocol.pipeline))
+    assert 0 < most < 2 * 262_144 / len(one)  # asyncio reads so many bytes at a time
+
+
 async def test_a_drained_connection_is_told_and_its_next_request_answered(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
