@@ -107,6 +107,7 @@ def config_of(settings: Settings, factory: str | Callable[[], FastAPI]) -> Confi
         log_config=log_config(settings.log_level),
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks where a request came from
         ws="none",
         lifespan="on",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

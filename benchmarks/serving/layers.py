@@ -33,6 +33,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("app/telemetry.py", "__enter__", "stage clocks"),
     ("app/telemetry.py", "__exit__", "stage clocks"),
     ("app/telemetry.py", "", "middleware"),
+    ("app/shortcut.py", "", "routing and dependencies"),
     ("app/shedding.py", "", "middleware"),
     ("app/security.py", "", "middleware"),
     ("app/metrics.py", "", "middleware"),
