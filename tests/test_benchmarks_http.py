@@ -110,6 +110,30 @@ def test_who_waits_for_a_connection_is_counted_from_when_he_came() -> None:
     assert (1e3 * (served.ended - served.sent))[1:].min() < 150
 
 
+def test_a_connection_that_ends_while_nothing_is_asked_on_it_is_no_error() -> None:
+    # the first of two connections answers and is closed a little later, while the second waits for its answer
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            first, second = (listening.accept()[0] for _ in range(2))
+            first.recv(65536)
+            first.sendall(ok())
+            second.recv(65536)
+            first.close()
+            threading.Event().wait(0.1)
+            second.sendall(ok())
+            third, _ = listening.accept()
+            for connection in (third, second):
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(ok())
+
+        threading.Thread(target=serve, daemon=True).start()
+        server = servers.Server(listening.getsockname()[1], None)  # type: ignore[arg-type]
+        served = drive.opened(server, one(), connections=2, rate=5.0, seconds=0.8, seed=3)
+    assert served.status.tolist() == [200] * 4
+
+
 def test_a_closed_loop_keeps_every_connection_busy_until_its_time_is_over() -> None:
     with answering(*[ok()] * 100_000) as server:
         served = drive.closed(server, one(), connections=1, seconds=0.2)

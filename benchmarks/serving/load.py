@@ -120,7 +120,23 @@ class Generator:
         if wait > 0:
             select.select([self._epoll], (), (), wait)
         for descriptor, _ in self._epoll.poll(0):
-            self._receive(self._busy[descriptor])
+            connection = self._busy.get(descriptor)
+            if connection is None:
+                self._closed_idle(descriptor)
+            else:
+                self._receive(connection)
+
+    def _closed_idle(self, descriptor: int) -> None:
+        """The server ended a connection that nothing was asked on: no harm is done."""
+        connection = next(each for each in self._free if each.sock.fileno() == descriptor)
+        self._free.remove(connection)
+        self._free.append(self._again(connection))
+
+    def _again(self, connection: Connection) -> Connection:
+        """A new one in its place."""
+        self._epoll.unregister(connection.sock)
+        connection.sock.close()
+        return self._connect()
 
     def _connect(self) -> Connection:
         connection = Connection(self._plan)
@@ -167,9 +183,7 @@ class Generator:
         self._note(connection, status)
         del self._busy[connection.sock.fileno()]
         if again:
-            self._epoll.unregister(connection.sock)
-            connection.sock.close()
-            connection = self._connect()
+            connection = self._again(connection)
         else:
             connection.received, connection.needs = b"", -1
         self._free.append(connection)

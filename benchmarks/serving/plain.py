@@ -18,6 +18,8 @@ from fastapi import FastAPI, Response
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
+from app.server import KEEP_ALIVE_SECONDS
+
 KEY = b"plain"
 """What is read from Redis."""
 
@@ -97,6 +99,7 @@ def main(port: str, redis_url: str, path: str) -> None:
         server_header=False,
         ws="none",
         backlog=2048,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
 
 
