@@ -12,7 +12,7 @@ from uvicorn import Server
 
 from app.errors import Problem
 from app.main import create_app
-from app.protocol import MAX_HEADER_BYTES, MAX_HEADERS
+from app.protocol import MAX_HEADER_BYTES, MAX_HEADERS, Protocol
 from app.server import config_of
 from app.settings import Settings
 
@@ -217,6 +217,7 @@ async def test_requests_that_are_sent_ahead_wait_outside(settings: Settings) -> 
         connection.writer.write(one * 3000)
         await connection.reader.readuntil(b"\r\n\r\n")
         (protocol,) = server.server_state.connections
+        assert isinstance(protocol, Protocol)
         most = 0
         for _ in range(2999):
             await connection.reader.readuntil(b"HTTP/1.1 200")
