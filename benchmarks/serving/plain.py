@@ -20,6 +20,9 @@ from redis.asyncio import Redis
 
 from app.server import KEEP_ALIVE_SECONDS
 
+MAX_CONNECTIONS = 1000
+"""Of the pool: its own default refuses more than a hundred at a time."""
+
 KEY = b"plain"
 """What is read from Redis."""
 
@@ -52,7 +55,7 @@ class Answer(BaseModel):
 
 def create_app(redis_url: str, content: bytes) -> FastAPI:
     """The application; `content` is an answer of ours."""
-    redis: Redis = Redis.from_url(redis_url)
+    redis: Redis = Redis.from_url(redis_url, max_connections=MAX_CONNECTIONS)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
