@@ -8,7 +8,7 @@ from itertools import accumulate
 from app import continuing, homepage
 from app.explanation import reasons
 from app.inquiry import LATE, Inquiry, item_hits, property_keys
-from app.notices import Notice
+from app.notices import Notice, skipped
 from app.ordering import Ordering
 from app.recommend import Profile, rank_segments, recommend, resolve, segment_items, segment_reasons, similar
 from app.schemas.reasons import MAX_WITH_REASONS, Explained, Reason
@@ -116,10 +116,8 @@ def similar_items(inquiry: Inquiry, body: SimilarRequest) -> ItemsAnswer:
     with timings.stage("compose"):
         found = item_hits(snapshot, hits, keys)
         ending = continuing.of_items(inquiry, "similar", body, found)
-    unknown = {item_id for item_id, row in zip(body.item_ids, rows, strict=True) if row < 0}
-    told = f"{len(unknown)} of item_ids are unknown to this index version and skipped"
-    notices = [Notice("unknown_items", told)] if unknown else []
-    notices += [*nothing_left(selection, empty=not found), *ending.notices]
+    unknown = skipped("unknown_items", "item_ids", zip(body.item_ids, (rows >= 0).tolist(), strict=True))
+    notices = (*unknown, *nothing_left(selection, empty=not found), *ending.notices)
     return ItemsAnswer(items=found, next_cursor=ending.cursor, **inquiry.envelope(notices))
 
 

@@ -37,7 +37,6 @@ MAX_CHARS = 65_536
 
 FORMAT = 1
 MARK_BYTES = 16
-HASH_BYTES = 8
 _FIXED = struct.Struct(">BIII")
 
 TAMPERED = "the cursor is not one of this server's: it was changed, cut off, or made with another key"

@@ -35,6 +35,8 @@ MAX_NAME = 80
 
 NOT_JSON = "the body must be sent with the header Content-Type: application/json"
 
+NO_SEGMENT = "there is no segment of this id in this index version; GET /v1/segments lists them"
+
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from app.explanation import Account, accounts
 from app.inquiry import Inquiry
-from app.notices import Notice
+from app.notices import skipped
 from app.recommend import Profile, titles
 from app.schemas.explain import (
     ExplainAnswer,
@@ -37,10 +37,8 @@ def explain(inquiry: Inquiry, body: ExplainRequest) -> ExplainAnswer:
         shown = _may_be_shown(profile, selection, known)
         parts = zip(known.tolist(), titles(snapshot, known), found, shown, strict=True)
         explanations = [_explanation(words, item, title, one, may) for item, title, one, may in parts]
-    unknown = {item_id for item_id, row in zip(body.item_ids, rows.tolist(), strict=True) if row < 0}
-    told = f"{len(unknown)} of item_ids are unknown to this index version and skipped"
-    notices = (*profile.notices, *([Notice("unknown_items", told)] if unknown else []))
-    return ExplainAnswer(explanations=explanations, **inquiry.envelope(notices, body.scenario))
+    unknown = skipped("unknown_items", "item_ids", zip(body.item_ids, (rows >= 0).tolist(), strict=True))
+    return ExplainAnswer(explanations=explanations, **inquiry.envelope((*profile.notices, *unknown), body.scenario))
 
 
 class _Words(NamedTuple):

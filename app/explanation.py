@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.recommend import Profile, because, crowd_history, titles
+from app.recommend import LIKED_BY_MANY, Profile, because, crowd_history, titles
 from app.schemas.reasons import Reason
 from index.query import contributor, length, whole
 from index.snapshot import Snapshot
@@ -21,8 +21,6 @@ from index.types import Float32, Float64, Int32
 
 MOST_HISTORY = 2
 """Items of the history that the reasons for one item name."""
-
-LIKED_BY_MANY = "Liked by many people"
 
 
 class Ground(NamedTuple):

@@ -48,6 +48,8 @@ NOWHERE: Mapping[str, float] = MappingProxyType({})
 
 ASKED_FOR = "You asked for more of this"
 
+LIKED_BY_MANY = "Liked by many people"
+
 VERBS = {"view": "viewed", "click": "viewed", "impression": "saw", "cart": "chose", "purchase": "bought"}
 """What the user did, in words; every other kind is a liking."""
 
@@ -258,7 +260,7 @@ def reasons_of_segments(snapshot: Snapshot, profile: Profile, numbers: Iterable[
     """As `segment_reasons`, one by one; the history is read once."""
     asked_for = {number for number, strength in profile.steering.strengths if strength > 0}
     if not profile.opinions:
-        yield from (ASKED_FOR if number in asked_for else "Liked by many people" for number in numbers)
+        yield from (ASKED_FOR if number in asked_for else LIKED_BY_MANY for number in numbers)
         return
     shares = contributor(snapshot.embeddings, profile.items, profile.weights, profile.query)
     liked = profile.weights > 0

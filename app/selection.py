@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import Invalid
-from app.notices import Notice
+from app.notices import Notice, skipped
 from app.schemas.selection import Boost
 from index.bitmap import Bitmap
 from index.boosts import Boosts
@@ -122,19 +122,14 @@ def nothing_left(selection: Selection, *, empty: bool) -> tuple[Notice, ...]:
 def _members(snapshot: Snapshot, segment_ids: Sequence[str], notices: list[Notice]) -> Bitmap:
     numbers = [snapshot.segments.number(segment_id) for segment_id in segment_ids]
     known = [snapshot.segments.items_of(number) for number in numbers if number is not None]
-    n_unknown = len({one for one, number in zip(segment_ids, numbers, strict=True) if number is None})
-    if n_unknown:
-        told = f"{n_unknown} of segment_ids are unknown to this index version and skipped"
-        notices.append(Notice("unknown_segments", told))
+    pairs = ((one, number is not None) for one, number in zip(segment_ids, numbers, strict=True))
+    notices += skipped("unknown_segments", "segment_ids", pairs)
     return Bitmap.from_rows(np.concatenate([NONE, *known]), len(snapshot.items))
 
 
 def _candidates(snapshot: Snapshot, candidate_ids: Sequence[str], notices: list[Notice]) -> Int32:
     rows = snapshot.items.rows(candidate_ids)
-    n_unknown = len({one for one, row in zip(candidate_ids, rows.tolist(), strict=True) if row < 0})
-    if n_unknown:
-        told = f"{n_unknown} of candidate_ids are unknown to this index version and skipped"
-        notices.append(Notice("unknown_items", told))
+    notices += skipped("unknown_items", "candidate_ids", zip(candidate_ids, (rows >= 0).tolist(), strict=True))
     return np.unique(rows[rows >= 0])
 
 

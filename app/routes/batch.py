@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 from app import answers
 from app.deps import AskingDep
-from app.errors import Invalid
+from app.errors import NO_SEGMENT, Invalid
 from app.explaining import explain
 from app.inquiry import NO_HASHES, Inquiry
 from app.schemas.batch import (
@@ -93,8 +93,7 @@ def _answer(inquiry: Inquiry, call: Call, place: str) -> OneAnswer:
         case SegmentItemsCall():
             number = inquiry.snapshot.segments.number(call.segment_id)
             if number is None:
-                told = "there is no segment of this id in this index version; GET /v1/segments lists them"
-                raise Invalid(told, f"{place}.segment_id")
+                raise Invalid(NO_SEGMENT, f"{place}.segment_id")
             return answers.items_of_segment(inquiry, call.body, number)
     assert_never(call)
 

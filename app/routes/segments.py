@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path
 
 from app import answers
 from app.deps import AskingDep, SnapshotDep
-from app.errors import NotFound, responses
+from app.errors import NO_SEGMENT, NotFound, responses
 from app.recommend import titles
 from app.schemas.retrieval import ItemsAnswer, RecommendRequest
 from app.schemas.segments import (
@@ -82,5 +82,5 @@ async def post_segment_items(segment_id: SegmentId, body: RecommendRequest, aski
 def _number(snapshot: Snapshot, segment_id: str) -> int:
     number = snapshot.segments.number(segment_id)
     if number is None:
-        raise NotFound("there is no segment of this id in this index version; GET /v1/segments lists them")
+        raise NotFound(NO_SEGMENT)
     return number

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 OLDEST = (6, 2)
-"""The script that records events needs ZADD GT."""
+"""The oldest that the scripts are written for and tested on."""
 
 
 class NoBinary(Exception):  # noqa: N818  (the name says what is the matter)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from app import answers, explanation
 from app.cursors import Cursors
-from app.explanation import LIKED_BY_MANY, Account, accounts, reasons
+from app.explanation import Account, accounts, reasons
 from app.inquiry import Inquiry, KnownUser
-from app.recommend import Profile, recommend, resolve
+from app.recommend import LIKED_BY_MANY, Profile, recommend, resolve
 from app.schemas.retrieval import HomepageRequest, RecommendRequest
 from app.settings import Settings
 from app.store.users import Interaction, UserState
