@@ -7,6 +7,7 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from app import answers
 from app.routes import retrieval
 from app.shortcut import Shortcut
 
@@ -147,3 +148,17 @@ async def test_the_long_way_receives_what_the_short_way_did() -> None:
 
     await Shortcut(application, retrieval.router.routes)(scope_of(), receive, send)
     assert received == parts
+
+
+async def test_what_fails_on_both_ways_is_logged_without_the_body(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(answers, "items", broken)
+    # The short way does not read a lone surrogate, and says so with the body in its words.
+    content = rb'{"user_id": "whoever", "filter": {"must": [{"key": "\ud800", "match": {"value": "x"}}]}}'
+    assert (await post(client, "recommend", content, SHORT)).status_code == 500
+    assert "out of order" in caplog.text
+    assert "whoever" not in caplog.text
