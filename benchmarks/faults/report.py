@@ -32,8 +32,7 @@ TAIL = """
   event that got 503 may have been recorded. It does not count as acknowledged; with an `event_id` it may be sent again.
 * A full disk is a limit on the size of Redis' file (RLIMIT_FSIZE), and a clock that jumps is what the workers are told
   (`clock.c`, loaded before libc); Redis' own clock does not jump.
-* After FLUSHALL what was there is gone from Redis. The rebuild from the interaction log brings it back; this table does
-  not run it.
+* After FLUSHALL what was there is gone: there is no log of events yet from which it could be rebuilt.
 """
 
 

@@ -329,7 +329,7 @@ SCENARIOS = (
     Scenario("Redis slow by 100 ms", "answers wait within their deadline; " + KEPT, redis_slow),
     Scenario("Redis full", READS_ON, redis_full),
     Scenario("Redis read-only", "answers go on, some degraded; " + READS_ON.partition("; ")[2], redis_read_only),
-    Scenario("Redis flushed", "answers go on; state is what the rebuild from log and streams restores", redis_flushed),
+    Scenario("Redis flushed", "answers go on; the state from before is lost", redis_flushed),
     Scenario("Redis partitioned", GOES_ON, redis_partitioned),
     Scenario("disk of Redis full", READS_ON, redis_disk_full),
     Scenario("snapshot corrupt", OLD_STAYS, snapshot_corrupt),
