@@ -151,6 +151,8 @@ def test_some_outputs(books_histories: csr_array) -> None:
     assert abs(compiled[0] / whole - 1) > 1e-3
     everything, _ = made(Compiled, dims, 256)(values, histories, 8, np.arange(n_items, dtype=np.int32))
     assert everything == pytest.approx(whole, rel=1e-6)
+    with pytest.raises(ValueError, match="every item is an output of dense rows"):
+        made(Dense, dims, 256)(values, histories, 8, outputs)
 
 
 def test_the_way_is_chosen_by_density_and_device() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,6 +142,23 @@ def test_beyond_the_limit_compressed_elsa_draws_its_outputs(
     for group in (0, 15):
         (hits,) = drawn.retriever().retrieve([np.arange(group, group + 4, dtype=np.int32)], 11)
         assert set(hits.items.tolist()) == set(range(group + 4, group + 15))
+
+
+@pytest.mark.parametrize(
+    ("asked", "begins"),
+    [
+        ({"schedule": "step-wise"}, r"step-wise begins with 512 of 512"),
+        ({"start_k": 120}, r"halving begins with 120 of 512"),
+        ({"schedule": "constant", "k": 103}, r"constant begins with 103 of 512"),
+    ],
+)
+def test_dense_rows_beyond_the_limit_are_refused_before_any_work(asked: dict[str, Any], begins: str) -> None:
+    histories = csr_array((np.ones(8), np.arange(8), np.arange(0, 10, 2)), shape=(4, 100_001))
+    settings = compressed_elsa.Settings(n_dims=512, **asked)
+    ending = r".* all 100,001 items, not 100,000: choose the schedule halving, .* model.n_outputs = 100001"
+    with pytest.raises(TrainingError, match="model.schedule = " + begins + ending):
+        CompressedElsa(histories, settings, Optimiser(), epochs=1, seed=1)
+    CompressedElsa(histories, replace(settings, n_outputs=100_001), Optimiser(), epochs=1, seed=1)
 
 
 def embeddings(done: job.Job) -> SparseItemEmbeddings:

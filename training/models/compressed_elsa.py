@@ -33,7 +33,7 @@ from training.evaluate import SparseRetriever
 from training.models import sparsity
 from training.models.cooccurrence import first_positions, initial_at
 from training.models.learner import Optimiser, Stage, array
-from training.models.sparse_step import SparseStep, sparse_step
+from training.models.sparse_step import SparseStep, is_dense, sparse_step
 
 MAX_OUTPUTS = 100_000
 """Items scored in a step unless a recipe says how many."""
@@ -71,7 +71,7 @@ def default_dims(n_items: int) -> int:
 
 
 class CompressedElsa:
-    """The learner. Raises TrainingError for k above the width."""
+    """The learner. TrainingError for k above the width, or for rows too dense to score only some of the items."""
 
     def __init__(
         self,
@@ -104,9 +104,22 @@ class CompressedElsa:
             stage_epochs=settings.stage_epochs,
             epochs=epochs,
         )
+        self._n_outputs = min(settings.n_outputs or MAX_OUTPUTS, self.n_items)
+        self._refuse_dense()
         # an item that nobody in training has keeps no row: there is nothing to learn it from
         self._known_I = np.bincount(histories.indices, minlength=self.n_items) > 0
         self._numbers = Vocabulary.build([str(number) for number in range(self.n_items)])
+
+    def _refuse_dense(self) -> None:
+        """Raise TrainingError if rows are so dense that every item must be scored, and fewer are."""
+        k = self._widths[0].k
+        if self._n_outputs < self.n_items and is_dense(k, self.n_dims):
+            raise TrainingError(
+                f"model.schedule = {self._settings.schedule} begins with {k:,} of {self.n_dims:,} values per item; "
+                f"from a fifth on, every step has to score all {self.n_items:,} items, not {self._n_outputs:,}: choose "
+                "the schedule halving, with start_k and k below a fifth of n_dims, or (slow, and dense in memory) "
+                f"model.n_outputs = {self.n_items}"
+            )
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -171,13 +184,12 @@ class CompressedElsa:
 
     def _outputs(self, histories: csr_array) -> Int32 | None:
         """The items of a batch and others, drawn for it alone, up to n_outputs; None: all."""
-        n_outputs = self._settings.n_outputs or MAX_OUTPUTS
-        if n_outputs >= self.n_items:
+        if self._n_outputs == self.n_items:
             return None
         own = np.unique(histories.indices)
         random = np.random.default_rng((self._seed, zlib.crc32(histories.indices.tobytes())))
         others = np.setdiff1d(np.arange(self.n_items), own, assume_unique=True)
-        drawn = random.choice(others, max(0, n_outputs - len(own)), replace=False)
+        drawn = random.choice(others, max(0, self._n_outputs - len(own)), replace=False)
         return np.union1d(own, drawn).astype(np.int32)
 
     def state(self) -> dict[str, Array]:

@@ -44,9 +44,14 @@ class SparseStep(Protocol):
         ...
 
 
+def is_dense(k: int, n_dims: int) -> bool:
+    """Whether k values in each row are computed by `Dense`, of which every item is an output."""
+    return k >= DENSE_SHARE * n_dims
+
+
 def sparse_step(dims_IK: Tensor, n_dims: int, query_dims: int = 0) -> SparseStep:
     """The fastest way for these positions (int64, distinct within a row), on their device."""
-    if dims_IK.shape[1] >= DENSE_SHARE * n_dims:
+    if is_dense(dims_IK.shape[1], n_dims):
         return Dense(dims_IK, n_dims, query_dims)
     if dims_IK.device.type == "cpu":
         return Compiled(dims_IK.to(torch.int32).contiguous(), n_dims, query_dims)
@@ -177,9 +182,9 @@ class Dense:
     def __call__(
         self, values_IK: Tensor, histories: csr_array, n_users: int, outputs: Int32 | None = None
     ) -> tuple[float, Tensor]:
-        """As of SparseStep; every item is an output, so `outputs` must be None."""
+        """As of SparseStep, but ValueError for `outputs`: every item is one."""
         if outputs is not None:
-            raise NotImplementedError("rows this dense are trained with every item as output")
+            raise ValueError("every item is an output of dense rows; outputs must be None")
         raw_ID = values_IK.new_zeros((len(values_IK), self.n_dims)).scatter_(1, self.dims_IK, values_IK)
         loss, gradient_ID = elsa.loss_and_gradient(raw_ID, histories, n_users, query_dims=self.query_dims)
         return loss, gradient_ID.gather(1, self.dims_IK)
