@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -239,14 +240,24 @@ def test_the_picture_shows_every_curve_in_both_metrics(tmp_path: Path) -> None:
     )
     by_bytes, by_work, *_ = made.axes
     assert len(made.axes) == 4
-    assert len(by_bytes.containers) == 3  # elsa as f32 and pq, sansa
-    assert len(by_work.containers) == 2
+    assert len(by_bytes.containers) == len(by_work.containers) == 2  # elsa as f32, sansa: with error bars
+    assert len(by_bytes.lines) == len(by_work.lines) + 1  # elsa as pq
     assert by_bytes.get_xscale() == by_work.get_xscale() == "log"
-    assert [text.get_text() for text in by_bytes.texts] == ["popularity"]
+    assert [text.get_text() for text in by_bytes.texts] == ["elsa", "sansa"]
+    assert [text.get_text() for text in by_work.texts] == ["elsa", "sansa", "popularity"]
     legend = [text.get_text() for text in made.legends[0].get_texts()]
-    assert legend == ["elsa", "8 bytes a non-zero; dense f32", "sansa", "product quantisation"]
+    assert legend == ["8 bytes a non-zero; dense f32", "product quantisation"]
     chart.draw(DOCUMENT, tmp_path / "frontier.png")
     assert (tmp_path / "frontier.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_names_of_curves_that_end_together_are_parted() -> None:
+    ends = {f"model {n}": curves.by_recipe([point(8, [form("f32", 32, 0.2, 0.4)])])["elsa"] for n in range(9)}
+    made = chart.figure({**DOCUMENT, "curves": ends})
+    for axes in made.axes:
+        extents = sorted((each.get_window_extent() for each in axes.texts), key=lambda each: each.y0)
+        assert len(extents) == 9
+        assert all(below.y1 <= above.y0 for below, above in pairwise(extents))
 
 
 def test_the_title_tells_several_seeds() -> None:
