@@ -191,7 +191,9 @@ class Metrics:
         self.in_flight_limit = Gauge(tallies, "sparrow_in_flight_limit", "How many may be: more are shed.")
         self.store_waiting = Gauge(tallies, "sparrow_store_waiting", "Calls that wait for Redis, once a second.")
         self.store_left_alone = Gauge(
-            tallies, "sparrow_store_left_alone", "Servers of the store that a worker does not ask, for they failed."
+            tallies,
+            "sparrow_store_left_alone",
+            "Workers that leave the store alone because it failed; of a cluster, the share of its users.",
         )
         self.refusals = Counter(
             tallies,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.store.lane import parse_url
+from app.store.address import parse_url
 
 EVENT_WEIGHTS = {
     "impression": 0.0,
@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     snapshots: Path = Path("snapshots")
     """Folder that sparrow-train publishes into; its CURRENT is served."""
     redis_url: Annotated[SecretStr | None, AfterValidator(_redis_scheme)] = None
-    """Of the user store, see `app.store.lane.parse_url`. None: sparrow-serve starts a private one."""
+    """Of the user store, see `app.store.address.parse_url`. None: sparrow-serve starts a private one."""
     redis_ca: Path | None = None
     """Certificates (PEM) of who may vouch for a rediss:// server; None: those that the system trusts."""
     data: Path = Path(".sparrow")

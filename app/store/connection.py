@@ -1,40 +1,40 @@
 """Redis, or a Redis Cluster, for the rest of the store: calls in, replies out, StoreUnavailable where that fails.
 
-A call is one or more commands on keys of one partition, sent together. What may be repeated without harm is asked once
-more, a little later, where a connection broke; a call that was slow is not, for whoever waits has waited enough.
+redis-py does the work: pools, the protocol (by hiredis), TLS, the map of a cluster. What may be repeated without harm
+is asked once more, a little later, where a connection broke; a call that was slow is not, for whoever waits has waited
+enough. A circuit breaker spares those who come then.
 """
 
-import asyncio
 import logging
-import random
 import ssl
-import time
-from collections import defaultdict
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import hiredis
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.backoff import FullJitterBackoff
+from redis.exceptions import ConnectionError as BrokenConnection
+from redis.exceptions import ReadOnlyError, RedisClusterException, RedisError, ResponseError
 
 from app.metrics import Metrics
 from app.settings import Settings
-from app.store.cluster import ASKING, SLOTS, holders, redirection
+from app.store.address import Target, parse_url
+from app.store.breaker import Breaker
 from app.store.keys import PARTITIONS
-from app.store.lane import Lost, Reply, Slow, Target, Unreachable, parse_url
-from app.store.node import PING, Node, Use
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.02
 """Before a call is repeated; a random part of it, so that many callers do not come back at once."""
 
-REDIRECTIONS = 5
-"""Followed for one call: while slots move, and after a node was replaced."""
+MAX_CONNECTIONS = 1000
+"""Of one process to one server, each with a call that waits; a call more is refused at once."""
 
-RELEARN_SECONDS = 1.0
-"""Between looks at who holds what in a cluster, while nodes are away."""
+Client = Redis | RedisCluster
 
-REPLACED = ("READONLY", "MASTERDOWN")
-"""Refusals of a server that is not, or no longer, the one to ask: the address may lead to another one by now."""
+Reply = Any
+"""bytes, int, None, a list of these, or an Exception: a refusal is an answer."""
 
 Doing = Literal["reading", "recording", "forgetting", "counting"]
 """What may fail apart from the rest: a full Redis can be read, records nothing, and forgets."""
@@ -44,12 +44,19 @@ class StoreUnavailable(Exception):  # noqa: N818  (the name says what is the mat
     """The user store cannot be reached or cannot answer; the caller may go on without it."""
 
 
+class _LeftAlone(Exception):  # noqa: N818
+    """The server failed several times in a row."""
+
+
+Command = Sequence[bytes | str | float]
+"""Its name and its arguments."""
+
+
 class Call(NamedTuple):
-    """Commands on keys of one partition."""
+    """One command, on keys of one partition."""
 
     partition: int
-    commands: tuple[bytes, ...]
-    """Each as `lane.pack` makes it."""
+    command: Command
 
 
 class Connection:
@@ -58,64 +65,70 @@ class Connection:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         if settings.redis_url is None:
             raise ValueError("redis_url is not set: give SPARROW_REDIS_URL, or use sparrow-serve, which starts a store")
-        self._address = parse_url(settings.redis_url.get_secret_value())
-        self._timeout = settings.store_timeout_ms / 1000
-        self._context = _tls(settings) if self._address.targets[0].tls else None
-        self._nodes: dict[Target, Node] = {}
-        self._single = None if self._address.cluster else self._node(self._address.targets[0])
-        self._holders: dict[int, Target] = {}
-        self._learning: asyncio.Task[None] | None = None
-        self._learned_at = -RELEARN_SECONDS
+        self._once, self._repeating = _client(settings, repeats=0), _client(settings, repeats=1)
+        self._breakers = [Breaker() for _ in range(PARTITIONS if isinstance(self._once, RedisCluster) else 1)]
         self._metrics = metrics
         self._failing: set[Doing] = set()
+        self.waiting = 0
+        """Round trips that are not over yet."""
 
     @property
-    def left_alone(self) -> int:
-        """Servers that failed so often that they are not asked at present."""
-        return sum(node.left_alone for node in self._nodes.values())
-
-    @property
-    def waiting(self) -> int:
-        """Calls that were sent and not answered yet."""
-        return sum(node.waiting for node in self._nodes.values())
+    def left_alone(self) -> float:
+        """The share of the users whose server failed so often that it is not asked at present."""
+        return sum(breaker.open for breaker in self._breakers) / len(self._breakers)
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._learning is not None:
-            self._learning.cancel()
-        for node in self._nodes.values():
-            await node.close()
+        for client in (self._once, self._repeating):
+            await client.aclose()
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless Redis answers; of a cluster, the node of the first partition."""
-        await self.run([Call(0, (PING,))], "read", "reading", repeat=True)
+        self.checked(await self.run([Call(0, ("EXISTS", "sparrow:{0}"))], "reading", repeat=True), "reading")
 
-    async def run(
-        self, calls: Sequence[Call], use: Use, doing: Doing, *, repeat: bool, telling: bool = True
-    ) -> list[list[Reply]]:
-        """The replies to each call, in one round trip (one to each node of a cluster).
+    async def run(self, calls: Sequence[Call], doing: Doing, *, repeat: bool, telling: bool = True) -> list[Reply]:
+        """The reply to each call, in one round trip (one to each node of a cluster).
 
         `repeat`: carrying it out twice does no harm. `telling` is false where success would not mean that an outage of
         what is being done is over. A refusal is a reply, see `checked`.
         """
+        breakers = {self._breakers[call.partition % len(self._breakers)] for call in calls}
+        if any([breaker.refuses() for breaker in breakers]):  # noqa: C419  (each is to be asked)
+            raise self.failed(doing, _LeftAlone("it failed several times in a row and is left alone for a moment"))
+        self.waiting += 1
         try:
-            try:
-                replies = await self._once(calls, use)
-            except Lost as error:
-                if not repeat or isinstance(error, Slow) or (self._single and isinstance(error, Unreachable)):
-                    raise
-                await asyncio.sleep(random.uniform(0, RETRY_SECONDS))  # noqa: S311
-                replies = await self._once(calls, use)
-        except Lost as error:
+            replies = await _replies(self._repeating if repeat else self._once, calls)
+        except (RedisError, RedisClusterException, OSError) as error:
+            if len(breakers) == 1:  # else nobody knows whose failure it was
+                for breaker in breakers:
+                    breaker.failed()
             raise self.failed(doing, error) from error
+        finally:
+            self.waiting -= 1
+        for breaker in breakers:
+            breaker.succeeded()
         if telling and doing in self._failing:
             self._recovered(doing, replies)
         return replies
 
+    async def get(self, keys: Sequence[tuple[int, Sequence[bytes]]], doing: Doing) -> list[list[bytes | None]]:
+        """The values of keys, each list with its partition, in one round trip."""
+        if isinstance(self._once, RedisCluster):  # while a slot moves, its nodes answer for single keys only
+            calls = [Call(p, ("GET", key)) for p, own in keys for key in own]
+            replies = await self.run(calls, doing, repeat=True)
+            self.checked(replies, doing)
+        else:
+            command: Command = ("MGET", *(key for _, own in keys for key in own))
+            found = await self.run([Call(0, command)], doing, repeat=True)
+            self.checked(found, doing)
+            (replies,) = found
+        values = iter(replies)
+        return [[next(values) for _ in own] for _, own in keys]
+
     def checked(self, replies: Sequence[Reply], doing: Doing) -> None:
         """Raise StoreUnavailable where Redis refused a command."""
         for reply in replies:
-            if isinstance(reply, hiredis.ReplyError):
+            if isinstance(reply, Exception):
                 raise self.failed(doing, reply)
 
     def failed(self, doing: Doing, error: Exception) -> StoreUnavailable:
@@ -126,123 +139,54 @@ class Connection:
         self._failing.add(doing)
         return StoreUnavailable("the user store does not answer")
 
-    def _recovered(self, doing: Doing, replies: Sequence[Sequence[Reply]]) -> None:
-        if not any(isinstance(reply, hiredis.ReplyError) for own in replies for reply in own):
+    def _recovered(self, doing: Doing, replies: Sequence[Reply]) -> None:
+        if not any(isinstance(reply, Exception) for reply in replies):
             log.info("user store available again for %s", doing)
             self._failing.discard(doing)
 
-    async def _once(self, calls: Sequence[Call], use: Use) -> list[list[Reply]]:
-        if self._single is None:
-            return await self._in_cluster(calls, use)
-        if len(calls) == 1:
-            commands = calls[0].commands
-            replies = await self._single.ask(b"".join(commands), len(commands), use)
-            self._look(self._single, replies)
-            return [replies]
-        return await self._together(self._single, calls, use)
 
-    async def _together(self, node: Node, calls: Sequence[Call], use: Use) -> list[list[Reply]]:
-        """Calls to one server as one."""
-        commands = [command for call in calls for command in call.commands]
-        replies = iter(await node.ask(b"".join(commands), len(commands), use)) if commands else iter(())
-        found = [[next(replies) for _ in call.commands] for call in calls]
-        for own in found:
-            self._look(node, own)
-        return found
-
-    async def _in_cluster(self, calls: Sequence[Call], use: Use) -> list[list[Reply]]:
-        """Calls by the nodes that hold their partitions, all nodes at once."""
-        if any(call.partition not in self._holders for call in calls):
-            await self._learn()
-        by_node: dict[Node, list[int]] = defaultdict(list)
-        for number, call in enumerate(calls):
-            by_node[self._holder(call.partition)].append(number)
-        found: list[list[Reply]] = [[]] * len(calls)
-
-        async def one(node: Node, numbers: Sequence[int]) -> None:
-            own = [calls[number] for number in numbers]
-            replies = await self._together(node, own, use)
-            for number, call, answered in zip(numbers, own, replies, strict=True):
-                found[number] = await self._redirected(node, call, answered, use)
-
+async def _replies(client: Client, calls: Sequence[Call]) -> list[Reply]:
+    if len(calls) == 1:
         try:
-            await asyncio.gather(*(one(node, numbers) for node, numbers in by_node.items()))
-        except Lost:
-            # A replica may have taken over. Nobody waits for it: other partitions are well.
-            if time.monotonic() - self._learned_at >= RELEARN_SECONDS:
-                self._ask_who_holds_what()
-            raise
-        return found
-
-    async def _redirected(self, node: Node, call: Call, replies: list[Reply], use: Use) -> list[Reply]:
-        """The replies, after commands that the node sent elsewhere (and did not carry out) have been asked there."""
-        for number, command in enumerate(call.commands):
-            asked = node
-            for _ in range(REDIRECTIONS):
-                sent = redirection(replies[number], asked.target)
-                if sent is None:
-                    break
-                target, once = sent
-                asked = self._node(target)
-                if once:
-                    _, replies[number] = await asked.ask(ASKING + command, 2, use)
-                else:
-                    self._holders[call.partition] = target
-                    (replies[number],) = await asked.ask(command, 1, use)
-        return replies
-
-    async def _learn(self) -> None:
-        """Ask who holds what; all who need to know wait for the same answer."""
-        await asyncio.shield(self._ask_who_holds_what())
-
-    def _ask_who_holds_what(self) -> "asyncio.Task[None]":
-        if self._learning is None:
-            self._learned_at = time.monotonic()
-            self._learning = asyncio.create_task(self._ask_around())
-            self._learning.add_done_callback(self._learned)
-        return self._learning
-
-    def _learned(self, done: "asyncio.Task[None]") -> None:
-        self._learning = None
-        if not done.cancelled():
-            done.exception()  # whoever waits raises it; where nobody does any more it is of no interest
-
-    async def _ask_around(self) -> None:
-        reason = Lost("no node of the cluster knows who holds what")
-        for target in {**dict.fromkeys(self._nodes), **dict.fromkeys(self._address.targets)}:
-            try:
-                (ranges,) = await self._node(target).ask(SLOTS, 1, "read")
-            except Lost as error:
-                reason = error
-                continue
-            if isinstance(ranges, hiredis.ReplyError):
-                reason = Lost(f"{target} says: {ranges}")
-            elif found := holders(ranges, target):
-                self._holders = found
-                return
-        raise reason
-
-    def _holder(self, partition: int) -> Node:
-        target = self._holders.get(partition)
-        if target is None:
-            raise Lost(f"no node of the cluster holds partition {partition} of {PARTITIONS}")
-        return self._node(target)
-
-    def _node(self, target: Target) -> Node:
-        node = self._nodes.get(target)
-        if node is None:
-            node = self._nodes[target] = Node(target, self._timeout, self._context)
-        return node
-
-    def _look(self, node: Node, replies: Sequence[Reply]) -> None:
-        for reply in replies:
-            if isinstance(reply, hiredis.ReplyError) and str(reply).startswith(REPLACED):
-                node.drop(str(reply))
-                return
+            return [await client.execute_command(*calls[0].command)]
+        except ResponseError as refusal:
+            replies: list[Reply] = [refusal]
+    else:
+        pipeline = client.pipeline(transaction=False)
+        for call in calls:
+            pipeline.execute_command(*call.command)
+        replies = await pipeline.execute(raise_on_error=False)
+    if isinstance(client, Redis) and any(isinstance(reply, ReadOnlyError) for reply in replies):
+        # No master any more: the address may lead to the new one by now.
+        await client.connection_pool.disconnect(inuse_connections=False)
+    return replies
 
 
-def _tls(settings: Settings) -> ssl.SSLContext:
+def _client(settings: Settings, repeats: int) -> Client:
+    address = parse_url(settings.redis_url.get_secret_value() if settings.redis_url else "")
+    first, seconds = address.targets[0], settings.store_timeout_ms / 1000
+    options: dict[str, Any] = {
+        "username": first.username,
+        "password": first.password,
+        "socket_timeout": seconds,
+        "socket_connect_timeout": seconds,
+        "max_connections": MAX_CONNECTIONS,
+        "retry": Retry(FullJitterBackoff(RETRY_SECONDS, RETRY_SECONDS), repeats, (BrokenConnection,)),
+        **_tls(settings, first),
+    }
+    if address.cluster:
+        nodes = [ClusterNode(target.place, target.port) for target in address.targets]
+        return RedisCluster(startup_nodes=nodes, require_full_coverage=False, **options)
+    if not first.port:
+        return Redis(unix_socket_path=first.place, db=first.db, **options)
+    return Redis(host=first.place, port=first.port, db=first.db, **options)
+
+
+def _tls(settings: Settings, target: Target) -> dict[str, Any]:
+    if not target.tls:
+        return {}
     try:
-        return ssl.create_default_context(cafile=settings.redis_ca)
+        ssl.create_default_context(cafile=settings.redis_ca)
     except (OSError, ssl.SSLError) as error:
         raise ValueError(f"SPARROW_REDIS_CA: {settings.redis_ca} holds no certificates that can be read") from error
+    return {"ssl": True, "ssl_ca_certs": str(settings.redis_ca) if settings.redis_ca else None}

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import hiredis
+from redis.exceptions import NoScriptError
 
-from app.store.connection import Call, Connection, Doing
-from app.store.lane import Reply, pack
+from app.store.connection import Call, Connection, Doing, Reply
 from app.store.script import Script
 
 
@@ -28,11 +27,10 @@ async def evaluate(
 
     async def send(numbers: Sequence[int], *command: str) -> list[Reply]:
         calls = [_call(runs[number], command) for number in numbers]
-        found = await connection.run(calls, "write", doing, repeat=repeat, telling=telling)
-        return [reply for (reply,) in found]
+        return await connection.run(calls, doing, repeat=repeat, telling=telling)
 
     replies = await send(range(len(runs)), "EVALSHA", script.sha)
-    missing = [number for number, reply in enumerate(replies) if _is_unknown(reply)]
+    missing = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
     if missing:
         # Its text, which a server remembers: one such run for each of them would do.
         for number, reply in zip(missing, await send(missing, "EVAL", script.text), strict=True):
@@ -42,8 +40,4 @@ async def evaluate(
 
 
 def _call(run: Run, command: Sequence[str]) -> Call:
-    return Call(run.partition, (pack((*command, len(run.keys), *run.keys, *run.arguments)),))
-
-
-def _is_unknown(reply: Reply) -> bool:
-    return isinstance(reply, hiredis.ReplyError) and str(reply).startswith("NOSCRIPT")
+    return Call(run.partition, (*command, len(run.keys), *run.keys, *run.arguments))

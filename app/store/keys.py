@@ -22,8 +22,6 @@ class UserKeys(NamedTuple):
     hidden: bytes
     steering: bytes
     served: bytes
-    arrivals: bytes
-    """A counter of versions before 0.2; written no more."""
 
 
 def partition(user_id: str) -> int:
@@ -40,7 +38,6 @@ def user_keys(user_id: str, p: int | None = None) -> UserKeys:
         tag + b"hidden:" + tail,
         tag + b"steering:" + tail,
         tag + b"served:" + tail,
-        tag + b"arrivals:" + tail,
     )
 
 

@@ -76,14 +76,9 @@ RECORD = (
 -- KEYS: history, seen, hidden, steering, then one key for each event that has an id, in order.
 -- ARGV: history_limit, seen_limit, hidden_limit, seconds to live, then for each event: mark (time, hash of the item
 -- id), record of the history ('' for none), item id, flags ('s' seen, 'h' hidden, 'i' has an id).
--- Returns 1 (recorded) or 0 (repeated) for each event; -1, and changes nothing, where a key holds another type.
-local function load(key)
-  local found = redis.pcall('GET', key)
-  if type(found) == 'table' then return nil end
-  return found or ''
-end
+-- Returns 1 (recorded) or 0 (repeated) for each event.
+local function load(key) return redis.call('GET', key) or '' end
 local history, seen, hidden = load(KEYS[1]), load(KEYS[2]), load(KEYS[3])
-if not (history and seen and hidden) then return -1 end
 local n = #history > 0 and struct.unpack('<I4', history) or 0
 local results, acts, sights, hides, next_id = {}, {}, {}, {}, 5
 for at = 5, #ARGV, 4 do
@@ -158,19 +153,6 @@ end
 return 1
 """
 
-ADOPT = """
--- KEYS: three sorted sets of an earlier version, and its counter. ARGV: seconds to live, then what to store instead.
--- A key that is no sorted set stays as it is: it was adopted before.
-for at = 1, 3 do
-  if redis.call('TYPE', KEYS[at]).ok == 'zset' then
-    redis.call('DEL', KEYS[at])
-    redis.call('SET', KEYS[at], ARGV[1 + at], 'EX', ARGV[1])
-  end
-end
-redis.call('UNLINK', KEYS[4])
-return 1
-"""
-
 
 class Script(NamedTuple):
     """A script and the name by which Redis knows it once it is loaded."""
@@ -185,4 +167,4 @@ class Script(NamedTuple):
         return cls(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-RECORDING, SERVING, REPLACING, ADOPTING = (Script.of(text) for text in (RECORD, SERVE, REPLACE, ADOPT))
+RECORDING, SERVING, REPLACING = (Script.of(text) for text in (RECORD, SERVE, REPLACE))

@@ -17,8 +17,8 @@ from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 
 from app.settings import Settings
+from app.store.address import Target, parse_url
 from app.store.keys import UserKeys, user_keys
-from app.store.lane import Target, parse_url
 from app.store.state import COUNT, ENTRY, MARK, MAX_STEERED
 from app.store.users import SERVED_LIMIT
 from index.vocabulary import MAX_ID_BYTES

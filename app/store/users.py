@@ -8,18 +8,15 @@ ordered by timestamp, then arrival. Every write renews the time to live.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import hiredis
 import numpy as np
 from numpy.typing import NDArray
 
 from app.metrics import Metrics
 from app.settings import Settings
-from app.store.adoption import adopting, is_former, reading
-from app.store.connection import Call, Connection, Doing, StoreUnavailable
+from app.store.connection import Call, Command, Connection, Doing, StoreUnavailable
 from app.store.evaluation import Run, evaluate
 from app.store.events import Event, EventResult, batches, keys_and_records, stores
-from app.store.keys import UserKeys, partition, user_keys
-from app.store.lane import Reply, pack
+from app.store.keys import partition, user_keys
 from app.store.merging import Bounds, Values, merged
 from app.store.script import RECORDING, REPLACING, SERVING, Script
 from app.store.state import (
@@ -92,16 +89,13 @@ class Users:
 
     async def read(self, user_id: str, *, served: bool = False) -> UserState:
         """The user's state, in one round trip; empty where nothing is stored. `served`: with what was served lately."""
-        p = partition(user_id)
-        keys = user_keys(user_id, p)
-        (values,) = await self.connection.run([Call(p, _gets(keys, served))], "read", "reading", repeat=True)
-        return await self._state(user_id, values, served)
+        (state,) = await self.read_many([user_id], served=served)
+        return state
 
     async def read_many(self, user_ids: Sequence[str], *, served: bool = False) -> list[UserState]:
         """The state of each user, all in one round trip."""
-        calls = [Call(partition(user_id), _gets(user_keys(user_id), served)) for user_id in user_ids]
-        found = await self.connection.run(calls, "read", "reading", repeat=True)
-        return [await self._state(user_id, own, served) for user_id, own in zip(user_ids, found, strict=True)]
+        found = await self.connection.get([_keys(user_id, 5 if served else 4) for user_id in user_ids], "reading")
+        return [self._state(values) for values in found]
 
     async def everything(self, user_id: str) -> Stored:
         """All that is stored about the user but for the hashes of event ids."""
@@ -123,16 +117,6 @@ class Users:
         repeat = all(event.event_id is not None for event in events)
         telling = any(stores(event) for event in events)
         replies = await evaluate(self.connection, RECORDING, runs, "recording", repeat=repeat, telling=telling)
-        former = [number for number, reply in enumerate(replies) if reply == -1]
-        if former:
-            for user_id in {events[numbered[number][0]].user_id for number in former}:
-                await self._adopt(user_id)
-            left = [runs[number] for number in former]
-            again = await evaluate(self.connection, RECORDING, left, "recording", repeat=repeat)
-            if -1 in again:
-                raise self.connection.failed("recording", Unreadable("a key holds another type than it should"))
-            for number, reply in zip(former, again, strict=True):
-                replies[number] = reply
         results: list[EventResult] = ["accepted"] * len(events)
         for numbers, reply in zip(numbered, replies, strict=True):
             for number, recorded in zip(numbers, reply, strict=True):
@@ -143,11 +127,12 @@ class Users:
     async def steer(self, user_id: str, steering: Steering) -> None:
         """Replace what the user asked for more or less of; nothing where it is empty."""
         keys, value = user_keys(user_id), write_steering(steering)
-        commands = [
-            pack(("SET", keys.steering, value, "EX", self._ttl_seconds) if value else ("UNLINK", keys.steering))
-        ]
-        commands += [pack(("EXPIRE", key, self._ttl_seconds)) for key in keys[:3]]
-        await self._write(user_id, commands, "recording")
+        await self._write(
+            user_id,
+            ("SET", keys.steering, value, "EX", self._ttl_seconds) if value else ("UNLINK", keys.steering),
+            *(("EXPIRE", key, self._ttl_seconds) for key in keys[:3]),
+            doing="recording",
+        )
 
     async def note_served(self, user_id: str, item_hashes: NDArray[np.uint64], now: float) -> None:
         """Remember that items were served at this time (Unix seconds), the newest 1,000 for 7 days; may be lost."""
@@ -159,7 +144,7 @@ class Users:
 
     async def delete(self, user_id: str) -> None:
         """Forget the user."""
-        await self._write(user_id, [pack(("UNLINK", *user_keys(user_id)))], "forgetting")
+        await self._write(user_id, ("UNLINK", *user_keys(user_id)), doing="forgetting")
 
     async def merge(self, target_id: str, source_id: str) -> None:
         """Add all that is known about the source to the target, within the bounds, then forget the source.
@@ -176,7 +161,7 @@ class Users:
                     continue  # an event of the target came in
             if await self._replace(source_id, source[:4], [b""] * 4):
                 # The rest, which nobody misses. Not all keys: an event may have begun a new user by now.
-                await self._write(source_id, [pack(("UNLINK", *user_keys(source_id)[4:]))], "forgetting")
+                await self._write(source_id, ("UNLINK", *user_keys(source_id)[4:]), doing="forgetting")
                 return
         busy = TimeoutError(f"events came in during each of {MERGE_TRIES} tries to merge")
         raise self.connection.failed("recording", busy)
@@ -191,12 +176,7 @@ class Users:
 
     async def _values(self, user_id: str, doing: Doing) -> list[bytes]:
         """Of all keys of a user; b"" for none."""
-        call = Call(partition(user_id), _gets(user_keys(user_id), served=True))
-        (values,) = await self.connection.run([call], "read", doing, repeat=True)
-        if any(is_former(value) for value in values):
-            await self._adopt(user_id)
-            (values,) = await self.connection.run([call], "read", doing, repeat=True)
-        self.connection.checked(values, doing)
+        (values,) = await self.connection.get([_keys(user_id, 5)], doing)
         return [value or b"" for value in values]
 
     async def _replace(self, user_id: str, before: Sequence[bytes], after: Sequence[bytes]) -> bool:
@@ -206,37 +186,22 @@ class Users:
         (done,) = await evaluate(self.connection, REPLACING, [run], "recording", repeat=True)
         return bool(done)
 
-    async def _state(self, user_id: str, values: Sequence[Reply], served: bool) -> UserState:
+    def _state(self, values: Sequence[bytes | None]) -> UserState:
         try:
             return UserState(
                 History(values[0]),
                 hashes(values[1]),
                 hashes(values[2]),
                 read_steering(values[3]),
-                read_marks(values[4]) if served else NOTHING_SERVED,
+                read_marks(values[4]) if len(values) > 4 else NOTHING_SERVED,
             )
         except Unreadable as error:
             raise self.connection.failed("reading", error) from error
-        except TypeError:
-            if not any(isinstance(value, hiredis.ReplyError) for value in values):
-                raise
-        # A refusal, which is no value: of an earlier version's keys, or of a server that is not ready.
-        stored = await self._values(user_id, "reading")
-        return await self._state(user_id, stored, served)
 
-    async def _adopt(self, user_id: str) -> None:
-        """Write anew what an earlier version stored about the user."""
-        p, keys = partition(user_id), user_keys(user_id)
-        (found,) = await self.connection.run([Call(p, reading(keys))], "write", "recording", repeat=True)
-        command = adopting(keys, found, self._ttl_seconds)
-        ((done,),) = await self.connection.run([Call(p, (command,))], "write", "recording", repeat=True)
-        self.connection.checked([done], "recording")
-
-    async def _write(self, user_id: str, commands: Sequence[bytes], doing: Doing) -> None:
+    async def _write(self, user_id: str, *commands: Command, doing: Doing) -> None:
         """Commands that may be repeated."""
-        call = Call(partition(user_id), tuple(commands))
-        (replies,) = await self.connection.run([call], "write", doing, repeat=True)
-        self.connection.checked(replies, doing)
+        calls = [Call(partition(user_id), command) for command in commands]
+        self.connection.checked(await self.connection.run(calls, doing, repeat=True), doing)
 
     def _recording(self, events: Sequence[Event]) -> Run:
         """One run of the script: events of one user."""
@@ -244,5 +209,7 @@ class Users:
         return Run(partition(events[0].user_id), keys, [*self._bounds, self._ttl_seconds, *records])
 
 
-def _gets(keys: UserKeys, served: bool) -> tuple[bytes, ...]:
-    return tuple([pack(("GET", key)) for key in (keys[:5] if served else keys[:4])])
+def _keys(user_id: str, n: int) -> tuple[int, Sequence[bytes]]:
+    """The user's first n keys, with their partition."""
+    p = partition(user_id)
+    return p, user_keys(user_id, p)[:n]

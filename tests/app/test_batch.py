@@ -9,7 +9,7 @@ import pytest
 
 from app.main import create_app
 from app.settings import Settings
-from app.store.lane import Lane
+from app.store.connection import Call, Connection, Doing
 
 pytestmark = pytest.mark.anyio
 
@@ -111,13 +111,13 @@ async def test_all_users_are_read_in_one_round_trip(settings: Settings, monkeypa
     ):
         await record(client)
         trips: list[int] = []
-        ask = Lane.ask
+        run = Connection.run
 
-        def counted(self: Lane, packed: bytes, n: int) -> Any:
-            trips.append(n)
-            return ask(self, packed, n)
+        def counted(self: Connection, calls: Sequence[Call], doing: Doing, **how: bool) -> Any:
+            trips.append(len(calls))
+            return run(self, calls, doing, **how)
 
-        monkeypatch.setattr(Lane, "ask", counted)
+        monkeypatch.setattr(Connection, "run", counted)
         calls = [{"endpoint": "recommend", "body": {"user_id": f"u{number}"}} for number in (0, 1, 2, 3, 1, 9)]
         found = (await post(client, "/v1/batch", requests=calls))["answers"]
         assert len(trips) == 1

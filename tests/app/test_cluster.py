@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS as N_SLOTS
+from redis.crc import key_slot
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from app.metrics import Metrics
 from app.settings import Settings
 from app.store.binary import find_binary
-from app.store.cluster import N_SLOTS, slot
-from app.store.keys import PARTITIONS, partition, user_keys
+from app.store.keys import user_keys
 from app.store.usage import measure
 from app.store.users import Event, Interaction, StoreUnavailable, Users
 
@@ -140,11 +141,6 @@ def holds(node: ClusterNode, user_id: str) -> bool:
     return user_keys(user_id).history.decode() in stored
 
 
-def test_slots_are_those_of_redis(cluster: Cluster) -> None:
-    for p in range(PARTITIONS):
-        assert cluster.masters[0].ask("CLUSTER", "KEYSLOT", f"sparrow:{{{p}}}:x") == slot(p)
-
-
 async def test_users_live_on_all_nodes_and_are_read_written_merged_and_deleted_alike(cluster: Cluster) -> None:
     async with opened(cluster.url) as users:
         events = [one for user_id in USERS for one in likes(user_id, "a", user_id)]
@@ -189,9 +185,8 @@ async def test_a_slot_that_moves_is_followed_and_nothing_is_lost(cluster: Cluste
     """In Redis' words: ASK while it moves, MOVED afterwards."""
     async with opened(cluster.url) as users:
         user_id = USERS[0]
-        p = partition(user_id)
         await users.record([one for other in USERS for one in likes(other, "a")])
-        number = slot(p)
+        number = key_slot(user_keys(user_id).history)
         holds = 3 * number // N_SLOTS
         source, target = cluster.masters[holds], cluster.masters[(holds + 1) % 3]
         target.ask("CLUSTER", "SETSLOT", number, "IMPORTING", source.id)

@@ -416,7 +416,7 @@ async def test_a_full_redis_is_logged_once_though_it_can_be_read(
                 assert await users.record([silent]) == ["accepted"], "takes no memory"
             assert [record.levelname for record in caplog.records] == ["WARNING"]
             assert "recording" in caplog.text
-            assert "OOM" in caplog.text
+            assert "OutOfMemory" in caplog.text
             client.config_set("maxmemory", 0)
         await users.record([event("b")])
         assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
