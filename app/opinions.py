@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.store.state import KIND_NUMBERS, KINDS, Interaction
-from index.arrays import distinct
+from index.query import strongest
 from index.types import Int32
 
 MIN_WEIGHT = 1e-6
@@ -84,33 +84,11 @@ class Acts(NamedTuple):
             np.concatenate([self.kinds, later.kinds]),
         )
 
-    def at(self, places: NDArray[np.int64]) -> "Acts":
-        """Some of them, or all in another order."""
-        return Acts(self.rows[places], self.times[places], self.weights[places], self.kinds[places])
-
 
 def form(acts: Acts, hidden: Int32) -> Opinions:
-    """The opinions that follow from these acts (newest first where times are equal) and from rows that are hidden."""
-    ahead = acts.times[:-1] < acts.times[1:]
-    if ahead.any():  # what is stored is in order already
-        acts = acts.at(np.argsort(-acts.times, kind="stable"))
-    rows, weights = acts.rows, acts.weights
-    counts = (rows >= 0) & (np.abs(weights) >= MIN_WEIGHT)
-    if len(hidden):
-        counts &= (weights < 0) | ~np.isin(rows, hidden)
-    kinds = acts.kinds
-    if not counts.all():
-        rows, weights, kinds = rows[counts], weights[counts], kinds[counts]
-    if len(distinct(rows)) == len(rows):  # as with most users
-        return Opinions(rows, weights, kinds)
-    # Of an item the strongest comes first, and of equal ones the newest, for lexsort is stable.
-    by_item = np.lexsort((-np.abs(weights), rows))
-    ordered = rows[by_item]
-    starts = np.flatnonzero(np.concatenate([ordered[:1] >= 0, ordered[1:] != ordered[:-1]]))
-    newest = np.minimum.reduceat(by_item, starts) if len(starts) else starts
-    # An item is as recent as the newest of its acts, whichever is the strongest.
-    chosen = by_item[starts][np.argsort(newest)]
-    return Opinions(rows[chosen], weights[chosen], kinds[chosen])
+    """The opinions that follow from these acts (of equal times the newest first) and from rows that are hidden."""
+    chosen = strongest(acts.rows, acts.times, acts.weights, hidden, MIN_WEIGHT)
+    return Opinions(acts.rows[chosen], acts.weights[chosen], acts.kinds[chosen])
 
 
 NO_OPINIONS = Opinions(np.empty(0, dtype=np.int32), np.empty(0), np.empty(0, dtype=np.uint8))

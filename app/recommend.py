@@ -121,7 +121,7 @@ def resolve(
     exclude = distinct(np.concatenate(left_out))
     query, liking = _query(snapshot, opinions, steered.tilt)
     personal = liking or (steered.tilt is not None and bool(query.any()))
-    n_unknown = _unknown(hashes, history, acts.rows) if (acts.rows < 0).any() else 0
+    n_unknown = _unknown(hashes, history, acts.rows) if np.count_nonzero(acts.rows < 0) else 0
     notices = _notices(n_unknown, steered.n_unknown, personal)
     return Profile(opinions if liking else NO_OPINIONS, query, exclude[exclude >= 0], personal, notices, steered)
 
@@ -137,9 +137,9 @@ def _query(
     snapshot: Snapshot, opinions: Opinions, tilt: NDArray[np.float32] | None
 ) -> tuple[NDArray[np.float32], bool]:
     """The user's query; the crowd's where they like nothing, or nothing that has a place in the item space."""
-    if (opinions.weights > 0).any():
+    if np.count_nonzero(opinions.weights > 0):  # takes a third of the time of any()
         query = encode(snapshot.embeddings, opinions.items, opinions.weights, tilt)
-        if query.any():
+        if np.count_nonzero(query):
             return query, True
     return crowd(snapshot, tilt), False
 

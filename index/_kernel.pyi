@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from index.types import Dims, Float32, Int32, Int64, UInt16, UInt32, UInt64, Values
+from index.types import Dims, Float32, Float64, Int32, Int64, UInt16, UInt32, UInt64, Values
 
 BLOCK: int
 
@@ -15,6 +15,17 @@ def build_postings(
     steps: Float32 | None = None,
 ) -> tuple[UInt16, UInt32, Float32, Float32, UInt32]: ...
 def score_rows(row_starts: Int64, dims: Dims, values: Float32, n_dims: int, query: Float32) -> Float32: ...
+def sum_rows(
+    row_starts: Int64,
+    dims: Dims,
+    values: Values,
+    n_dims: int,
+    items: Int32,
+    weights: Float32,
+    steps: Float32 | None = None,
+) -> Float32: ...
+def strongest(rows: Int32, times: Float64, weights: Float64, hidden: Int32, least: float) -> Int64: ...
+def rows_of_keys(keys: UInt64, rows: Int32, wanted: UInt64) -> Int32: ...
 
 _Boosts: TypeAlias = tuple[Float32, float, float]
 

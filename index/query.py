@@ -10,8 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from index import _kernel
+from index._kernel import sum_rows
 from index.embeddings import SparseItemEmbeddings, SparseRows
-from index.types import Float32, Float64, Int32
+from index.types import Float32, Float64, Int32, Int64
 
 
 def encode(embeddings: SparseItemEmbeddings, items: Int32, weights: Float32, tilt: Float32 | None = None) -> Float32:
@@ -23,6 +25,15 @@ def encode(embeddings: SparseItemEmbeddings, items: Int32, weights: Float32, til
     if tilt is not None:
         query += np.float32(length(query)) * tilt
     return _cut(query, embeddings.query_dims)
+
+
+def strongest(rows: Int32, times: Float64, weights: Float64, hidden: Int32, least: float) -> Int64:
+    """The places of the acts that count, those of the newest items first; columns of equal length, rows -1 for no item.
+
+    Of each item the strongest, the newest among equals; of equal times the first is the newest. None counts that is
+    weaker than `least`, and of hidden rows only weights below 0 do.
+    """
+    return _kernel.strongest(rows, times, weights, hidden, least)
 
 
 def encode_item(embeddings: SparseItemEmbeddings, item: int) -> Float32:
@@ -45,13 +56,10 @@ def whole(embeddings: SparseItemEmbeddings, items: Int32, weights: Float32) -> F
     """The query vector before it is steered and cut."""
     rows = encoder_rows(embeddings)
     if rows is None:
-        summed = np.bincount(items, weights=weights, minlength=embeddings.n_dims)
+        summed = np.bincount(items, weights=weights, minlength=embeddings.n_dims).astype(np.float32)
     else:
-        chosen = rows.take(items)
-        lengths = chosen.row_starts[1:] - chosen.row_starts[:-1]  # what np.diff does in twice the time
-        spread = np.repeat(weights.astype(np.float64), lengths)
-        summed = np.bincount(chosen.dims, weights=chosen.values * spread, minlength=embeddings.n_dims)
-    return _through(embeddings.query_factor, summed.astype(np.float32))
+        summed = sum_rows(rows.row_starts, rows.dims, rows.values, rows.n_dims, items, weights, rows.steps)
+    return _through(embeddings.query_factor, summed)
 
 
 def contributions(

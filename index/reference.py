@@ -1,10 +1,14 @@
-"""Exact search in plain NumPy: the oracle of every faster search.
+"""What the kernel must answer, in plain NumPy: the oracle of a search, and of a history on its way to a query.
 
 score(i) = step(i) * sum over the non-zeros of row i, in stored order, of value * query[dim]
 
 Only quantised rows have steps (index.sparse): the sum is that of their codes. Every product and every partial sum is
 rounded to float32 (no fused multiply-add, no reordering), so that another implementation can be compared bit for bit.
 Hits are totally ordered: descending score, ties by ascending item row.
+
+query[dim] = sum over a history, in its order, of weight * value of the item at dim
+
+Here the sum is of float64 and only its end is rounded to float32; the value of a code is float32, code * step.
 """
 
 from typing import NamedTuple
@@ -12,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from index.embeddings import SparseRows
-from index.types import Float32, Int32, Int64
+from index.types import Float32, Float64, Int32, Int64, UInt64
 
 
 class Hits(NamedTuple):
@@ -33,6 +37,34 @@ def score_rows(rows: SparseRows, query: Float32) -> Float32:
     if len(filled):
         scores[filled] = _sums(products, rows.row_starts[filled], lengths[filled])
     return scores if rows.steps is None else scores * rows.steps
+
+
+def sum_rows(rows: SparseRows, items: Int32, weights: Float32) -> Float32:
+    """The sum of weighted rows, float32 (n_dims,); existing rows, may repeat."""
+    chosen = rows.take(items)
+    spread = np.repeat(weights.astype(np.float64), np.diff(chosen.row_starts))
+    return np.bincount(chosen.dims, weights=chosen.values * spread, minlength=rows.n_dims).astype(np.float32)
+
+
+def strongest(rows: Int32, times: Float64, weights: Float64, hidden: Int32, least: float) -> Int64:
+    """The places of what counts of a history, as `index.query.strongest` tells it."""
+    found: dict[int, int] = {}
+    left_out = set(hidden.tolist())
+    for place in np.argsort(-times, kind="stable").tolist():
+        row, weight = int(rows[place]), float(weights[place])
+        if row < 0 or not abs(weight) >= least or (row in left_out and not weight < 0):
+            continue
+        if row not in found or abs(weight) > abs(weights[found[row]]):
+            found[row] = place
+    return np.array(list(found.values()), dtype=np.int64)
+
+
+def rows_of_keys(keys: UInt64, rows: Int32, wanted: UInt64) -> Int32:
+    """The row of each wanted key, the first where ascending `keys` have it several times; -1 where they do not."""
+    if not len(keys):
+        return np.full(len(wanted), -1, dtype=np.int32)
+    places = np.searchsorted(keys, wanted)
+    return np.where(keys.take(places, mode="clip") == wanted, rows.take(places, mode="clip"), np.int32(-1))
 
 
 def candidates(n_items: int, exclude: Int32, within: Int32 | None) -> Int32:

@@ -15,6 +15,7 @@ from typing import Self
 import numpy as np
 
 from index import arrays
+from index._kernel import rows_of_keys
 from index.errors import InvalidEmbeddings
 from index.types import Array, Bytes, Int32, Int64, UInt64
 
@@ -106,11 +107,7 @@ class Vocabulary:
 
     def row_of_each(self, hashes: UInt64) -> Int32:
         """A row that has each hash, (len(hashes),); -1 where none has."""
-        if not len(self):
-            return np.full(len(hashes), -1, dtype=np.int32)
-        places = np.searchsorted(self.sorted_hashes, hashes)
-        known = self.sorted_hashes.take(places, mode="clip") == hashes
-        return np.where(known, self.hash_rows.take(places, mode="clip"), np.int32(-1))
+        return rows_of_keys(self.sorted_hashes, self.hash_rows, hashes)
 
     @cached_property
     def _collide(self) -> bool:

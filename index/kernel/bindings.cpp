@@ -18,10 +18,13 @@
 #include <utility>
 #include <vector>
 
+#include "history.hpp"
 #include "levels.hpp"
+#include "lookup.hpp"
 #include "postings.hpp"
 #include "scoring.hpp"
 #include "searcher.hpp"
+#include "sum.hpp"
 
 namespace nb = nanobind;
 
@@ -353,6 +356,32 @@ nb::object score_rows(const Array<std::int64_t> &row_starts, const AnyArray &dim
     return owned(std::move(scores));
 }
 
+// The lock stays ours in what follows: all of it takes less time than others would need to find it free.
+
+nb::object rows_of_keys(const Array<std::uint64_t> &keys, const Array<std::int32_t> &rows,
+                        const Array<std::uint64_t> &wanted) {
+    require(keys.size() == rows.size(), "the table must have a row a key");
+    std::vector<std::int32_t> found(wanted.size());
+    look_up({keys.data(), rows.data(), keys.size()}, wanted.data(), wanted.size(), found.data());
+    return owned(std::move(found));
+}
+
+nb::object places_that_count(const Array<std::int32_t> &rows, const Array<double> &times, const Array<double> &weights,
+                             const Array<std::int32_t> &hidden, double least) {
+    require(times.size() == rows.size() && weights.size() == rows.size(), "acts must have a time and a weight each");
+    const Acts acts{rows.data(), times.data(), weights.data(), rows.size()};
+    return owned(strongest(acts, Excluded(hidden.data(), hidden.size()), least));
+}
+
+nb::object sum_rows(const Array<std::int64_t> &row_starts, const AnyArray &dims, const AnyArray &values,
+                    std::size_t n_dims, const Array<std::int32_t> &items, const Array<float> &weights,
+                    const OfRows &steps) {
+    const Rows rows = view(row_starts, dims, values, n_dims, std::nullopt, steps);
+    require(weights.size() == items.size(), "there must be a weight a row");
+    check_items(items.data(), items.size(), rows.n_rows);
+    return owned(weighted_sum(rows, items.data(), weights.data(), items.size()));
+}
+
 }  // namespace
 }  // namespace sparrow
 
@@ -367,6 +396,11 @@ NB_MODULE(_kernel, module) {
                "steps"_a.noconvert().none() = nb::none());
     module.def("score_rows", &score_rows, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
                "n_dims"_a, "query"_a.noconvert());
+    module.def("rows_of_keys", &rows_of_keys, "keys"_a.noconvert(), "rows"_a.noconvert(), "wanted"_a.noconvert());
+    module.def("strongest", &places_that_count, "rows"_a.noconvert(), "times"_a.noconvert(), "weights"_a.noconvert(),
+               "hidden"_a.noconvert(), "least"_a);
+    module.def("sum_rows", &sum_rows, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
+               "n_dims"_a, "items"_a.noconvert(), "weights"_a.noconvert(), "steps"_a.noconvert().none() = nb::none());
     nb::class_<Kernel>(module, "Kernel")
         .def(nb::init<Array<std::int64_t>, AnyArray, AnyArray, std::size_t, OfRows, Array<std::uint16_t>,
                       Array<std::uint32_t>, Array<float>, Array<float>, Array<std::uint32_t>, const std::string &,

@@ -32,6 +32,9 @@ struct Rows {
         return steps == nullptr ? static_cast<double>(floats()[place])
                                 : static_cast<double>(codes()[place]) * static_cast<double>(steps[row]);
     }
+    float rounded(std::size_t row, std::size_t place) const {
+        return steps == nullptr ? floats()[place] : static_cast<float>(codes()[place]) * steps[row];
+    }
     std::size_t begin(std::size_t row) const { return whole(row) ? static_cast<std::size_t>(starts[row]) : 0; }
     std::size_t end(std::size_t row) const { return whole(row) ? static_cast<std::size_t>(starts[row + 1]) : 0; }
 };

@@ -110,9 +110,15 @@ def explore(seed: int, number: int, seen: Counter[str]) -> None:
         arrays[name] = damage(dice, rng, name, arrays[name])
     matrix = (arrays["row_starts"], arrays["dims"], arrays["values"], n_dims, arrays["item_scale"])
     lists = (arrays["lines"], arrays["list_starts"], arrays["units"], arrays["norms"], arrays["lengths"])
+    items = rng.integers(0, n_items, 50).astype(np.int32)
+    weights, times = rng.standard_normal(50).astype(np.float32), rng.choice([np.nan, *FLOATS], 50)
+    keys = damage(dice, rng, "keys", np.sort(rng.integers(0, 2**64, 50, dtype=np.uint64)))[: len(items)]
     builds: dict[str, Callable[[], Any]] = {
         "build_postings": lambda: _kernel.build_postings(*matrix, arrays["steps"]),
         "score_rows": lambda: _kernel.score_rows(*matrix[:4], np.ones(n_dims, dtype=np.float32)),
+        "sum_rows": lambda: _kernel.sum_rows(*matrix[:4], items, weights, arrays["steps"]),
+        "rows_of_keys": lambda: _kernel.rows_of_keys(keys, items, keys[::-1].copy()),
+        "strongest": lambda: _kernel.strongest(items, times, times[::-1].copy(), items[:3], 0.5),
     }
     for name, build in builds.items():
         try:

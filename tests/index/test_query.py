@@ -1,4 +1,4 @@
-"""Encoding a history, against dense algebra in float64."""
+"""Encoding a history, against dense algebra in float64; the compiled parts of it, bit for bit."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from index import query
+from index import query, reference
 from index.embeddings import SparseItemEmbeddings, SparseRows
 
 Make = Callable[..., SparseItemEmbeddings]
@@ -55,6 +55,53 @@ def test_the_query_is_the_weighted_sum_of_encoder_rows(
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
     else:
         np.testing.assert_array_equal(found, expected.astype(np.float32))
+
+
+@given(st.integers(0, 99), st.sampled_from(["tied", "int8", "own"]), HISTORIES, st.floats(1e-6, 1e6))
+def test_rows_are_summed_in_the_order_of_the_history(
+    make: Make, seed: int, kind: str, history: list[tuple[int, float]], factor: float
+) -> None:
+    embeddings = variant(make, seed, kind, None)
+    items, weights = arrays(history)
+    weights *= np.float32(factor)  # no few bits, or the order would not matter
+    rows = query.encoder_rows(embeddings)
+    assert rows is not None
+    found = query.encode(embeddings, items, weights)
+    np.testing.assert_array_equal(found.view(np.uint32), reference.sum_rows(rows, items, weights).view(np.uint32))
+
+
+def test_rows_that_are_not_there_are_refused(make: Make) -> None:
+    for row in (-1, 20):
+        with pytest.raises(ValueError, match=f"item rows {row}..{row} given, of 0..19"):
+            query.encode(make(), np.array([row], dtype=np.int32), np.ones(1, dtype=np.float32))
+    with pytest.raises(ValueError, match="there must be a weight a row"):
+        query.encode(make(), np.array([1], dtype=np.int32), np.ones(2, dtype=np.float32))
+
+
+ACTS = st.lists(
+    st.tuples(
+        st.integers(-1, 9) | st.integers(-(2**31), 2**31 - 1),
+        st.integers(0, 5).map(float) | st.floats(),
+        st.sampled_from([-1.0, -0.3, 0.0, 0.3, 1.0]) | st.floats(),
+    ),
+    max_size=40,
+)
+
+
+@given(ACTS, st.lists(st.integers(-1, 9)), st.sampled_from([0.0, 0.3, 1e-6]))
+def test_what_counts_of_a_history(acts: list[tuple[int, float, float]], hidden: list[int], least: float) -> None:
+    rows, times, weights = zip(*acts, strict=True) if acts else ((), (), ())
+    columns = (np.array(rows, np.int32), np.array(times, np.float64), np.array(weights, np.float64))
+    left_out = np.array(hidden, np.int32)
+    expected = reference.strongest(*columns, left_out, least)
+    np.testing.assert_array_equal(query.strongest(*columns, left_out, least), expected)
+
+
+def test_columns_of_a_history_are_of_one_length() -> None:
+    one, two, rows = np.ones(1), np.ones(2), np.ones(1, dtype=np.int32)
+    for times, weights in ((two, one), (one, two)):
+        with pytest.raises(ValueError, match="acts must have a time and a weight each"):
+            query.strongest(rows, times, weights, rows, 0.0)
 
 
 @given(st.integers(0, 99), KINDS, st.integers(0, 19), st.none() | st.integers(1, 6))

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index import vocabulary
+from index import reference, vocabulary
+from index._kernel import rows_of_keys
 from index.vocabulary import Vocabulary, hash_id
 
 LISTS = st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=12), unique=True, max_size=40)
@@ -35,6 +36,23 @@ def test_hashes_of_unknown_ids_are_left_out() -> None:
     assert items.row_of_each(hashes[:0]).tolist() == []
     assert Vocabulary.build([]).row_of_each(hashes).tolist() == [-1] * 4
     assert Vocabulary.build([]).rows_of_hashes(hashes).tolist() == []
+
+
+KEYS = st.integers(0, 9) | st.integers(0, 2**64 - 1)
+
+
+@given(st.lists(KEYS, max_size=40), st.lists(KEYS, max_size=40))
+def test_keys_are_found_as_by_a_plain_search(known: list[int], wanted: list[int]) -> None:
+    keys = np.array(sorted(known), dtype=np.uint64)
+    rows = np.arange(len(keys), dtype=np.int32)[::-1].copy()
+    asked = np.array([*wanted, *known], dtype=np.uint64)
+    np.testing.assert_array_equal(rows_of_keys(keys, rows, asked), reference.rows_of_keys(keys, rows, asked))
+    disordered = np.array(known, dtype=np.uint64)  # may find nothing, and nothing else
+    found = rows_of_keys(disordered, np.arange(len(keys), dtype=np.int32), asked)
+    np.testing.assert_array_equal(disordered[found[found >= 0]], asked[found >= 0])
+    if known:
+        with pytest.raises(ValueError, match="a row a key"):
+            rows_of_keys(keys, rows[1:], asked)
 
 
 def test_the_hash_is_the_same_on_every_machine_for_ever() -> None:
