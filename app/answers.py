@@ -3,19 +3,18 @@
 Routes, batches and cursors all come through here, so that the same body has the same answer wherever it is asked.
 """
 
-from itertools import accumulate
-
 from app import continuing, homepage
+from app.composing import item_hits, items_of, page_rows, property_keys
 from app.explanation import reasons
-from app.inquiry import LATE, Inquiry, item_hits, property_keys
+from app.inquiry import LATE, Inquiry
 from app.notices import Notice, skipped
 from app.ordering import Ordering
+from app.placing import Size
 from app.recommend import Profile, rank_segments, recommend, resolve, segment_items, segment_reasons, similar
 from app.schemas.reasons import MAX_WITH_REASONS, Explained, Reason
 from app.schemas.retrieval import (
     HomepageAnswer,
     HomepageRequest,
-    HomepageRow,
     ItemsAnswer,
     RecommendRequest,
     SimilarRequest,
@@ -47,27 +46,22 @@ def page(inquiry: Inquiry, body: HomepageRequest, *shown: str) -> HomepageAnswer
     selection = select(snapshot, filter=body.filter, boost=body.boost)
     profile, (ordering, late), layout = inquiry.profile(body), _affordable(inquiry, body), body.layout()
     with timings.stage("search"):
-        size = homepage.Size(layout.n_rows, layout.row_size, body.max_overlap, shown=frozenset(shown))
+        size = Size(layout.n_rows, layout.row_size, body.max_overlap, shown=frozenset(shown))
         rows = homepage.page(snapshot, profile, size, selection, ordering, lambda: not inquiry.deadline.passed)
     if len(rows) < size.n_rows and inquiry.deadline.passed:
         late = (LATE,)
     with timings.stage("compose"):
-        above = accumulate((len(row.hits.items) for row in rows), initial=0)
-        composed = [
-            _row(snapshot, row, keys, reasons_for(snapshot, profile, body, row.hits, before))
-            for row, before in zip(rows, above, strict=False)
-        ]
+        told = reasons_for(snapshot, profile, body, items_of(rows)) if body.explain else None
+        composed = page_rows(snapshot, rows, keys, told)
         whole = len(rows) == size.n_rows or bool(late)
         ending = continuing.of_page(inquiry, body, rows, composed, *shown, full=whole)
     notices = (*profile.notices, *late, *nothing_left(selection, empty=not rows), *ending.notices)
     return HomepageAnswer(rows=composed, page_cursor=ending.cursor, **inquiry.envelope(notices, body.scenario))
 
 
-def reasons_for(
-    snapshot: Snapshot, profile: Profile, body: Explained, hits: Hits, before: int = 0
-) -> list[list[Reason]] | None:
+def reasons_for(snapshot: Snapshot, profile: Profile, body: Explained, hits: Hits) -> list[list[Reason]] | None:
     """The reasons for each item, where they are asked for, of the first `MAX_WITH_REASONS` of an answer."""
-    return reasons(snapshot, profile, hits.items[: max(0, MAX_WITH_REASONS - before)]) if body.explain else None
+    return reasons(snapshot, profile, hits.items[:MAX_WITH_REASONS]) if body.explain else None
 
 
 def _affordable(inquiry: Inquiry, body: RecommendRequest | HomepageRequest) -> tuple[Ordering, tuple[Notice, ...]]:
@@ -86,20 +80,6 @@ def _selection(snapshot: Snapshot, body: RecommendRequest) -> Selection:
         segment_ids=body.segment_ids,
         candidate_ids=body.candidate_ids,
         min_score=body.min_score,
-    )
-
-
-def _row(
-    snapshot: Snapshot, row: homepage.Row, keys: tuple[str, ...] | None, told: list[list[Reason]] | None
-) -> HomepageRow:
-    return HomepageRow(
-        row_id=row.row_id,
-        kind=row.kind,
-        title=row.title,
-        segment_id=row.key if row.kind == "segment" else None,
-        reason=row.reason,
-        score=row.score,
-        items=item_hits(snapshot, row.hits, keys, told),
     )
 
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from app.cursors import MAX_SERVED, Cursor, Kind, packed
-from app.homepage import Row
 from app.inquiry import Inquiry
 from app.notices import Notice
 from app.schemas.retrieval import HomepageRequest, HomepageRow, ItemHit, RecommendRequest, SimilarRequest
+from app.shelf import Row
 from index.types import UInt64
 from index.vocabulary import hash_id
 

@@ -1,4 +1,4 @@
-"""What routes of retrieval share: from a request to a profile, and from rankings to the words of an answer.
+"""What routes of retrieval share: from a request to a profile, and what every answer carries.
 
 The user is read once. A user store that is away makes the answer degraded, never an error: the request's own history or
 popularity serves.
@@ -11,23 +11,19 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from app import attribution
 from app.cursors import Cursors
 from app.deadline import NEVER, Deadline
-from app.errors import Invalid
 from app.notices import Notice
 from app.ordering import Ordering, ordering_of
 from app.recommend import Profile, resolve
-from app.schemas.reasons import Reason
-from app.schemas.retrieval import Caution, HistoryEntry, HomepageRequest, ItemHit, RecommendRequest, Who
+from app.schemas.retrieval import Caution, HistoryEntry, HomepageRequest, RecommendRequest, Who
 from app.settings import Settings
 from app.store.state import History
 from app.store.users import Interaction, StoreUnavailable, Users, UserState
 from app.telemetry import Timings
 from index.postings import reach
-from index.search import Hits
 from index.snapshot import Snapshot
 from index.types import UInt64
 from index.vocabulary import hash_id
@@ -171,42 +167,3 @@ def interactions(history: Sequence[HistoryEntry], settings: Settings, now: float
         )
         for entry in history
     ]
-
-
-def property_keys(snapshot: Snapshot, wanted: bool | list[str]) -> tuple[str, ...] | None:
-    """The keys that `include_properties` means, None for no properties; Invalid names a key that no item has."""
-    if isinstance(wanted, bool):
-        return snapshot.catalogue.keys if wanted else None
-    unknown = [key for key in wanted if key not in snapshot.catalogue.keys]
-    if unknown:
-        raise Invalid(f"no item has a property {unknown[0]!r}; the known ones are {', '.join(snapshot.catalogue.keys)}")
-    return tuple(wanted)
-
-
-HITS: TypeAdapter[list[ItemHit]] = TypeAdapter(list[ItemHit])
-"""Makes all items of a list at once, in half of the time that it takes one by one."""
-
-
-def item_hits(
-    snapshot: Snapshot, hits: Hits, keys: tuple[str, ...] | None, reasons: Sequence[list[Reason]] | None = None
-) -> list[ItemHit]:
-    """Hits in the words of the wire, with their reasons where there are any."""
-    found = _item_hits(snapshot, hits, keys)
-    for item, own in zip(found, reasons or (), strict=False):
-        item.reasons = own
-    return found
-
-
-def _item_hits(snapshot: Snapshot, hits: Hits, keys: tuple[str, ...] | None) -> list[ItemHit]:
-    item_ids = snapshot.items.item_ids(hits.items)
-    scores = hits.scores.tolist()
-    if keys is None:
-        plain = [{"item_id": item_id, "score": score} for item_id, score in zip(item_ids, scores, strict=True)]
-        return HITS.validate_python(plain)
-    known = [_chosen(properties, keys) for properties in snapshot.catalogue.properties(hits.items)]
-    triples = zip(item_ids, scores, known, strict=True)
-    return [ItemHit(item_id=item_id, score=score, properties=own) for item_id, score, own in triples]
-
-
-def _chosen(properties: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
-    return {key: properties[key] for key in keys if key in properties}

@@ -17,7 +17,7 @@ def popular(snapshot: Snapshot, exclude: Int32, count: int, selection: Selection
     """The most popular items that are not excluded (rows ascend); scores are numbers of users, boosted."""
     if isinstance(selection.within, np.ndarray):
         items = selection.within[~among(selection.within, exclude)]
-        return selection.cut(_best(items, selection.boosted(items, snapshot.popularity[items]), count))
+        return selection.cut(ranked(items, selection.boosted(items, snapshot.popularity[items]), count))
     if selection.within is None and selection.boosts is None:
         head = snapshot.popular[: count + len(exclude)]
         items = head[~among(head, exclude)][:count]
@@ -33,7 +33,7 @@ def popular_in_segment(
     scores = snapshot.popularity[items] * snapshot.segments.strengths_of(number)
     allowed = ~among(items, exclude) & selection.allows(items)
     items, scores = items[allowed], scores[allowed]
-    return selection.cut(_best(items, selection.boosted(items, scores), count))
+    return selection.cut(ranked(items, selection.boosted(items, scores), count))
 
 
 def _walk(snapshot: Snapshot, exclude: Int32, count: int, selection: Selection) -> Hits:
@@ -55,13 +55,13 @@ def _walk(snapshot: Snapshot, exclude: Int32, count: int, selection: Selection) 
         items = items[selection.allows(items)]
         items = items[~among(items, exclude)]
         scores = selection.boosted(items, snapshot.popularity[items])
-        best = _best(np.concatenate([best.items, items]), np.concatenate([best.scores, scores]), count)
+        best = ranked(np.concatenate([best.items, items]), np.concatenate([best.scores, scores]), count)
         start += size
         size *= 2
     return best
 
 
-def _best(items: Int32, scores: Float32, count: int) -> Hits:
+def ranked(items: Int32, scores: Float32, count: int) -> Hits:
     """The best of some items, ties by row."""
     if count < len(items):
         last = np.partition(scores, len(scores) - count)[len(scores) - count]

@@ -6,7 +6,7 @@ zero and an answer may be shorter than asked; what the user has seen or hidden i
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
 from typing import NamedTuple
@@ -24,11 +24,11 @@ from app.steering import resolve as resolve_steering
 from app.store.events import HIDING_KINDS, UNSEEN_KINDS
 from app.store.state import KINDS, History, Interaction, UserState
 from index.arrays import among, distinct
-from index.query import contributor, encode
+from index.query import contributions_to_each, encode
 from index.search import NONE, Hits, score_segments
 from index.segments import Segments
 from index.snapshot import Snapshot
-from index.types import UInt64
+from index.types import Float32, UInt64
 from index.vocabulary import hash_id
 
 PERSONAL_SHARE = 0.2
@@ -231,20 +231,26 @@ def rank_segments(
     snapshot: Snapshot, profile: Profile, count: int, selection: Selection = EVERYTHING
 ) -> list[RankedSegment]:
     """The segments that the user's taste points at, strongest first, where `MIN_UNSEEN` items are left to see."""
-    if not len(snapshot.segments):
-        return []
+    numbers, scores = strongest_segments(snapshot, profile, count, selection)
+    return list(map(RankedSegment, numbers.tolist(), scores.tolist()))
+
+
+def strongest_segments(
+    snapshot: Snapshot, profile: Profile, count: int, selection: Selection = EVERYTHING, least: float = 0.0
+) -> tuple[NDArray[np.intp], Float32]:
+    """Numbers and scores of what `rank_segments` ranks, from a score on."""
     segments = snapshot.segments
     scores = score_segments(segments, profile.query)
-    strongest = np.argsort(-scores, kind="stable")
     n_left = np.diff(segments.starts) - segments.holding(profile.exclude)
-    strongest = strongest[(scores[strongest] > 0) & (n_left[strongest] >= MIN_UNSEEN)]
+    strongest = np.flatnonzero((scores > 0) & (scores >= np.float64(least)) & (n_left >= MIN_UNSEEN))
+    strongest = strongest[np.argsort(-scores[strongest], kind="stable")]
     if selection.within is not None:
         offering = (
             number for number in strongest.tolist() if _n_left(segments, number, profile, selection) >= MIN_UNSEEN
         )
         strongest = np.array(list(islice(offering, count)), dtype=np.intp)
     chosen = strongest[:count]
-    return list(map(RankedSegment, chosen.tolist(), scores[chosen].tolist()))
+    return chosen, scores[chosen]
 
 
 def _n_left(segments: Segments, number: int, profile: Profile, selection: Selection) -> int:
@@ -253,24 +259,24 @@ def _n_left(segments: Segments, number: int, profile: Profile, selection: Select
 
 def segment_reasons(snapshot: Snapshot, profile: Profile, numbers: Sequence[int]) -> list[str]:
     """Why each segment: that the user asked for it, or what they did with the item that speaks most for it."""
-    return list(reasons_of_segments(snapshot, profile, numbers))
-
-
-def reasons_of_segments(snapshot: Snapshot, profile: Profile, numbers: Iterable[int]) -> Iterator[str]:
-    """As `segment_reasons`, one by one; the history is read once."""
     asked_for = {number for number, strength in profile.steering.strengths if strength > 0}
     if not profile.opinions:
-        yield from (ASKED_FOR if number in asked_for else LIKED_BY_MANY for number in numbers)
-        return
-    shares = contributor(snapshot.embeddings, profile.items, profile.weights, profile.query)
-    liked = profile.weights > 0
-    for number in numbers:
-        if number in asked_for:
-            yield ASKED_FOR
-            continue
-        owed = shares(snapshot.segments.rows.dense_row(number))
-        cause = profile.opinions[int(np.argmax(np.where(liked, owed, -np.inf)))]
-        yield because(cause, *titles(snapshot, [cause.item]))
+        return [ASKED_FOR if number in asked_for else LIKED_BY_MANY for number in numbers]
+    others = [number for number in numbers if number not in asked_for]
+    causes = _causes(snapshot, profile, others)
+    names = titles(snapshot, [cause.item for cause in causes])
+    told = dict(zip(others, map(because, causes, names), strict=True))
+    return [told.get(number, ASKED_FOR) for number in numbers]
+
+
+def _causes(snapshot: Snapshot, profile: Profile, numbers: Sequence[int]) -> list[Opinion]:
+    """What the user likes that speaks most for each segment."""
+    if not numbers:
+        return []
+    rows = snapshot.segments.rows.dense(np.array(numbers, dtype=np.int32))
+    owed = contributions_to_each(snapshot.embeddings, profile.items, profile.weights, profile.query, rows)
+    owed[:, profile.weights <= 0] = -np.inf
+    return [profile.opinions[place] for place in owed.argmax(axis=1).tolist()]
 
 
 def because(opinion: Opinion, title: str) -> str:

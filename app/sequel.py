@@ -11,16 +11,18 @@ from typing import cast
 from pydantic import ValidationError
 
 from app import answers, continuing
+from app.composing import item_hits, property_keys
 from app.continuing import Ending
 from app.cursors import BadCursor, Cursor, Kind
 from app.errors import Invalid
-from app.homepage import RowKind, ranking
-from app.inquiry import NO_HASHES, Inquiry, item_hits, property_keys
+from app.inquiry import NO_HASHES, Inquiry
 from app.notices import Notice
 from app.ordering import NO_HITS, order
+from app.rankings import ranking
 from app.schemas.next import NextAnswer
 from app.schemas.retrieval import HomepageRequest, ItemsAnswer, RecommendRequest, SimilarRequest
 from app.selection import select
+from app.shelf import RowKind
 
 Asked = RecommendRequest | SimilarRequest | HomepageRequest
 

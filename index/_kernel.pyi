@@ -26,6 +26,16 @@ def sum_rows(
 ) -> Float32: ...
 def strongest(rows: Int32, times: Float64, weights: Float64, hidden: Int32, least: float) -> Int64: ...
 def rows_of_keys(keys: UInt64, rows: Int32, wanted: UInt64) -> Int32: ...
+def score_each_query(
+    row_starts: Int64,
+    dims: Dims,
+    values: Values,
+    n_dims: int,
+    item_scale: Float32 | None,
+    steps: Float32 | None,
+    rows: Int32,
+    queries: Float32,
+) -> Float32: ...
 
 _Boosts: TypeAlias = tuple[Float32, float, float]
 

@@ -13,6 +13,7 @@ import numpy as np
 from index import _kernel
 from index._kernel import sum_rows
 from index.embeddings import SparseItemEmbeddings, SparseRows
+from index.search import products_of_each
 from index.types import Float32, Float64, Int32, Int64
 
 
@@ -36,15 +37,18 @@ def strongest(rows: Int32, times: Float64, weights: Float64, hidden: Int32, leas
     return _kernel.strongest(rows, times, weights, hidden, least)
 
 
-def encode_item(embeddings: SparseItemEmbeddings, item: int) -> Float32:
-    """The query vector of one item of weight 1, as `encode` makes it, in a fraction of its time."""
+def encode_each(embeddings: SparseItemEmbeddings, items: Int32) -> Float32:
+    """The query vector of each item, of weight 1 and alone, as `encode` makes it: (len(items), n_dims)."""
     rows = encoder_rows(embeddings)
     if rows is None:
-        query = np.zeros(embeddings.n_dims, dtype=np.float32)
-        query[item] = 1
+        queries = np.zeros((len(items), embeddings.n_dims), dtype=np.float32)
+        queries[np.arange(len(items)), items] = 1
     else:
-        query = rows.dense_row(item)
-    return _cut(_through(embeddings.query_factor, query), embeddings.query_dims)
+        queries = rows.dense(items)
+    if embeddings.query_factor is None and embeddings.query_dims is None:
+        return queries
+    made = [_cut(_through(embeddings.query_factor, query), embeddings.query_dims) for query in queries]
+    return np.array(made, dtype=np.float32).reshape(queries.shape)
 
 
 def length(query: Float32) -> float:
@@ -94,6 +98,17 @@ def contributor(
         return np.bincount(owners, weights=values * seen(target)[chosen.dims], minlength=len(items)).astype(np.float64)
 
     return owed
+
+
+def contributions_to_each(
+    embeddings: SparseItemEmbeddings, items: Int32, weights: Float32, query: Float32, targets: Float32
+) -> Float32:
+    """What `contributions` is for each of targets (n_targets, n_dims), (n_targets, len(items)); summed in float32."""
+    kept = np.where(query != 0, targets, np.float32(0))
+    if embeddings.query_factor is not None:
+        kept = np.array([_through(embeddings.query_factor, target) for target in kept], dtype=np.float32)
+    rows = encoder_rows(embeddings)
+    return weights * (kept[:, items] if rows is None else products_of_each(rows, items, kept))
 
 
 def encoder_rows(embeddings: SparseItemEmbeddings) -> SparseRows | None:

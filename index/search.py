@@ -10,7 +10,7 @@ from itertools import pairwise, repeat
 import numpy as np
 
 from index import postings
-from index._kernel import Kernel, score_rows
+from index._kernel import Kernel, score_each_query, score_rows
 from index.bitmap import Bitmap
 from index.boosts import Boosts
 from index.embeddings import SparseItemEmbeddings
@@ -20,7 +20,7 @@ from index.segments import Segments
 from index.sparse import SparseRows
 from index.types import Float32, Int32, UInt64
 
-__all__ = ["NONE", "Hits", "Searcher", "products", "score_segments"]
+__all__ = ["NONE", "Hits", "Searcher", "products", "products_of_each", "score_segments"]
 
 NONE: Int32 = np.empty(0, dtype=np.int32)
 """No items."""
@@ -102,6 +102,10 @@ class Searcher:
         """The scores of the given items, (len(items),): bit for bit those of top_n."""
         return self.kernel.score_items(query, items)
 
+    def score_items_of_each(self, queries: Float32, items: Int32) -> Float32:
+        """The scores of the given items for each of queries (n_queries, n_dims), (n_queries, len(items))."""
+        return products_of_each(self.embeddings.decoder, items, queries, self.embeddings.item_scale)
+
 
 def score_segments(segments: Segments, query: Float32) -> Float32:
     """How much a query of (n_dims,) leans towards each segment, (n_segments,)."""
@@ -111,6 +115,15 @@ def score_segments(segments: Segments, query: Float32) -> Float32:
 def products(rows: SparseRows, query: Float32) -> Float32:
     """The product of each row, of float32 values, with a dense query of (n_dims,), (n_rows,)."""
     return score_rows(rows.row_starts, rows.dims, rows.values, rows.n_dims, query)
+
+
+def products_of_each(rows: SparseRows, chosen: Int32, queries: Float32, scale: Float32 | None = None) -> Float32:
+    """The product of each chosen row with each of dense queries (n_queries, n_dims), (n_queries, len(chosen)).
+
+    `scale` (n_rows,) multiplies those of each row. ValueError if a row does not exist.
+    """
+    matrix = (rows.row_starts, rows.dims, rows.values, rows.n_dims, scale, rows.steps)
+    return score_each_query(*matrix, chosen, queries).reshape(len(queries), len(chosen))
 
 
 def _size(n: int) -> int:

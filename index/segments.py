@@ -28,6 +28,8 @@ SAME = 0.5
 """Least Jaccard index of the items of a segment and the one whose id it carries on."""
 CENTROID_DIMS = 96
 """Dimensions kept of a centroid in `Segments.rows`."""
+TYPICAL = 0.6
+"""A member is typical of a segment if it is at least so strong, as a part of the strongest."""
 NAMED_DIMS = 8
 """Signed dimensions told of a segment."""
 
@@ -89,6 +91,18 @@ class Segments:
     def strengths_of(self, number: int) -> Float32:
         """Strengths parallel to `items_of`."""
         return self.strengths[self.starts[number] : self.starts[number + 1]]
+
+    def typical_of(self, number: int) -> Int32:
+        """The first of `items_of`, which the title speaks of."""
+        start = self.starts[number]
+        return self.items[start : start + self._n_typical[number]]
+
+    @cached_property
+    def _n_typical(self) -> Int64:
+        owners = np.repeat(np.arange(len(self)), np.diff(self.starts))
+        strongest = np.zeros(len(self), dtype=np.float32)
+        np.maximum.at(strongest, owners, self.strengths)
+        return np.bincount(owners[self.strengths >= TYPICAL * strongest[owners]], minlength=len(self))
 
     def number(self, segment_id: str) -> int | None:
         """The segment's number in this snapshot, None where the id is unknown."""

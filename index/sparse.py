@@ -68,6 +68,14 @@ class SparseRows:
         dense[dims] = values
         return dense
 
+    def dense(self, rows: Int32) -> Float32:
+        """The given rows with their zeros, (len(rows), n_dims); they may repeat. Errors as of take."""
+        chosen = self.take(rows)
+        found = np.zeros((len(rows), self.n_dims), dtype=np.float32)
+        lengths = chosen.row_starts[1:] - chosen.row_starts[:-1]
+        found[np.repeat(np.arange(len(rows)), lengths), chosen.dims] = chosen.values
+        return found
+
     def take(self, rows: Int32) -> "SparseRows":
         """The given rows as a matrix of their own; they may repeat. InvalidEmbeddings if one cannot be that long."""
         first = self.row_starts[rows]

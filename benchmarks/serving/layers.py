@@ -26,6 +26,9 @@ TOP = 25
 IDLE = ("concurrent/futures/thread.py", "multiprocessing/connection.py", "selectors.py", "threading.py")
 """Threads that wait in these look busy from outside."""
 
+PAGE = ("homepage", "candidates", "rankings", "anchors", "pursuit", "placing", "shelf")
+"""Modules that make a page."""
+
 RULES: tuple[tuple[str, str, str], ...] = (
     ("httptools_impl.py", "send", "writing"),
     ("httptools_impl.py", "", "parser"),
@@ -52,11 +55,12 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("app/steering.py", "", "encode"),
     ("index/query.py", "", "encode"),
     ("app/recommend.py", "", "search"),
-    ("app/homepage.py", "", "search"),
+    *((f"app/{name}.py", "", "search") for name in PAGE),
     ("app/selection.py", "", "search"),
     ("app/ordering.py", "", "search"),
     ("app/popular.py", "", "search"),
     ("index/search.py", "", "search"),
+    ("app/composing.py", "", "compose"),
     ("app/inquiry.py", "", "compose"),
     ("app/answers.py", "", "compose"),
     ("app/continuing.py", "", "compose"),

@@ -382,6 +382,27 @@ nb::object sum_rows(const Array<std::int64_t> &row_starts, const AnyArray &dims,
     return owned(weighted_sum(rows, items.data(), weights.data(), items.size()));
 }
 
+// Scores of some rows for several queries, query by query.
+nb::object score_each_query(const Array<std::int64_t> &row_starts, const AnyArray &dims, const AnyArray &values,
+                            std::size_t n_dims, const OfRows &scale, const OfRows &steps,
+                            const Array<std::int32_t> &chosen, const Queries &queries) {
+    const Rows rows = view(row_starts, dims, values, n_dims, scale, steps);
+    check_query(queries.shape(1), rows);
+    const std::vector<std::int32_t> own = copied(chosen, rows.n_rows);
+    std::vector<float> scores(queries.shape(0) * own.size());
+    {
+        const nb::gil_scoped_release release;
+        auto next = scores.begin();
+        for (std::size_t query = 0; query < queries.shape(0); query++) {
+            score_each(
+                rows, queries.data() + query * n_dims, own.size(),
+                [&](std::size_t i) { return static_cast<std::size_t>(own[i]); },
+                [&](Hit hit) { *next++ = hit.score; });
+        }
+    }
+    return owned(std::move(scores));
+}
+
 }  // namespace
 }  // namespace sparrow
 
@@ -401,6 +422,9 @@ NB_MODULE(_kernel, module) {
                "hidden"_a.noconvert(), "least"_a);
     module.def("sum_rows", &sum_rows, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
                "n_dims"_a, "items"_a.noconvert(), "weights"_a.noconvert(), "steps"_a.noconvert().none() = nb::none());
+    module.def("score_each_query", &score_each_query, "row_starts"_a.noconvert(), "dims"_a.noconvert(),
+               "values"_a.noconvert(), "n_dims"_a, "item_scale"_a.noconvert().none(), "steps"_a.noconvert().none(),
+               "rows"_a.noconvert(), "queries"_a.noconvert());
     nb::class_<Kernel>(module, "Kernel")
         .def(nb::init<Array<std::int64_t>, AnyArray, AnyArray, std::size_t, OfRows, Array<std::uint16_t>,
                       Array<std::uint32_t>, Array<float>, Array<float>, Array<std::uint32_t>, const std::string &,

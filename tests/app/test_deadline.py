@@ -14,10 +14,12 @@ from pydantic import SecretStr
 
 from app import deadline
 from app.deadline import NEVER, Deadline
-from app.homepage import Row, Size, page
+from app.homepage import page
 from app.inquiry import NOBODY
+from app.placing import Size
 from app.recommend import resolve
 from app.settings import Settings
+from app.shelf import Row
 from app.store.users import Interaction
 from index.snapshot import Snapshot
 

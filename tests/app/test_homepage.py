@@ -7,11 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.homepage import FLOOR, FLOOR_RANK, SAME_TASTE, TYPICAL, Row, Size, page
+from app.homepage import page
+from app.placing import Size
+from app.pursuit import SAME_TASTE
+from app.rankings import FLOOR, FLOOR_RANK
 from app.recommend import Profile, recommend, resolve
+from app.shelf import Row
 from app.store.users import Interaction, UserState
 from index.search import Searcher
-from index.segments import Segments
+from index.segments import TYPICAL, Segments
 from index.snapshot import Snapshot
 
 MakeSnapshot = Callable[[int], Snapshot]

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from app import popular
 from app.errors import Invalid
-from app.homepage import Size, page
+from app.homepage import page
 from app.ordering import PLAIN, ordering_of
+from app.placing import Size
 from app.recommend import Profile, recommend, resolve, segment_items, similar
 from app.schemas.selection import Boost, Ordered
 from app.selection import EVERYTHING, nothing_left, select

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from app import homepage, steering
 from app.metrics import Metrics
+from app.placing import Size
 from app.recommend import ASKED_FOR, Profile, rank_segments, recommend, resolve, segment_reasons
 from app.settings import Settings
 from app.store.users import Interaction, Steering, Users, UserState
@@ -104,7 +105,7 @@ def test_steering_alone_makes_a_personal_answer(planted: Snapshot, strength: flo
     assert all(item_id.startswith("c") for item_id in best)
     assert rank_segments(planted, profile, 1)[0].number == 2
     assert segment_reasons(planted, profile, [2, 0]) == [ASKED_FOR, "Liked by many people"]
-    rows = homepage.page(planted, profile, homepage.Size(4, 6, 0.5))
+    rows = homepage.page(planted, profile, Size(4, 6, 0.5))
     assert rows[0].kind == "top_picks"
     assert {row.kind for row in rows} <= {"top_picks", "segment", "popular"}
 
@@ -144,7 +145,7 @@ def test_never_leaves_out_the_items_and_the_row(planted: Snapshot) -> None:
     gone = set(planted.segments.items_of(0).tolist())
     assert not gone & set(recommend(planted, profile, 100).items.tolist())
     assert 0 not in {one.number for one in rank_segments(planted, profile, 9)}
-    for row in homepage.page(planted, profile, homepage.Size(9, 9, 1.0)):
+    for row in homepage.page(planted, profile, Size(9, 9, 1.0)):
         assert not gone & set(row.hits.items.tolist())
         assert row.key != "s0"
     nobody = resolve(planted, state(steered={"s0": "never"}), ())
@@ -163,7 +164,7 @@ def test_what_cancels_all_taste_leaves_the_crowds(planted: Snapshot) -> None:
     """No answer may be made from a query of nothing."""
     whole = {segment.segment_id: -1.0 for segment in planted.segments.segments}
     profile = resolve(planted, state(), likes("a1"), steer=whole)
-    homepage.page(planted, profile, homepage.Size(4, 6, 0.5))
+    homepage.page(planted, profile, Size(4, 6, 0.5))
     assert np.isfinite(profile.query).all()
 
 

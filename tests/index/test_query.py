@@ -104,13 +104,17 @@ def test_columns_of_a_history_are_of_one_length() -> None:
             query.strongest(rows, times, weights, rows, 0.0)
 
 
-@given(st.integers(0, 99), KINDS, st.integers(0, 19), st.none() | st.integers(1, 6))
-def test_the_query_of_one_item_is_that_of_a_history_of_it(
-    make: Make, seed: int, kind: str, item: int, query_dims: int | None
+@given(st.integers(0, 99), KINDS, st.lists(st.integers(0, 19), max_size=5), st.none() | st.integers(1, 6))
+def test_the_query_of_each_item_is_that_of_a_history_of_it(
+    make: Make, seed: int, kind: str, items: list[int], query_dims: int | None
 ) -> None:
     embeddings = variant(make, seed, kind, query_dims)
-    expected = query.encode(embeddings, np.array([item], np.int32), np.ones(1, np.float32))
-    np.testing.assert_array_equal(query.encode_item(embeddings, item), expected)
+    found = query.encode_each(embeddings, np.array(items, np.int32))
+    assert found.shape == (len(items), embeddings.n_dims)
+    assert found.dtype == np.float32
+    for item, own in zip(items, found, strict=True):
+        expected = query.encode(embeddings, np.array([item], np.int32), np.ones(1, np.float32))
+        np.testing.assert_array_equal(own, expected)
 
 
 @given(st.integers(0, 99), KINDS, HISTORIES, st.integers(1, 25))
@@ -142,6 +146,10 @@ def test_contributions_add_up_to_the_score(
         float(w * (dense_encoder(embeddings)[i] * (user != 0)) @ target) for i, w in zip(items, weights, strict=True)
     ]
     np.testing.assert_allclose(owed, each, rtol=1e-5, atol=1e-4)
+    targets = np.stack([target, np.zeros_like(target), -2 * target])
+    to_each = query.contributions_to_each(embeddings, items, weights, user, targets)
+    assert to_each.dtype == np.float32
+    np.testing.assert_allclose(to_each, np.outer([1, 0, -2], each), rtol=1e-5, atol=1e-4)
 
 
 @given(st.integers(0, 99), KINDS, HISTORIES, st.none() | st.integers(1, 6), st.integers(0, 99))

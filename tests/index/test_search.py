@@ -14,7 +14,7 @@ from index import postings, reference
 from index._kernel import levels
 from index.bitmap import Bitmap
 from index.embeddings import SparseItemEmbeddings, SparseRows
-from index.search import NONE, Searcher, score_segments
+from index.search import NONE, Searcher, products_of_each, score_segments
 from index.segments import Segment, Segments
 
 Make = Callable[..., SparseItemEmbeddings]
@@ -154,6 +154,30 @@ def test_chosen_items_score_as_they_do_among_all(
     found = Searcher.of(embeddings, level).score_items(query, int32(items))
     assert found.dtype == np.float32
     assert found.tolist() == [scores[item] for item in items]
+
+
+@given(worlds(), LEVELS, st.integers(0, 5), ROWS)
+def test_chosen_items_score_for_each_query_as_for_it_alone(
+    make: Make, world: dict[str, Any], level: str, n_queries: int, items: list[int]
+) -> None:
+    embeddings = make(**world)
+    searcher = Searcher.of(embeddings, level)
+    queries = np.empty((n_queries, embeddings.n_dims), dtype=np.float32)
+    queries[:] = [query_for(embeddings, seed, world["steps"]) for seed in range(n_queries)] or 0
+    found = searcher.score_items_of_each(queries, int32(items))
+    assert found.shape == (n_queries, len(items))
+    for query, own in zip(queries, found, strict=True):
+        np.testing.assert_array_equal(own, searcher.score_items(query, int32(items)))
+
+
+def test_rows_and_queries_that_do_not_fit_are_refused(make: Make) -> None:
+    rows = make().decoder
+    queries = np.zeros((2, rows.n_dims), dtype=np.float32)
+    for outside in (-1, N_ITEMS):
+        with pytest.raises(ValueError, match="leave out unknown items"):
+            products_of_each(rows, int32([0, outside]), queries)
+    with pytest.raises(ValueError, match="the query has"):
+        products_of_each(rows, int32([0]), queries[:, 1:].copy())
 
 
 @given(worlds(), LEVELS, st.lists(st.sets(st.integers(0, N_ITEMS - 1)), max_size=5), st.integers(0, 8), ROWS)

@@ -294,6 +294,21 @@ def test_how_many_items_of_a_set_each_segment_holds(groups: list[set[int]], item
     assert found.holding(asked).tolist() == [len(group & items) for group in groups]
 
 
+@given(st.lists(st.lists(st.floats(0.125, 1, width=16), max_size=6), max_size=5))
+def test_members_are_typical_that_are_strong_beside_the_strongest(strengths: list[list[float]]) -> None:
+    falling = [sorted(own, reverse=True) for own in strengths]
+    starts = np.cumsum([0, *map(len, falling)])
+    none = SparseRows.from_csr(np.zeros(len(falling) + 1, np.int64), np.empty(0, int), np.empty(0), 1)
+    made = tuple(segments.Segment(str(number), "", (), (), len(own)) for number, own in enumerate(falling))
+    held = np.arange(starts[-1], dtype=np.int32)
+    found = Segments(
+        made, starts, held, np.array([one for own in falling for one in own], np.float32), none, frozenset()
+    )
+    for number, own in enumerate(falling):
+        typical = [np.float32(one) >= np.float32(segments.TYPICAL) * np.float32(own[0]) for one in own]
+        assert found.typical_of(number).tolist() == found.items_of(number)[typical].tolist()
+
+
 def items_of(*ids: str) -> SparseItemEmbeddings:
     return embeddings_of(np.ones((len(ids), 4), dtype=np.float32), list(ids))
 

@@ -44,6 +44,7 @@ def test_rows_are_those_of_the_dense_matrix(dense: NDArray[np.int8], random: Any
     taken = rows.take(np.array(chosen, dtype=np.int32))
     sparse.check(taken, "taken")
     np.testing.assert_array_equal([taken.dense_row(i) for i in range(len(chosen))], [*map(dense.__getitem__, chosen)])
+    np.testing.assert_array_equal(rows.dense(np.array(chosen, dtype=np.int32)), dense[np.array(chosen, dtype=np.intp)])
 
 
 @pytest.mark.parametrize(("n_dims", "dtype"), [(1, np.uint16), (65_536, np.uint16), (65_537, np.uint32)])

@@ -95,11 +95,11 @@ def test_rows_outside_are_refused() -> None:
             items.item_id(row)
 
 
-@pytest.mark.parametrize("n", [0, 1, vocabulary.FEW - 1, vocabulary.FEW, 100])
-def test_ids_of_few_rows_and_of_many_are_those_of_each(n: int) -> None:
+@pytest.mark.parametrize("n", [0, 1, 100])
+def test_ids_of_several_rows_are_those_of_each(n: int) -> None:
     items = Vocabulary.build([f"item {number}" + "\u00e9" * (number % 3) for number in range(50)])
     rows = np.random.default_rng(n).integers(50, size=n).astype(np.int32)
-    assert items.item_ids(rows) == [items.item_id(row) for row in rows.tolist()]
+    assert items.item_ids(rows) == items.item_ids(rows.tolist()) == [items.item_id(row) for row in rows.tolist()]
     for outside in (-1, 50):
         with pytest.raises(IndexError, match=r"not in 0\.\.49"):
             items.item_ids(np.append(rows, np.int32(outside)))

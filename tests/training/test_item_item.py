@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from app import homepage, recommend
+from app.placing import Size
 from app.store.users import Interaction, UserState
 from index import snapshot
 from index.query import contributions, encode
@@ -84,7 +85,7 @@ def test_a_page_has_no_segments_but_reasons(published: Snapshot) -> None:
     nobody = UserState((), np.empty(0, np.uint64), np.empty(0, np.uint64))
     profile = recommend.resolve(published, nobody, liked)
     assert profile.personal
-    rows = homepage.page(published, profile, homepage.Size(6, 10, 0.5))
+    rows = homepage.page(published, profile, Size(6, 10, 0.5))
     kinds = [row.kind for row in rows]
     assert kinds[0] == "top_picks"
     assert "because" in kinds
@@ -95,4 +96,4 @@ def test_a_page_has_no_segments_but_reasons(published: Snapshot) -> None:
 def test_a_page_for_nobody_in_particular(published: Snapshot) -> None:
     nobody = UserState((), np.empty(0, np.uint64), np.empty(0, np.uint64))
     profile = recommend.resolve(published, nobody, [])
-    assert [row.kind for row in homepage.page(published, profile, homepage.Size(6, 10, 0.5))] == ["popular"]
+    assert [row.kind for row in homepage.page(published, profile, Size(6, 10, 0.5))] == ["popular"]

@@ -1,0 +1,88 @@
+"""Because-rows: what goes with single items of the history, their anchors, and with the rest of it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from app.opinions import Opinions
+from app.placing import Size
+from app.popular import ranked
+from app.rankings import above, likeness
+from app.recommend import Profile, because, titles
+from app.shelf import Row
+from index.search import Hits, products_of_each
+from index.snapshot import Snapshot
+from index.types import Float32, Float64, Int32
+
+STRONG = 0.5
+"""An item may head a because-row where its weight is at least this share of the user's largest."""
+
+ANCHORS = 8
+"""Newest strong items of the history among which the heads of because-rows are chosen."""
+
+DISTINCT = 0.3
+"""Items whose rows have a larger cosine do not both head a because-row."""
+
+CONVINCING = 2 / 3
+"""A because-row is used where its best items score together at least this share of the best because-row's."""
+
+
+def because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) -> Iterator[Row]:
+    """Rows of the pool, what top picks leave of the user's best items; the most convincing row first."""
+    if not (profile.opinions and len(pool.items)):  # where there are none, only steering is known
+        return
+    chosen = anchors(snapshot, profile.opinions)
+    heads = profile.items[chosen]
+    scores = likeness(snapshot, heads, pool.items, pool.scores / np.linalg.norm(profile.query))
+    worth = _sums_of_best(scores, size.row_size)
+    convincing = max(CONVINCING * float(worth.max()), np.finfo(np.float64).tiny)
+    titles_before: set[str] = set()
+    for number in np.argsort(-worth, kind="stable").tolist():
+        if worth[number] < convincing:
+            return
+        head = profile.opinions[chosen[number]]
+        (title,) = titles(snapshot, [head.item])
+        if title not in titles_before:
+            titles_before.add(title)
+            hits = above(ranked(pool.items, scores[number], size.depth), 0.0)
+            key = snapshot.items.item_id(head.item)
+            yield Row("because", key, because(head, title), "Often liked by the same people", hits)
+
+
+def anchors(snapshot: Snapshot, opinions: Opinions) -> list[int]:
+    """Places of strong, recent items of the history that are not alike.
+
+    Only the better known half of them: what is like an item is noise where the item has few users.
+    """
+    weights = opinions.weights
+    liked = np.flatnonzero(weights >= STRONG * weights.max())
+    users = snapshot.popularity[opinions.items[liked]]
+    middle = len(users) // 2
+    tried = liked[users >= np.partition(users, middle)[middle]][:ANCHORS]
+    near = _cosines(snapshot, opinions.items[tried]).tolist()
+    chosen: list[int] = []
+    for place in range(len(tried)):
+        if all(near[place][other] <= DISTINCT for other in chosen):
+            chosen.append(place)
+    places: list[int] = tried[chosen].tolist()
+    return places
+
+
+def _cosines(snapshot: Snapshot, items: Int32) -> Float32:
+    """(n, n): how near the rows of items are to each other; 0 for one without a value."""
+    rows = snapshot.embeddings.decoder
+    found = products_of_each(rows, items, rows.dense(items))
+    lengths = np.sqrt(found.diagonal())
+    lengths[lengths == 0] = 1
+    found /= lengths
+    found /= lengths[:, np.newaxis]
+    return found
+
+
+def _sums_of_best(scores: Float32, n: int) -> Float64:
+    """The sum of the n largest scores in each row."""
+    n_columns = scores.shape[1]
+    if n < n_columns:
+        scores = np.partition(scores, n_columns - n, axis=1)[:, n_columns - n :]
+    sums: Float64 = np.sort(scores, axis=1).sum(axis=1, dtype=np.float64)
+    return sums

@@ -1,0 +1,55 @@
+"""Which segments a page tries, by matching pursuit (Mallat and Zhang, IEEE Trans. Signal Processing, 1993).
+
+After a segment is chosen its direction is taken out of the query, so that the next row serves the taste that the rows
+so far leave unserved.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from app.recommend import Profile, strongest_segments
+from app.selection import Selection
+from index.snapshot import Snapshot
+
+LEANING = 0.05
+"""A personal segment row needs this cosine between the query and the segment; below lies what all tastes share."""
+
+SAME_TASTE = 0.7
+"""Segments whose rows have a larger cosine are one taste: the second is not used."""
+
+LOOK = 4
+"""So many times the number that is wanted are looked at."""
+
+
+def pursue(
+    snapshot: Snapshot,
+    profile: Profile,
+    count: int,
+    leaning: float,
+    selection: Selection,
+    used: Sequence[int] = (),
+) -> list[int]:
+    """Up to `count` segment numbers, without two of the same taste, or of the taste of `used`."""
+    least = leaning * float(np.linalg.norm(profile.query))
+    numbers, scores = strongest_segments(snapshot, profile, LOOK * count, selection, least)
+    if not len(numbers):
+        return []
+    left = scores.astype(np.float64)
+    if used:
+        near = snapshot.segment_cosines[numbers][:, list(used)]
+        left[(near > SAME_TASTE).any(axis=1)] = -np.inf
+    cosines = snapshot.segment_cosines[numbers[:, np.newaxis], numbers]
+    alike = cosines > SAME_TASTE  # each to itself, too
+    chosen: list[int] = []
+    while len(chosen) < count:
+        best = int(left.argmax())
+        score = float(left[best])
+        if score == -np.inf:
+            break
+        if score > 0:
+            left -= score * cosines[best]
+        left[alike[best]] = -np.inf
+        chosen.append(best)
+    picked: list[int] = numbers[chosen].tolist()
+    return picked

@@ -1,0 +1,41 @@
+"""A shelf of the page: a titled row of items."""
+
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from index.search import Hits
+
+RowKind = Literal["top_picks", "because", "segment", "popular"]
+
+
+class Row(NamedTuple):
+    """A shelf: its words and its items."""
+
+    kind: RowKind
+    key: str
+    """What it is about: a segment id, the item id of a because-row, else empty."""
+    title: str
+    reason: str
+    hits: Hits
+    crowd: bool = False
+    """A segment with what is popular in it, instead of what the user would like."""
+    segment: int | None = None
+    """Number of the segment that the user's history must give the reason for; None: it has one."""
+
+    @property
+    def row_id(self) -> str:
+        """Opaque, and the same for the same shelf in every snapshot."""
+        return _row_id(self.kind, self.key)
+
+    @property
+    def score(self) -> float:
+        """Mean score of the items, comparable between rows of one kind."""
+        return float(np.add.reduce(self.hits.scores, dtype=np.float64)) / len(self.hits.scores)
+
+
+@lru_cache(maxsize=4096)
+def _row_id(kind: RowKind, key: str) -> str:
+    return blake2b(f"{kind}:{key}".encode(), digest_size=8).hexdigest()
