@@ -1,6 +1,7 @@
 """The application: `create_app(settings)` wires settings, user store, live index, metrics, errors and routes."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -13,7 +14,7 @@ from app import errors, gauges, security
 from app.cursors import Cursors
 from app.keys import Keyring
 from app.live_index import LiveIndex
-from app.metrics import Metrics
+from app.metrics import Metrics, forget_levels
 from app.routes import batch, events, explain, items, operations, page, retrieval, segments, users, versions
 from app.routes import next as next_route
 from app.secret import secret_of
@@ -34,7 +35,7 @@ NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fal
 
 def create_app(settings: Settings) -> FastAPI:
     """The application. It opens nothing before its lifespan starts, and starts without Redis and without a snapshot."""
-    metrics = Metrics(settings.metrics_folder)
+    metrics = Metrics()
     application = FastAPI(
         title="Sparrow",
         version=version("sparrow-recs"),
@@ -103,3 +104,4 @@ async def _lifespan(application: FastAPI) -> AsyncIterator[None]:
         await users.close()
         if spans is not None:
             await asyncio.to_thread(spans.close)
+        forget_levels(os.getpid())

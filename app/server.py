@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from uvicorn import Config
 
 from app.main import create_app
+from app.metrics import FOLDER
 from app.protocol import Protocol
 from app.seeding import Api
 from app.settings import Settings
@@ -118,9 +119,9 @@ def config_of(settings: Settings, factory: str | Callable[[], FastAPI]) -> Confi
 
 @contextmanager
 def _shared_metrics() -> Iterator[None]:
-    """A folder through which workers add up their metrics."""
+    """A folder in which workers add up their metrics."""
     folder = tempfile.mkdtemp(prefix="sparrow-metrics-")
-    os.environ["SPARROW_METRICS_FOLDER"] = folder
+    os.environ[FOLDER] = folder
     try:
         yield
     finally:

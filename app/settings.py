@@ -86,8 +86,6 @@ class Settings(BaseSettings):
     """Origins whose pages may read answers in a browser, separated by commas; * for all."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
     """Names in the Host header that this server answers to, separated by commas; none: to all."""
-    metrics_folder: Path | None = None
-    """Where the workers of one server add up their metrics; sparrow-serve makes one for several workers."""
     example_users: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
     """User ids that the page offers, separated by commas."""
     event_weights: Annotated[dict[str, float], AfterValidator(_complete_weights)] = EVENT_WEIGHTS

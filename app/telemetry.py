@@ -13,11 +13,12 @@ from functools import cache
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import problem
-from app.metrics import Count, Distribution, Metrics
+from app.metrics import Metrics
 from app.tracing import Tracing
 
 log = logging.getLogger(__name__)
@@ -109,8 +110,8 @@ def _header_format(stages: tuple[str, ...]) -> str:
 class _Counted(NamedTuple):
     """What is counted for each answer of one method, route and status."""
 
-    requests: Count
-    seconds: Distribution
+    requests: Counter
+    seconds: Histogram
 
 
 class Telemetry:

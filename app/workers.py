@@ -14,6 +14,8 @@ from uvicorn import Config
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
+from app.metrics import forget_levels
+
 log = logging.getLogger(__name__)
 
 
@@ -47,6 +49,7 @@ class Workers(Multiprocess):
                 continue
             worker.join()
             log.error("worker process %s ended: exit code %s", worker.pid, worker.exitcode)
+            forget_levels(worker.process.pid or 0)
             if worker.exitcode == STARTUP_FAILURE:
                 self.should_exit.set()
                 return

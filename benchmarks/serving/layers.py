@@ -40,7 +40,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("app/shedding.py", "", "middleware"),
     ("app/security.py", "", "middleware"),
     ("app/metrics.py", "", "middleware"),
-    ("app/tallies.py", "", "middleware"),
+    ("prometheus_client/", "", "middleware"),
     ("app/tracing.py", "", "middleware"),
     ("starlette/middleware", "", "middleware"),
     ("app/store/", "", "state read"),
