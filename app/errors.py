@@ -37,6 +37,9 @@ NOT_JSON = "the body must be sent with the header Content-Type: application/json
 
 NO_SEGMENT = "there is no segment of this id in this index version; GET /v1/segments lists them"
 
+ANYWHERE = (408, 422, 431, 500)
+"""What any request may be answered, whatever it asks for: it came late, is wrong or too long, or the fault is ours."""
+
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -134,11 +137,11 @@ def install(application: FastAPI) -> None:
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a router declares: the errors its routes may answer with, 422 and 500 always among them."""
+    """What a router declares: the errors its routes may answer with, `ANYWHERE` always among them."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         status: {"description": SORTS[status].title, "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in sorted({*statuses, 422, 500})
+        for status in sorted({*statuses, *ANYWHERE})
     }
 
 

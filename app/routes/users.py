@@ -1,7 +1,8 @@
 """/v1/users: what is stored about a user, all of it, forgetting it, steering, and merging one user into another.
 
-Where something follows the id of a user in a path, the id is read from the path as it was sent: the user `a/export` is
-`/v1/users/a%2Fexport`, and `/v1/users/a/export` is the export of `a`.
+Ids are read from the path as it was sent: the user `a/export` is `/v1/users/a%2Fexport`, and `/v1/users/a/export` is
+the export of `a`. So a method that is wrong there, such as DELETE of `a/steering`, is refused and not about a user of
+such a name.
 """
 
 import time
@@ -22,19 +23,14 @@ from app.store.state import Marks
 from app.store.users import Interaction, Stored
 from index.vocabulary import hash_id
 
-router = APIRouter(tags=["users"])
+router = APIRouter(tags=["users"], route_class=RawPathRoute)
 
-below = APIRouter(route_class=RawPathRoute)
-"""What follows the id of a user; asked first."""
-
-PATH = "/v1/users/{user_id:id}"
-
-BELOW = "/v1/users/{user_id:raw}"
+PATH = "/v1/users/{user_id:raw}"
 
 ABSENT = "nothing is stored about this user"
 
 
-@below.get(f"{BELOW}/export", responses=responses(404, 503))
+@router.get(f"{PATH}/export", responses=responses(404, 503))
 async def export_user(user_id: UserId, users: UsersDep, live_index: LiveIndexDep, timings: TimingsDep) -> ExportAnswer:
     """Everything that is stored about the user, for whom it belongs to."""
     with timings.stage("state"):
@@ -54,7 +50,7 @@ async def export_user(user_id: UserId, users: UsersDep, live_index: LiveIndexDep
         )
 
 
-@below.put(f"{BELOW}/steering", responses=responses(400, 413, 503))
+@router.put(f"{PATH}/steering", responses=responses(400, 413, 503))
 async def steer_user(
     user_id: UserId, body: SteeringRequest, users: UsersDep, live_index: LiveIndexDep, timings: TimingsDep
 ) -> SteeringAnswer:
@@ -67,7 +63,7 @@ async def steer_user(
     return SteeringAnswer(user_id=user_id, steering=steering, unknown_segments=unknown)
 
 
-@below.put("/v1/users/{target:raw}/merge/{source:raw}", status_code=204, responses=responses(503))
+@router.put("/v1/users/{target:raw}/merge/{source:raw}", status_code=204, responses=responses(503))
 async def merge_users(target: UserId, source: UserId, users: UsersDep, timings: TimingsDep) -> Response:
     """Add all that is known about the source to the target, within the usual bounds, and forget the source.
 
@@ -80,9 +76,6 @@ async def merge_users(target: UserId, source: UserId, users: UsersDep, timings: 
     with timings.stage("state"):
         await users.merge(target, source)
     return Response(status_code=204)
-
-
-router.include_router(below)
 
 
 @router.get(PATH, responses=responses(404, 503), response_model_exclude_none=True)

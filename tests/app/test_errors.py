@@ -279,7 +279,7 @@ def test_the_document_declares_every_error_as_a_problem(settings: Settings) -> N
     assert "HTTPValidationError" not in document["components"]["schemas"]
     for name, operation in operations(application):
         errors = {status: found for status, found in operation["responses"].items() if int(status) >= 400}
-        assert {"422", "500"} <= errors.keys(), name
+        assert {"408", "422", "431", "500"} <= errors.keys(), name
         assert ("requestBody" not in operation) or {"400", "413"} <= errors.keys(), name
         for found in errors.values():
             schema = found["content"]["application/problem+json"]["schema"]

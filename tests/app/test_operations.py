@@ -80,8 +80,8 @@ async def test_metrics_count_by_route_and_never_by_user(client: httpx.AsyncClien
     def count(method: str, route: str, status: str) -> float:
         return samples["sparrow_requests_total", (("method", method), ("route", route), ("status", status))]
 
-    assert count("GET", "/v1/users/{user_id:id}", "200") == 1
-    assert count("GET", "/v1/users/{user_id:id}", "404") == 1
+    assert count("GET", "/v1/users/{user_id:raw}", "200") == 1
+    assert count("GET", "/v1/users/{user_id:raw}", "404") == 1
     assert count("GET", "unmatched", "404") == 1
     assert count("other", "/v1/recommend", "405") == 1
     assert samples["sparrow_stage_seconds_count", (("stage", "search"),)] == 1
@@ -141,7 +141,7 @@ async def test_a_request_is_logged_without_what_the_user_did(
     await client.get("/v1/users/secret-user")
     lines = [record.getMessage() for record in caplog.records if record.name == "app.telemetry"]
     assert len(lines) == 2
-    assert lines[1].startswith("GET /v1/users/{user_id:id} 200 in ")
+    assert lines[1].startswith("GET /v1/users/{user_id:raw} 200 in ")
     assert "secret" not in caplog.text
 
 

@@ -135,7 +135,7 @@ def test_paths_are_never_told_and_health_is_not_traced(
         ("GET", "/metrics", None, {}),
     )
     names = sorted(span.name for span in collector.of_kind(Span.SPAN_KIND_SERVER))
-    assert names == ["GET /v1/users/{user_id:id}", "GET unmatched", "other /v1/recommend"]
+    assert names == ["GET /v1/users/{user_id:raw}", "GET unmatched", "other /v1/recommend"]
     assert b"secret" not in b"".join(span.SerializeToString() for span in collector.spans).lower()
 
 

@@ -200,5 +200,13 @@ async def test_what_cannot_be_an_id_is_refused(client: httpx.AsyncClient, method
 async def test_other_methods_are_not_allowed(client: httpx.AsyncClient) -> None:
     for rest in ("steering", "merge/v"):
         answer = await client.post(f"/v1/users/u/{rest}", json={})
-        assert answer.status_code == 405
-        assert "PUT" in answer.headers["allow"]
+        assert (answer.status_code, answer.headers["allow"]) == (405, "PUT")
+
+
+@pytest.mark.parametrize("rest", ["export", "steering", "merge/v", "nothing"])
+async def test_what_follows_an_id_is_never_part_of_it(client: httpx.AsyncClient, rest: str) -> None:
+    """Who means to forget a user's steering alone must not be told that something was forgotten."""
+    await record(client, f"u/{rest}", "book-1")
+    answer = await client.delete(f"/v1/users/u/{rest}")
+    assert answer.status_code == (404 if rest == "nothing" else 405)
+    assert await ids(client, f"u/{rest}") == ["book-1"]
