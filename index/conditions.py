@@ -131,7 +131,7 @@ class _Parser:
         self._n_conditions += 1
         if self._n_conditions > MAX_CONDITIONS:
             raise FilterError(f"{place} is one condition too many; a filter has at most {MAX_CONDITIONS}")
-        if isinstance(given, Mapping) and any(name in given for name in _CLAUSES):
+        if isinstance(given, Mapping) and (not given or any(name in given for name in _CLAUSES)):
             return self.group(given, place, depth + 1)
         if not isinstance(given, Mapping) or given.keys() not in ({"key", "match"}, {"key", "range"}):
             raise FilterError(f"{place} is {_shown(given)}; must be {{key, match}}, {{key, range}} or a filter")

@@ -3,6 +3,9 @@
 Users do things, hide, steer, are merged and forgotten; snapshots are swapped, whose items are others and have other
 properties; and all the while lists, pages, batches, cursors and explanations are asked for. Beside it stands the
 plainest model: three sets of ids a user, and the properties of each item by version.
+
+What is missing shows as well as what is there: of items that the caller names, all that may be shown are ranked. So
+after each thing that happens to a user all items are asked for by name, and the answer is just what the model allows.
 """
 
 from collections import Counter
@@ -61,6 +64,10 @@ Common: Mapping[str, st.SearchStrategy[Any]] = {
     "filter": Filter,
     "boost": Boosts,
 }
+Named = st.just(ALL_IDS) | st.lists(Anything, max_size=20)
+Segment = st.sampled_from(SEGMENTS)
+Version = st.none() | st.integers(0, len(CATALOGUES) - 1)
+"""By number; None: the current one."""
 Ordered: Mapping[str, st.SearchStrategy[Any]] = {
     "max_per": st.just({"shelf": 1}) | st.just({"shelf": 2, "year": 1}),
     "diversity": st.sampled_from([0, 0.5, 1]),
@@ -73,8 +80,9 @@ Lists = st.fixed_dictionaries(
     optional={
         **Common,
         **Ordered,
-        "candidate_ids": st.lists(Anything, max_size=20),
+        "candidate_ids": Named,
         "segment_ids": st.lists(st.sampled_from([*SEGMENTS, "sgone"]), max_size=3),
+        "min_score": st.sampled_from([0.01, 0.5, 20]),
     },
 )
 Pages = st.fixed_dictionaries(
@@ -82,7 +90,34 @@ Pages = st.fixed_dictionaries(
     optional={**Common, **Ordered, "n_rows": st.integers(1, 5), "max_overlap": st.sampled_from([0, 1])},
 )
 Explained = st.fixed_dictionaries({"item_ids": st.lists(Anything, min_size=1, max_size=5)}, optional=Common)
-Asked = st.tuples(st.just("recommend"), Lists) | st.tuples(st.just("homepage"), Pages)
+Alike = st.fixed_dictionaries(
+    {"item_ids": st.lists(Anything, min_size=1, max_size=3), "count": st.sampled_from([3, 100])},
+    optional={"user_id": Anybody, "filter": Filter, "cursors": st.just(value=True)},
+)
+
+
+class Question(NamedTuple):
+    """Something that is asked for, alone or in a batch."""
+
+    endpoint: str
+    body: Body
+    segment_id: str | None = None
+
+    @property
+    def path(self) -> str:
+        return self.endpoint if self.segment_id is None else f"segments/{self.segment_id}/items"
+
+    @property
+    def call(self) -> Body:
+        return {key: value for key, value in self._asdict().items() if value is not None}
+
+
+Asked = (
+    st.builds(Question, st.just("recommend"), Lists, st.none())
+    | st.builds(Question, st.just("homepage"), Pages, st.none())
+    | st.builds(Question, st.just("similar"), Alike, st.none())
+    | st.builds(Question, st.just("segments/items"), Lists, Segment)
+)
 
 
 class Known(NamedTuple):
@@ -98,8 +133,11 @@ class Place(NamedTuple):
     """Where an answer ended."""
 
     cursor: str
-    body: Body
+    asked: Question
+    version: str
     given: frozenset[str]
+    count: int | None
+    """Of a list that ends only where nothing more may be shown: how many were asked for."""
 
 
 def lists_of(answer: Body) -> list[list[str]]:
@@ -155,6 +193,11 @@ class World(NamedTuple):
         self.portal.call(live_index.refresh)
         assert live_index.version == version
 
+    @property
+    def version(self) -> str:
+        version: str = self.application.state.live_index.version
+        return version
+
 
 class Callers(RuleBasedStateMachine):
     """Everybody at once."""
@@ -165,6 +208,7 @@ class Callers(RuleBasedStateMachine):
         super().__init__()
         self.users: dict[str, Known] = {}
         self.places: list[Place] = []
+        self.versions = list(self.world.books)
 
     @initialize()
     def forget_all(self) -> None:
@@ -173,6 +217,10 @@ class Callers(RuleBasedStateMachine):
 
     def known(self, name: str | None) -> Known:
         return Known(set(), set(), set()) if name is None else self.users.setdefault(name, Known(set(), set(), set()))
+
+    def named(self, number: int | None) -> Body:
+        """The field that names a version."""
+        return {} if number is None else {"index_version": self.versions[number]}
 
     # What happens.
 
@@ -188,6 +236,7 @@ class Callers(RuleBasedStateMachine):
             assert result["status"] in ("accepted", "unknown_item")
             known.seen.update([item_id] if kind != "impression" else [])
             known.hidden.update([item_id] if kind in ("hide", "dislike") else [])
+        self.look(name)
 
     @rule(name=Anybody, strengths=Strengths, never=st.sets(st.sampled_from([*SEGMENTS, "sgone"]), max_size=2))
     def steer(self, name: str, strengths: Body, never: set[str]) -> None:
@@ -196,6 +245,7 @@ class Callers(RuleBasedStateMachine):
         known = self.known(name)
         known.never.clear()
         known.never.update(never)
+        self.look(name)
 
     @rule(one=Anybody, other=Anybody)
     def merge(self, one: str, other: str) -> None:
@@ -204,41 +254,61 @@ class Callers(RuleBasedStateMachine):
         if one != other:
             for own, more in zip(self.known(one), self.users.pop(other, Known(set(), set(), set())), strict=True):
                 own.update(more)
-            for exclude_seen in (False, True):
-                body = {"user_id": one, "exclude_seen": exclude_seen, "count": 100}
-                self.check(body, self.world.post("recommend", body))
+            self.look(one)
+            self.look(other)
 
     @rule(name=Anybody)
     def forget(self, name: str) -> None:
         assert self.world.ask("DELETE", f"users/{name}").status_code == 204
         self.users.pop(name, None)
+        self.look(name)
 
     @rule(number=st.integers(0, len(CATALOGUES) - 1))
     def swap(self, number: int) -> None:
-        self.world.swap(list(self.world.books)[number])
+        self.world.swap(self.versions[number])
+        self.look("ann")
 
     # What is asked.
 
-    @rule(asked=Asked)
-    def ask(self, asked: tuple[str, Body]) -> None:
-        self.check(asked[1], self.world.post(*asked))
+    @rule(asked=Asked, version=Version)
+    def ask(self, asked: Question, version: int | None) -> None:
+        named = self.named(version)
+        answer = self.world.post(asked.path, {**asked.body, **named})
+        assert answer["index_version"] == named.get("index_version", self.world.version)
+        self.check(asked, answer)
 
-    @rule(asked=st.lists(Asked, min_size=1, max_size=4), distinct=st.booleans())
-    def batch(self, asked: Sequence[tuple[str, Body]], distinct: bool) -> None:
-        requests = [{"endpoint": endpoint, "body": body} for endpoint, body in asked]
-        answers = self.world.post("batch", {"requests": requests, "distinct": distinct})["answers"]
+    @rule(asked=st.lists(Asked, min_size=1, max_size=4), distinct=st.booleans(), version=Version)
+    def batch(self, asked: Sequence[Question], distinct: bool, version: int | None) -> None:
+        named = self.named(version)
+        body = {"requests": [one.call for one in asked], "distinct": distinct, **named}
         given: frozenset[str] = frozenset()
-        for (endpoint, body), answer in zip(asked, answers, strict=True):
-            given |= self.check(body, answer, given if distinct else frozenset())
+        for one, answer in zip(asked, self.world.post("batch", body)["answers"], strict=True):
+            assert answer["index_version"] == named.get("index_version", self.world.version)
+            given |= self.check(one, answer, given if distinct else frozenset())
             if not distinct:
-                assert comparable(answer) == comparable(self.world.post(endpoint, body))
+                assert comparable(answer) == comparable(self.world.post(one.path, {**one.body, **named}))
 
     @rule(data=st.data(), count=st.none() | st.integers(1, 20))
     def go_on(self, data: st.DataObject, count: int | None) -> None:
         if self.places:
             place = data.draw(st.sampled_from(self.places))
             body = {"cursor": place.cursor, **({} if count is None else {"count": count})}
-            self.check(place.body, self.world.post("next", body), place.given)
+            answer = self.world.post("next", body)
+            changed = any(one["code"] == "index_changed" for one in answer["warnings"])
+            assert answer["index_version"] == (self.world.version if changed else place.version)
+            self.check(place.asked, answer, place.given, count or place.count)
+
+    @rule(asked=Lists, count=st.integers(1, 20))
+    def ask_twice(self, asked: Body, count: int) -> None:
+        """The list goes on as one that was asked for at once."""
+        body = {key: value for key, value in asked.items() if key not in ("max_per", "diversity", "seed")}
+        first = self.world.post("recommend", {**body, "cursors": True})
+        whole = self.world.post("recommend", {**body, "count": body["count"] + count})
+        items = [item["item_id"] for item in first["items"]]
+        if "next_cursor" in first:
+            body = {"cursor": first["next_cursor"], "count": count}
+            items += [item["item_id"] for item in self.world.post("next", body)["items"]]
+        assert items == [item["item_id"] for item in whole["items"]]
 
     @rule(body=Explained)
     def explain(self, body: Body) -> None:
@@ -246,7 +316,7 @@ class Callers(RuleBasedStateMachine):
         whole = {key: value for key, value in body.items() if key != "item_ids"}
         ranked = self.world.post("recommend", {**whole, "candidate_ids": body["item_ids"], "count": 1000})
         scores = {item["item_id"]: item["score"] for item in ranked["items"]}
-        self.check({**whole, "candidate_ids": body["item_ids"], "count": 1000}, ranked)
+        self.check(Question("recommend", {**whole, "candidate_ids": body["item_ids"], "count": 1000}), ranked)
         assert {one["item_id"] for one in answer["explanations"] if one["may_be_shown"]} == set(scores)
         for one in answer["explanations"]:
             near = pytest.approx(one["score"], rel=1e-5, abs=1e-12)
@@ -257,45 +327,63 @@ class Callers(RuleBasedStateMachine):
 
     # What must hold.
 
-    def check(self, body: Body, answer: Body, given: frozenset[str] = frozenset()) -> frozenset[str]:
+    def look(self, name: str) -> None:
+        """All that this user may be shown, by name."""
+        lists = [
+            Question("recommend", {"user_id": name, "exclude_seen": one, "candidate_ids": ALL_IDS, "count": 100})
+            for one in (False, True)
+        ]
+        calls = [*(one.call for one in lists), {"endpoint": "segments/recommend", "body": {"user_id": name}}]
+        *answers, ranked = self.world.post("batch", {"requests": calls})["answers"]
+        for asked, answer in zip(lists, answers, strict=True):
+            self.check(asked, answer)
+        assert not {one["segment_id"] for one in ranked["segments"]} & self.known(name).never
+
+    def check(
+        self, asked: Question, answer: Body, given: frozenset[str] = frozenset(), count: int | None = None
+    ) -> frozenset[str]:
         """The ids of an answer, in which nothing is wrong; its cursors are kept."""
-        books = self.world.books[answer["index_version"]]
-        allowed = self.allowed(body, books)
+        body, version = asked.body, answer["index_version"]
+        books = self.world.books[version]
+        left = self.allowed(asked, books) - given
         lists = lists_of(answer)
         flat = [item_id for one in lists for item_id in one]
         assert len(set(flat)) == len(flat)
-        assert set(flat) <= allowed - given
+        assert set(flat) <= left
         assert not answer["degraded"]
         for one in lists:
             for key, most in body.get("max_per", {}).items():
                 assert max(Counter(books[item_id][key] for item_id in one).values(), default=0) <= most
-        named = "candidate_ids" in body and "max_per" not in body and body["count"] >= 20
-        if named and not given:
-            assert set(flat) == allowed
-        if "row_size" in body and "rows" in answer:
-            assert all(one for one in lists)
+        assert all(item["score"] >= body.get("min_score", -1e9) for item in answer.get("items", []))
+        whole = "candidate_ids" in body and not body.keys() & {"max_per", "min_score"}
+        count = (count or body["count"]) if whole else None
+        assert count is None or len(flat) == min(count, len(left))
+        never = self.never(body)
+        assert all(row["items"] and row.get("segment_id") not in never for row in answer.get("rows", []))
         every = given | frozenset(flat)
         cursors = [answer.get("next_cursor"), answer.get("page_cursor")]
         cursors += [row.get("next_cursor") for row in answer.get("rows", [])]
-        self.places += [Place(cursor, body, every) for cursor in cursors if cursor is not None]
+        self.places += [Place(cursor, asked, version, every, count) for cursor in cursors if cursor is not None]
         return frozenset(flat)
 
-    def allowed(self, body: Body, books: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    def never(self, body: Body) -> set[str]:
+        """Segments that must not be seen."""
+        return self.known(body.get("user_id")).never - set(body.get("steer", {}))
+
+    def allowed(self, asked: Question, books: Mapping[str, Mapping[str, Any]]) -> set[str]:
         """All that may be in an answer."""
+        body = asked.body
         known, history = self.known(body.get("user_id")), body.get("history", [])
-        out = {*body.get("exclude_ids", []), *known.hidden}
+        out = {*body.get("exclude_ids", []), *body.get("item_ids", []), *known.hidden}
         out.update(one["item_id"] for one in history if one.get("kind") in ("hide", "dislike"))
         if body.get("exclude_seen", True):
             out.update(known.seen, (one["item_id"] for one in history if one.get("kind") != "impression"))
-        never = known.never - set(body.get("steer", {}))
-        shelves = dict(zip(SEGMENTS, SHELVES, strict=True))
+        never, wanted = self.never(body), set(SEGMENTS)
+        wanted &= set(body.get("segment_ids", SEGMENTS)) & {asked.segment_id or one for one in SEGMENTS}
         left = {item_id: book for item_id, book in books.items() if item_id not in out}
-        left = {item_id: book for item_id, book in left.items() if book["segment"] not in never}
+        left = {item_id: book for item_id, book in left.items() if book["segment"] in wanted - never}
         if "filter" in body:
             left = {item_id: book for item_id, book in left.items() if passes(body["filter"], book)}
-        if "segment_ids" in body:
-            wanted = {shelves[one] for one in body["segment_ids"] if one in shelves}
-            left = {item_id: book for item_id, book in left.items() if book["shelf"] in wanted}
         return set(left) & set(body["candidate_ids"]) if "candidate_ids" in body else set(left)
 
 
@@ -308,7 +396,8 @@ def world(settings: Settings, build_books: Callable[..., str]) -> Iterator[World
         version = build_books(settings.snapshots, item_ids=item_ids)
         books[version] = dict(zip(item_ids, described, strict=True))
     # Swapped by the machine alone: else an answer of a batch and its twin could be of two versions.
-    application = create_app(settings.model_copy(update={"poll_seconds": 3600.0}))
+    # Two stay open at least, the third is closed again and again: its cursors go on with the current one.
+    application = create_app(settings.model_copy(update={"poll_seconds": 3600.0, "max_open_versions": 2}))
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(application.router.lifespan_context(application)),

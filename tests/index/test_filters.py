@@ -83,8 +83,8 @@ def filters_of(leaves: st.SearchStrategy[Filter]) -> st.SearchStrategy[Filter]:
         clause = st.lists(of, max_size=3)
         return st.fixed_dictionaries({}, optional={"must": clause, "should": clause, "must_not": clause})
 
-    inner = group(leaves).filter(bool)
-    return group(leaves | inner | group(leaves | inner).filter(bool))
+    inner = group(leaves)
+    return group(leaves | inner | group(leaves | inner))
 
 
 def leaf(key: str, values: st.SearchStrategy[Any], bounds: st.SearchStrategy[Any] | None) -> st.SearchStrategy[Filter]:
@@ -234,6 +234,9 @@ def library() -> Filters:
         ({"must": [{"key": "at", "match": {"value": "2026-11-21T01:00:00+01:00"}}]}, [0]),
         ({"must": [{"must_not": [LEAF]}]}, [1, 3]),
         ({"must": [{"should": [{"must": [{"must_not": [LEAF]}]}]}]}, [1, 3]),
+        ({"must": [{}]}, [0, 1, 2, 3]),
+        ({"must_not": [{}]}, []),
+        ({"must": [LEAF], "should": [{}, {"key": "new", "match": {"value": False}}]}, [0, 2]),
     ],
 )
 def test_what_a_filter_means(library: Filters, given: Filter, rows: list[int]) -> None:
@@ -260,7 +263,7 @@ def must(*given: Any) -> Filter:
         ({"min_should": []}, "filter has 'min_should'; a filter has must, should and must_not"),
         ({"must": [LEAF, {"must": [], "x": 1}]}, r"must\[1\] has 'x'; a filter has must"),
         (must(3), r"must\[0\] is 3; must be \{key, match\}, \{key, range\} or a filter"),
-        (must({}), r"must\[0\] is \{\}; must be \{key, match\}"),
+        (must({"keys": "x"}), r"must\[0\] is .*; must be \{key, match\}"),
         (must({"key": "lang"}), r"must\[0\] is .*; must be \{key, match\}"),
         (must({**LEAF, "range": {}}), r"must\[0\] is .*; must be \{key, match\}"),
         (must({"match": {"value": 1}}), r"must\[0\] is .*; must be \{key, match\}"),
