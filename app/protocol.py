@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Sized
 from http import HTTPStatus
 from typing import Any
@@ -79,6 +80,7 @@ class Protocol(HttpToolsProtocol):
         self._began = False
         self._n_headers = 0
         self._refusal = 400
+        self._unanswered: deque[RequestResponseCycle] = deque()  # the first is being answered
         self._late: asyncio.TimerHandle | None = None
 
     # What the event loop calls.
@@ -90,8 +92,11 @@ class Protocol(HttpToolsProtocol):
         self._late = self.loop.call_later(self._receive_seconds, self._too_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
+        """It is gone: nothing is written to it any more."""
         self._disarm()
+        for cycle in self._unanswered:  # uvicorn's own tells the last one alone
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -134,6 +139,7 @@ class Protocol(HttpToolsProtocol):
             raise ValueError("too long headers")
         self.scope["state"]["arrived"] = time.perf_counter()
         super().on_headers_complete()
+        self._unanswered.append(self.cycle)
         if self._draining:
             self.cycle.keep_alive = False
 
@@ -143,6 +149,11 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     # What the server calls.
+
+    def on_response_complete(self) -> None:
+        """The first request is answered."""
+        self._unanswered.popleft()
+        super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (uvicorn's words are plain text)
         """Tell the client what is wrong with its bytes."""
