@@ -10,7 +10,7 @@ import re
 import time
 from contextvars import ContextVar
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 from urllib.parse import unquote_to_bytes
 
 from prometheus_client import Counter, Histogram
@@ -122,6 +122,7 @@ class Telemetry:
         self._metrics = metrics
         self._tracing = tracing
         self._counted: dict[tuple[str, str, int], _Counted] = {}
+        self._stages = {stage: metrics.stage_seconds.labels(stage) for stage in get_args(Stage)}
         self._n_requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -166,7 +167,7 @@ class Telemetry:
         counted.requests.inc()
         counted.seconds.observe(timings.total_seconds)
         for stage, seconds in timings.stages.items():
-            metrics.stage_seconds.labels(stage).observe(seconds)
+            self._stages[stage].observe(seconds)
         for code in timings.warnings:
             metrics.warnings.labels(code).inc()
         if timings.effect_seconds is not None:

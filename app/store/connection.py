@@ -5,6 +5,7 @@ is asked once more, a little later, where a connection broke; a call that was sl
 enough. A circuit breaker spares those who come then.
 """
 
+import asyncio
 import logging
 import ssl
 from collections.abc import Sequence
@@ -66,7 +67,11 @@ class Connection:
         if settings.redis_url is None:
             raise ValueError("redis_url is not set: give SPARROW_REDIS_URL, or use sparrow-serve, which starts a store")
         self._once, self._repeating = _client(settings, repeats=0), _client(settings, repeats=1)
-        self._breakers = [Breaker() for _ in range(PARTITIONS if isinstance(self._once, RedisCluster) else 1)]
+        cluster = isinstance(self._once, RedisCluster)
+        self._breakers = [Breaker() for _ in range(PARTITIONS if cluster else 1)]
+        # One clock for all of a round trip costs less than redis-py's for each step; of a cluster the client must see
+        # which node is slow, to look for its successor.
+        self._seconds = None if cluster else settings.store_timeout_ms / 1000
         self._metrics = metrics
         self._failing: set[Doing] = set()
         self.waiting = 0
@@ -97,7 +102,8 @@ class Connection:
             raise self.failed(doing, _LeftAlone("it failed several times in a row and is left alone for a moment"))
         self.waiting += 1
         try:
-            replies = await _replies(self._repeating if repeat else self._once, calls)
+            async with asyncio.timeout(self._seconds):
+                replies = await _replies(self._repeating if repeat else self._once, calls)
         except (RedisError, RedisClusterException, OSError) as error:
             if len(breakers) == 1:  # else nobody knows whose failure it was
                 for breaker in breakers:
@@ -135,7 +141,8 @@ class Connection:
         """Count and log a failure, once an outage and not once a request; the exception to raise."""
         self._metrics.store_errors.inc()
         if doing not in self._failing:
-            log.warning("user store unavailable for %s: %s: %s", doing, type(error).__name__, error)
+            why = str(error) or "no answer in time"
+            log.warning("user store unavailable for %s: %s: %s", doing, type(error).__name__, why)
         self._failing.add(doing)
         return StoreUnavailable("the user store does not answer")
 
@@ -164,7 +171,8 @@ async def _replies(client: Client, calls: Sequence[Call]) -> list[Reply]:
 
 def _client(settings: Settings, repeats: int) -> Client:
     address = parse_url(settings.redis_url.get_secret_value() if settings.redis_url else "")
-    first, seconds = address.targets[0], settings.store_timeout_ms / 1000
+    first = address.targets[0]
+    seconds = settings.store_timeout_ms / 1000 if address.cluster else None
     options: dict[str, Any] = {
         "username": first.username,
         "password": first.password,
