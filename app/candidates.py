@@ -8,7 +8,7 @@ from app.opinions import NO_OPINIONS
 from app.placing import Size
 from app.popular import popular, popular_in_segment
 from app.pursuit import LEANING, pursue
-from app.rankings import POOL, above, first, floor_of, scored
+from app.rankings import above, first, floor_of, scored
 from app.recommend import Profile, crowd, segment_reasons
 from app.selection import Selection
 from app.shelf import Row
@@ -29,7 +29,7 @@ def personal_rows(snapshot: Snapshot, profile: Profile, size: Size, selection: S
     """Top picks, because-rows, segments, and at last segments of the crowd."""
     numbers = pursue(snapshot, profile, size.n_segments, LEANING, selection)
     sets = [snapshot.segments.typical_of(number) for number in numbers]
-    pool, found = scored(snapshot, profile, sets, max(POOL, size.depth), selection)
+    pool, found = scored(snapshot, profile, sets, size.depth, selection)
     yield Row("top_picks", "", "Top picks for you", "Picked from your whole history", first(pool, size.depth))
     floor = floor_of(pool)
     pairs = zip(numbers, found, strict=True)

@@ -22,6 +22,9 @@ from index.types import Float32, Int32
 POOL = 1000
 """Best items of a user from which top picks and because-rows are made."""
 
+PROBE = 1 / 25
+"""Share of the catalogue that a pool begins with, if that is less: few readers of a small one have more above FLOOR."""
+
 FLOOR = 0.5
 FLOOR_RANK = 100
 """An item in a because-row or a personal segment row scores at least FLOOR times what the user's FLOOR_RANK-th best
@@ -29,9 +32,23 @@ item scores: a segment whose best items the user knows already would otherwise f
 
 
 def scored(
+    snapshot: Snapshot, profile: Profile, sets: Sequence[Int32], depth: int, selection: Selection
+) -> tuple[Hits, list[Hits]]:
+    """The pool, of at least `depth` items, and as many of each set; of the pool what is below the floor may lack.
+
+    By one pass over the postings, with a filter by two; by another one where a first look was not enough.
+    """
+    most = max(POOL, depth)
+    n = min(most, max(FLOOR_RANK, depth, int(PROBE * len(snapshot.items))))
+    pool, found = _searched(snapshot, profile, sets, n, selection)
+    if n < most and len(pool.scores) == n and float(pool.scores[-1]) >= floor_of(pool):
+        return _searched(snapshot, profile, sets, most, selection)
+    return pool, found
+
+
+def _searched(
     snapshot: Snapshot, profile: Profile, sets: Sequence[Int32], n: int, selection: Selection
 ) -> tuple[Hits, list[Hits]]:
-    """The n best items of all and of each set, by one pass over the postings; with a filter by two."""
     searcher, exclude, boosts = snapshot.searcher, profile.exclude, selection.boosts
     if selection.within is None:
         best, *found = searcher.top_n_per_segment(profile.query, [None, *sets], n, exclude=exclude, boosts=boosts)

@@ -5,7 +5,6 @@ are pure: one snapshot and a profile in, a ranking out. Only what something spea
 zero and an answer may be shorter than asked; what the user has seen or hidden is excluded exactly.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
@@ -52,9 +51,6 @@ LIKED_BY_MANY = "Liked by many people"
 
 VERBS = {"view": "viewed", "click": "viewed", "impression": "saw", "cart": "chose", "purchase": "bought"}
 """What the user did, in words; every other kind is a liking."""
-
-ASIDE = re.compile(r"(?<=\S)\s*\([^()]*\)\s*$")
-"""A bracket at the end of a title, such as the series of a book: (Dune Chronicles #1)."""
 
 
 class Profile(NamedTuple):
@@ -285,11 +281,7 @@ def because(opinion: Opinion, title: str) -> str:
 
 
 def titles(snapshot: Snapshot, items: Iterable[int]) -> list[str]:
-    """What to call items in a sentence: the property title, else name, without an aside in brackets; else the id."""
-    rows = np.array(list(items), dtype=np.int32)
-    properties = snapshot.catalogue.properties(rows)
-    names = [
-        [one[key] for key in ("title", "name") if isinstance(one.get(key), str) and one[key]] for one in properties
-    ]
-    ids = snapshot.items.item_ids(rows)
-    return [ASIDE.sub("", name[0]) if name else item_id for name, item_id in zip(names, ids, strict=True)]
+    """What to call items in a sentence: see `Catalogue.titles`; else the id."""
+    rows = [int(item) for item in items]
+    names = snapshot.catalogue.titles(rows)
+    return [snapshot.items.item_id(row) if name is None else name for row, name in zip(rows, names, strict=True)]

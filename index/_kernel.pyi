@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from index.types import Dims, Float32, Float64, Int32, Int64, UInt16, UInt32, UInt64, Values
+from index.types import Bytes, Dims, Float32, Float64, Int32, Int64, UInt16, UInt32, UInt64, Values
 
 BLOCK: int
 
@@ -26,6 +26,7 @@ def sum_rows(
 ) -> Float32: ...
 def strongest(rows: Int32, times: Float64, weights: Float64, hidden: Int32, least: float) -> Int64: ...
 def rows_of_keys(keys: UInt64, rows: Int32, wanted: UInt64) -> Int32: ...
+def texts_of(texts: Bytes, starts: Int64, rows: Int32) -> list[str]: ...
 def score_each_query(
     row_starts: Int64,
     dims: Dims,

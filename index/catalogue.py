@@ -4,10 +4,11 @@ The properties of each item are one JSON object, keys sorted and in ASCII; those
 """
 
 import json
+import re
 import sqlite3
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ from index.errors import CorruptSnapshot, InvalidEmbeddings
 from index.types import JSON, Bytes, Int32, Int64
 
 KEYS = "properties.json"
+
+ASIDE = re.compile(r"(?<=\S)\s*\([^()]*\)\s*$")
+"""A bracket at the end of a title, such as the series of a book: (Dune Chronicles #1)."""
+
+REMEMBERED_TITLES = 1 << 16
+"""Titles that are kept in memory: some 8 MB."""
 
 _CHECKED_ITEMS = 1 << 16
 """Items whose properties are decoded at a time when all are read."""
@@ -39,10 +46,25 @@ class Catalogue:
     """(n_items,): all rows by descending popularity."""
     connection: sqlite3.Connection
     """To the text index."""
+    _titles: dict[int, str | None] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """By row, of the first that were asked for: the same few items explain most answers."""
 
     def properties(self, rows: Iterable[int] | Int32) -> list[dict[str, Any]]:
         """The properties of each row; IndexError for a row that does not exist."""
         return [json.loads(self._stored(int(row))) for row in rows]
+
+    def titles(self, rows: Sequence[int]) -> list[str | None]:
+        """What to call items in a sentence: the property title, else name, without an aside in brackets.
+
+        None for one that has neither; IndexError for a row that does not exist.
+        """
+        return [self._titles[row] if row in self._titles else self._read_title(row) for row in rows]
+
+    def _read_title(self, row: int) -> str | None:
+        title = _title(json.loads(self._stored(row)))
+        if len(self._titles) < REMEMBERED_TITLES:
+            self._titles[row] = title
+        return title
 
     def all_properties(self) -> Iterator[dict[str, Any]]:
         """The properties of all items in row order; ValueError, naming the row, for what is not a JSON object."""
@@ -119,6 +141,14 @@ def check(catalogue: Catalogue, where: Path) -> None:
     if keys != set(catalogue.keys):
         raise CorruptSnapshot(f"{where / KEYS} lists {list(catalogue.keys)}; the items have {sorted(keys)}")
     texts.check(catalogue.connection, where)
+
+
+def _title(properties: Mapping[str, JSON]) -> str | None:
+    for key in ("title", "name"):
+        found = properties.get(key)
+        if isinstance(found, str) and found:
+            return ASIDE.sub("", found)
+    return None
 
 
 def _read_keys(path: Path) -> tuple[str, ...]:

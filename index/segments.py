@@ -111,17 +111,18 @@ class Segments:
 
     def holding(self, items: Int32) -> Int64:
         """How many of these items, none twice, are in each segment, (n_segments,)."""
-        of_all, numbers = self._by_item
-        first = np.searchsorted(of_all, items, side="left")
-        counts = np.searchsorted(of_all, items, side="right") - first
-        return np.bincount(numbers[arrays.ranges(first, counts)], minlength=len(self))
+        starts, numbers = self._by_item
+        inside = items[items < len(starts) - 1]
+        first = starts[inside]
+        return np.bincount(numbers[arrays.ranges(first, starts[inside + 1] - first)], minlength=len(self))
 
     @cached_property
-    def _by_item(self) -> tuple[Int32, Int32]:
-        """The items of all segments, ascending, and the number of the segment of each."""
+    def _by_item(self) -> tuple[Int64, Int32]:
+        """The numbers of the segments of each item, one behind the other, and where those of an item start."""
         order = np.argsort(self.items, kind="stable")
         numbers = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.starts))
-        return self.items[order], numbers[order]
+        starts = np.concatenate([[0], np.cumsum(np.bincount(self.items))])
+        return starts.astype(np.int64), numbers[order]
 
     @cached_property
     def owners(self) -> Int32:

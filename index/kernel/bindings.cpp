@@ -382,6 +382,29 @@ nb::object sum_rows(const Array<std::int64_t> &row_starts, const AnyArray &dims,
     return owned(weighted_sum(rows, items.data(), weights.data(), items.size()));
 }
 
+// Texts by row, of all that lie one behind the other.
+nb::list texts_of(const Array<std::uint8_t> &bytes, const Array<std::int64_t> &starts,
+                  const Array<std::int32_t> &rows) {
+    nb::list found;
+    for (std::size_t i = 0; i < rows.size(); i++) {
+        const std::int32_t row = rows.data()[i];
+        if (row < 0 || static_cast<std::size_t>(row) + 1 >= starts.size()) {
+            const std::int64_t last = static_cast<std::int64_t>(starts.size()) - 2;
+            throw nb::index_error(("row " + std::to_string(row) + " is not in 0.." + std::to_string(last)).c_str());
+        }
+        const std::int64_t first = starts.data()[row], last = starts.data()[row + 1];
+        require(0 <= first && first <= last && static_cast<std::uint64_t>(last) <= bytes.size(),
+                "the text of row " + std::to_string(row) + " lies outside the bytes");
+        const char *text = reinterpret_cast<const char *>(bytes.data()) + first;
+        PyObject *made = PyUnicode_DecodeUTF8(text, static_cast<Py_ssize_t>(last - first), nullptr);
+        if (made == nullptr) {
+            throw nb::python_error();
+        }
+        found.append(nb::steal(made));
+    }
+    return found;
+}
+
 // Scores of some rows for several queries, query by query.
 nb::object score_each_query(const Array<std::int64_t> &row_starts, const AnyArray &dims, const AnyArray &values,
                             std::size_t n_dims, const OfRows &scale, const OfRows &steps,
@@ -422,6 +445,7 @@ NB_MODULE(_kernel, module) {
                "hidden"_a.noconvert(), "least"_a);
     module.def("sum_rows", &sum_rows, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
                "n_dims"_a, "items"_a.noconvert(), "weights"_a.noconvert(), "steps"_a.noconvert().none() = nb::none());
+    module.def("texts_of", &texts_of, "texts"_a.noconvert(), "starts"_a.noconvert(), "rows"_a.noconvert());
     module.def("score_each_query", &score_each_query, "row_starts"_a.noconvert(), "dims"_a.noconvert(),
                "values"_a.noconvert(), "n_dims"_a, "item_scale"_a.noconvert().none(), "steps"_a.noconvert().none(),
                "rows"_a.noconvert(), "queries"_a.noconvert());

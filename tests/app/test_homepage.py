@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app import rankings
 from app.homepage import page
 from app.placing import Size
 from app.pursuit import SAME_TASTE
@@ -103,6 +104,23 @@ def test_what_holds_for_every_page(
     again = page(snapshot, profile, size)
     assert [(row[:4], row.score) for row in again] == [(row[:4], row.score) for row in rows]
     assert shown(again) == items
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 3), history=history, size=sizes)
+def test_a_pool_that_was_not_enough_at_first_is_fetched_whole(
+    make_snapshot: MakeSnapshot, seed: int, history: list[Interaction], size: Size
+) -> None:
+    snapshot = make_snapshot(seed)
+    profile = resolve(snapshot, NOBODY, history)
+    pages = []
+    for share in (0.0, 1.0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(rankings, "FLOOR_RANK", 2)
+            patch.setattr(rankings, "PROBE", share)
+            pages.append(page(snapshot, profile, size))
+    told = [[(*row[:4], row.hits.items.tolist(), row.hits.scores.tolist()) for row in rows] for rows in pages]
+    assert told[0] == told[1]
 
 
 def ranking_of(snapshot: Snapshot, profile: Profile, row: Row) -> dict[int, float]:

@@ -55,6 +55,21 @@ def test_properties_come_back(books: Catalogue) -> None:
             books.properties([row])
 
 
+def test_titles_are_without_asides_and_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "REMEMBERED_TITLES", 2)
+    named: list[dict[str, JSON]] = [
+        {"title": "Dune (Dune #1)"},
+        {"title": "", "name": "Solaris"},
+        {"title": ["no text"]},
+        {"title": "(untitled)"},
+    ]
+    books = opened(tmp_path, named)
+    for _ in range(2):
+        assert books.titles([3, 0, 1, 2, 0]) == ["(untitled)", "Dune", "Solaris", None, "Dune"]
+    with pytest.raises(IndexError, match=r"item row 4 is not in 0\.\.3"):
+        books.titles([0, 4])
+
+
 @pytest.mark.parametrize(
     ("text", "rows"),
     [

@@ -1,5 +1,7 @@
 """Item ids <-> rows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -103,6 +105,13 @@ def test_ids_of_several_rows_are_those_of_each(n: int) -> None:
     for outside in (-1, 50):
         with pytest.raises(IndexError, match=r"not in 0\.\.49"):
             items.item_ids(np.append(rows, np.int32(outside)))
+
+
+@pytest.mark.parametrize("starts", [[0, 5, 2], [-1, 1, 2], [3, 1, 2]])
+def test_ids_that_lie_outside_their_bytes_are_refused(starts: list[int]) -> None:
+    items = replace(Vocabulary.build(["a", "b"]), id_starts=np.array(starts, dtype=np.int64))
+    with pytest.raises(ValueError, match="the text of row 0 lies outside the bytes"):
+        items.item_ids([0])
 
 
 def test_arrays_are_read_only() -> None:
