@@ -68,7 +68,7 @@ class Placing(NamedTuple):
 
     def place(self, candidates: Iterable[Row]) -> Iterator[Row]:
         """The candidates that fit, cut to what earlier rows left; adds their items to `taken`."""
-        size, taken = self.size, self.taken
+        size, taken, min_fill = self.size, self.taken, self.size.min_fill
         for row in candidates:
             if size.shown and row.row_id in size.shown:
                 continue
@@ -81,7 +81,7 @@ class Placing(NamedTuple):
                 best = hits.items.tolist()
             else:
                 hits = Hits(row.hits.items[: size.row_size], row.hits.scores[: size.row_size])
-            if len(best) >= size.min_fill:
+            if len(best) >= min_fill:
                 taken.update(best)
                 yield row._replace(hits=hits)
 

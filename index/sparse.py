@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from index import arrays
+from index._kernel import dense_rows
 from index.errors import InvalidEmbeddings
 from index.types import Array, Dims, Float32, Int32, Int64, Values
 
@@ -69,12 +70,9 @@ class SparseRows:
         return dense
 
     def dense(self, rows: Int32) -> Float32:
-        """The given rows with their zeros, (len(rows), n_dims); they may repeat. Errors as of take."""
-        chosen = self.take(rows)
-        found = np.zeros((len(rows), self.n_dims), dtype=np.float32)
-        lengths = chosen.row_starts[1:] - chosen.row_starts[:-1]
-        found[np.repeat(np.arange(len(rows)), lengths), chosen.dims] = chosen.values
-        return found
+        """The given rows with their zeros, (len(rows), n_dims); they may repeat. ValueError if one does not exist."""
+        found = dense_rows(self.row_starts, self.dims, self.values, self.n_dims, self.steps, rows)
+        return found.reshape(len(rows), self.n_dims)
 
     def take(self, rows: Int32) -> "SparseRows":
         """The given rows as a matrix of their own; they may repeat. InvalidEmbeddings if one cannot be that long."""

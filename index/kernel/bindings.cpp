@@ -382,6 +382,24 @@ nb::object sum_rows(const Array<std::int64_t> &row_starts, const AnyArray &dims,
     return owned(weighted_sum(rows, items.data(), weights.data(), items.size()));
 }
 
+// Rows with their zeros, one behind the other.
+nb::object dense_rows(const Array<std::int64_t> &row_starts, const AnyArray &dims, const AnyArray &values,
+                      std::size_t n_dims, const OfRows &steps, const Array<std::int32_t> &chosen) {
+    const Rows rows = view(row_starts, dims, values, n_dims, std::nullopt, steps);
+    check_items(chosen.data(), chosen.size(), rows.n_rows);
+    std::vector<float> dense(chosen.size() * n_dims);
+    for (std::size_t i = 0; i < chosen.size(); i++) {
+        const auto row = static_cast<std::size_t>(chosen.data()[i]);
+        for (std::size_t place = rows.begin(row), end = rows.end(row); place < end; place++) {
+            const std::size_t dim = rows.wide ? rows.wide_dims()[place] : rows.narrow_dims()[place];
+            if (dim < n_dims) {
+                dense[i * n_dims + dim] = static_cast<float>(rows.value(row, place));
+            }
+        }
+    }
+    return owned(std::move(dense));
+}
+
 // Texts by row, of all that lie one behind the other.
 nb::list texts_of(const Array<std::uint8_t> &bytes, const Array<std::int64_t> &starts,
                   const Array<std::int32_t> &rows) {
@@ -445,6 +463,8 @@ NB_MODULE(_kernel, module) {
                "hidden"_a.noconvert(), "least"_a);
     module.def("sum_rows", &sum_rows, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
                "n_dims"_a, "items"_a.noconvert(), "weights"_a.noconvert(), "steps"_a.noconvert().none() = nb::none());
+    module.def("dense_rows", &dense_rows, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
+               "n_dims"_a, "steps"_a.noconvert().none(), "rows"_a.noconvert());
     module.def("texts_of", &texts_of, "texts"_a.noconvert(), "starts"_a.noconvert(), "rows"_a.noconvert());
     module.def("score_each_query", &score_each_query, "row_starts"_a.noconvert(), "dims"_a.noconvert(),
                "values"_a.noconvert(), "n_dims"_a, "item_scale"_a.noconvert().none(), "steps"_a.noconvert().none(),

@@ -119,6 +119,7 @@ def explore(seed: int, number: int, seen: Counter[str]) -> None:
         "sum_rows": lambda: _kernel.sum_rows(*matrix[:4], items, weights, arrays["steps"]),
         "rows_of_keys": lambda: _kernel.rows_of_keys(keys, items, keys[::-1].copy()),
         "strongest": lambda: _kernel.strongest(items, times, times[::-1].copy(), items[:3], 0.5),
+        "dense_rows": lambda: _kernel.dense_rows(*matrix[:4], arrays["steps"], np.arange(n_items, dtype=np.int32)),
         "score_each_query": lambda: _kernel.score_each_query(
             *matrix, arrays["steps"], np.arange(n_items, dtype=np.int32), np.ones((2, n_dims), dtype=np.float32)
         ),

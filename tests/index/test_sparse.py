@@ -113,6 +113,7 @@ def test_int8_is_off_by_half_a_step_at_most(dense: NDArray[np.float32]) -> None:
             assert np.abs(rows.values[owners == row]).max() == 127
         np.testing.assert_array_equal(rows.dense_row(row), own)
         np.testing.assert_array_equal(rows.floats().dense_row(row), own)
+        np.testing.assert_array_equal(rows.dense(np.array([row], dtype=np.int32)), [own])
     chosen = np.arange(len(dense), dtype=np.int32)[::-1]
     taken, floats = rows.take(chosen), rows.floats()
     sparse.check(taken, "taken")
