@@ -366,6 +366,13 @@ nb::object rows_of_keys(const Array<std::uint64_t> &keys, const Array<std::int32
     return owned(std::move(found));
 }
 
+nb::object distinct(const Array<std::int32_t> &values) {
+    std::vector<std::int32_t> found(values.data(), values.data() + values.size());
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+    return owned(std::move(found));
+}
+
 nb::object places_that_count(const Array<std::int32_t> &rows, const Array<double> &times, const Array<double> &weights,
                              const Array<std::int32_t> &hidden, double least) {
     require(times.size() == rows.size() && weights.size() == rows.size(), "acts must have a time and a weight each");
@@ -437,8 +444,7 @@ nb::object score_each_query(const Array<std::int64_t> &row_starts, const AnyArra
         for (std::size_t query = 0; query < queries.shape(0); query++) {
             score_each(
                 rows, queries.data() + query * n_dims, own.size(),
-                [&](std::size_t i) { return static_cast<std::size_t>(own[i]); },
-                [&](Hit hit) { *next++ = hit.score; });
+                [&](std::size_t i) { return static_cast<std::size_t>(own[i]); }, [&](Hit hit) { *next++ = hit.score; });
         }
     }
     return owned(std::move(scores));
@@ -459,6 +465,7 @@ NB_MODULE(_kernel, module) {
     module.def("score_rows", &score_rows, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
                "n_dims"_a, "query"_a.noconvert());
     module.def("rows_of_keys", &rows_of_keys, "keys"_a.noconvert(), "rows"_a.noconvert(), "wanted"_a.noconvert());
+    module.def("distinct", &distinct, "values"_a.noconvert());
     module.def("strongest", &places_that_count, "rows"_a.noconvert(), "times"_a.noconvert(), "weights"_a.noconvert(),
                "hidden"_a.noconvert(), "least"_a);
     module.def("sum_rows", &sum_rows, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
