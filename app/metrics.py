@@ -48,6 +48,7 @@ class Metrics:
             "sparrow_attributed_events", "Events that name the answer they follow from, by kind.", ["kind"]
         )
         self.store_errors = self._counter("sparrow_store_errors", "Calls the user store did not answer.")
+        self.log_full = self._counter("sparrow_log_full", "Requests refused because nothing drains the event log.")
         self.refused_snapshots = self._counter(
             "sparrow_refused_snapshots", "Snapshots that were published and not served."
         )

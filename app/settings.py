@@ -98,6 +98,10 @@ class Settings(BaseSettings):
     """Newest items of a user that are left out of answers; older ones may come back."""
     hidden_limit: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     """Newest disliked or hidden items of a user that never come back."""
+    event_log: bool = False
+    """Put events on streams as well, for `sparrow-serve collect`; sparrow-serve does both where this is not set."""
+    max_undrained: Annotated[int, Field(ge=64)] = 640_000
+    """Entries of all streams together; events get 503 when a 64th of it waits in the stream of one partition."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 2 * 2**20
     """Largest request body."""
     store_timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = 500

@@ -12,7 +12,7 @@ from app.live_index import LiveIndex
 from app.metrics import Metrics
 from app.schemas.events import EventBody, EventOutcome, EventsAnswer, EventsRequest, Status
 from app.settings import Settings
-from app.store.users import Event, EventResult, Interaction, StoreUnavailable, Users
+from app.store.users import Event, EventResult, Interaction, LogFull, StoreUnavailable, Users
 
 router = APIRouter(tags=["events"])
 
@@ -65,6 +65,10 @@ async def post_events(
 async def _record(users: Users, events: Sequence[Event]) -> list[EventResult]:
     try:
         return await users.record(events) if events else []
+    except LogFull as error:
+        raise LogFull(
+            f"{error}; some of the events may have been recorded: send all again when it is drained"
+        ) from error
     except StoreUnavailable as error:
         raise StoreUnavailable(UNCONFIRMED) from error
 
@@ -94,7 +98,7 @@ def refusal(timestamp: float | None, now: float) -> str | None:
 def _event(body: EventBody, now: float, settings: Settings) -> Event:
     weight = settings.event_weights[body.kind] if body.weight is None else body.weight
     timestamp = now if body.timestamp is None else body.timestamp
-    return Event(body.user_id, Interaction(body.item_id, body.kind, weight, timestamp), body.event_id)
+    return Event(body.user_id, Interaction(body.item_id, body.kind, weight, timestamp), body.event_id, body.recomm_id)
 
 
 def _unknown(live_index: LiveIndex, events: Sequence[EventBody]) -> list[bool]:

@@ -1,9 +1,10 @@
 """Events on their way to Redis: what each kind does to a user's state, and the form that the script takes them in."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
-from app.store.keys import event_key, user_keys
+from app.store.keys import event_key, log_key, partition, user_keys
 from app.store.state import Interaction, entry
 
 HIDING_KINDS = frozenset({"dislike", "hide"})
@@ -25,6 +26,8 @@ class Event(NamedTuple):
     interaction: Interaction
     event_id: str | None
     """Repeats of it within 24 hours are ignored, per user."""
+    recomm_id: str | None = None
+    """The answer that it follows from; for the log only."""
 
 
 def batches(events: Sequence[Event]) -> Iterator[list[int]]:
@@ -43,11 +46,40 @@ def stores(event: Event) -> bool:
     return bool(record or flags)
 
 
-def keys_and_records(events: Sequence[Event]) -> tuple[list[bytes], list[Any]]:
+def keys_and_records(events: Sequence[Event], *, logged: bool) -> tuple[list[bytes], list[Any]]:
     """The keys of one run of the script, and its arguments behind the bounds: events of one user."""
     user_id = events[0].user_id
-    keys = [*user_keys(user_id)[:4], *(event_key(user_id, e.event_id) for e in events if e.event_id is not None)]
-    return keys, [part for event in events for part in _packed(event)]
+    p = partition(user_id)
+    ids = (event_key(user_id, event.event_id) for event in events if event.event_id is not None)
+    records = [part for event in events for part in (*_packed(event), log_entry(event) if logged else b"")]
+    return [*user_keys(user_id, p)[:4], log_key(p), *ids], records
+
+
+def log_entry(event: Event) -> bytes:
+    """What the log says of an event; when it was recorded is the id of the entry."""
+    one = event.interaction
+    known = {
+        "op": "event",
+        "user_id": event.user_id,
+        **one._asdict(),
+        "event_id": event.event_id,
+        "recomm_id": event.recomm_id,
+    }
+    return _json({name: value for name, value in known.items() if value is not None})
+
+
+def deletion_entry(user_id: str) -> bytes:
+    """What the log says of a user who was forgotten."""
+    return _json({"op": "delete", "user_id": user_id})
+
+
+def merge_entry(target_id: str, source_id: str) -> bytes:
+    """What the log says of a user who became a part of another; it stands in the stream of the source."""
+    return _json({"op": "merge", "user_id": target_id, "source": source_id})
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _packed(event: Event) -> tuple[bytes, bytes, bytes, str]:

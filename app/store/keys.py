@@ -2,7 +2,7 @@
 
 Every key of a user carries the hash tag {p}, p = hash(user_id) mod 64, so that one script may touch them together, also
 in Redis Cluster. The user id is the tail of a key, whatever bytes it holds: no id can reach into another user's keys.
-Keys of event ids hold a hash only, so that deleting a user leaves no trace of the id.
+Keys of event ids, and of users who were forgotten, hold a hash only, so that deleting leaves no trace of the id.
 """
 
 from hashlib import blake2b
@@ -41,9 +41,22 @@ def user_keys(user_id: str, p: int | None = None) -> UserKeys:
     )
 
 
+def log_key(p: int) -> bytes:
+    """The stream of a partition: what happened to its users and is in no file yet (see `app.store.streams`)."""
+    return b"sparrow:{%d}:log" % p
+
+
 def event_key(user_id: str, event_id: str) -> bytes:
     """The idempotency key of an event id, which counts per user."""
+    return b"sparrow:{%d}:event:%s" % (partition(user_id), _digest(user_id, event_id))
+
+
+def gone_key(user_id: str) -> bytes:
+    """Is there for a day after a user was forgotten: what an older log says of the user must not be restored."""
+    return b"sparrow:{%d}:gone:%s" % (partition(user_id), _digest(user_id))
+
+
+def _digest(user_id: str, more: str = "") -> bytes:
     user = user_id.encode()
     # The length in front keeps ("ab", "c") and ("a", "bc") apart.
-    digest = blake2b(b"%d:" % len(user) + user + event_id.encode(), digest_size=16).hexdigest()
-    return b"sparrow:{%d}:event:%s" % (partition(user_id), digest.encode())
+    return blake2b(b"%d:" % len(user) + user + more.encode(), digest_size=16).hexdigest().encode()

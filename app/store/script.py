@@ -73,22 +73,27 @@ end
 RECORD = (
     MERGE
     + """
--- KEYS: history, seen, hidden, steering, then one key for each event that has an id, in order.
--- ARGV: history_limit, seen_limit, hidden_limit, seconds to live, then for each event: mark (time, hash of the item
--- id), record of the history ('' for none), item id, flags ('s' seen, 'h' hidden, 'i' has an id).
--- Returns 1 (recorded) or 0 (repeated) for each event.
+-- KEYS: history, seen, hidden, steering, log, then one key for each event that has an id, in order.
+-- ARGV: history_limit, seen_limit, hidden_limit, seconds to live, entries that the log may hold (0: there is none),
+-- then for each event: mark (time, hash of the item id), record of the history ('' for none), item id, flags ('s' seen,
+-- 'h' hidden, 'i' has an id), entry of the log.
+-- Returns 1 (recorded) or 0 (repeated) for each event; nil, and changes nothing, where the log is full.
+local log_limit = tonumber(ARGV[5])
+if log_limit > 0 and redis.call('XLEN', KEYS[5]) >= log_limit then return false end
 local function load(key) return redis.call('GET', key) or '' end
 local history, seen, hidden = load(KEYS[1]), load(KEYS[2]), load(KEYS[3])
 local n = #history > 0 and struct.unpack('<I4', history) or 0
-local results, acts, sights, hides, next_id = {}, {}, {}, {}, 5
-for at = 5, #ARGV, 4 do
-  local mark, record, id, flags = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+local results, acts, sights, hides, next_id = {}, {}, {}, {}, 6
+for at = 6, #ARGV, 5 do
+  local mark, record, id, flags, entry = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local new = true
   if string.find(flags, 'i', 1, true) then
     new = redis.call('SET', KEYS[next_id], '1', 'NX', 'EX', 86400) and true
     next_id = next_id + 1
   end
   if new then
+    -- Before the state: a full Redis refuses the first write of a script and no later one.
+    if log_limit > 0 then redis.call('XADD', KEYS[5], '*', 'e', entry) end
     if record ~= '' then
       acts[#acts + 1] = {time = struct.unpack('<d', record), arrival = #acts, record = record, id = id}
     end
@@ -141,14 +146,36 @@ return 1
 )
 
 REPLACE = """
--- KEYS: n keys. ARGV: seconds to live, n values that are expected, n values to store ('' stands for no key).
+-- KEYS: n keys. ARGV: seconds to live at least, n values that are expected, n values to store ('' stands for no key).
 -- Returns 1; 0, and changes nothing, where a key holds something else by now.
 for at, key in ipairs(KEYS) do
   if (redis.call('GET', key) or '') ~= ARGV[1 + at] then return 0 end
 end
 for at, key in ipairs(KEYS) do
-  local value = ARGV[1 + #KEYS + at]
-  if value == '' then redis.call('UNLINK', key) else redis.call('SET', key, value, 'EX', ARGV[1]) end
+  local value, left = ARGV[1 + #KEYS + at], redis.call('TTL', key)
+  if value == '' then
+    redis.call('UNLINK', key)
+  else
+    redis.call('SET', key, value, 'EX', math.max(tonumber(ARGV[1]), left))
+  end
+end
+return 1
+"""
+
+FORGET = """
+-- KEYS: log, gone, then n keys. ARGV: entries that the log may hold (0: there is none), entry of the log, then nothing,
+-- or the n values that are expected.
+-- Returns 1; 0, and changes nothing, where a key holds something else by now; nil where the log is full.
+local log_limit = tonumber(ARGV[1])
+if log_limit > 0 and redis.call('XLEN', KEYS[1]) >= log_limit then return false end
+for at = 3, #ARGV do
+  if (redis.call('GET', KEYS[at]) or '') ~= ARGV[at] then return 0 end
+end
+-- First, for a full Redis refuses what needs memory only as the first write of a script.
+for at = 3, #KEYS do redis.call('UNLINK', KEYS[at]) end
+if log_limit > 0 then
+  redis.call('XADD', KEYS[1], '*', 'e', ARGV[2])
+  redis.call('SET', KEYS[2], '', 'EX', 86400)
 end
 return 1
 """
@@ -167,4 +194,4 @@ class Script(NamedTuple):
         return cls(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-RECORDING, SERVING, REPLACING = (Script.of(text) for text in (RECORD, SERVE, REPLACE))
+RECORDING, SERVING, REPLACING, FORGETTING = (Script.of(text) for text in (RECORD, SERVE, REPLACE, FORGET))

@@ -15,10 +15,10 @@ from app.metrics import Metrics
 from app.settings import Settings
 from app.store.connection import Call, Command, Connection, Doing, StoreUnavailable
 from app.store.evaluation import Run, evaluate
-from app.store.events import Event, EventResult, batches, keys_and_records, stores
-from app.store.keys import partition, user_keys
+from app.store.events import Event, EventResult, batches, deletion_entry, keys_and_records, merge_entry, stores
+from app.store.keys import PARTITIONS, gone_key, log_key, partition, user_keys
 from app.store.merging import Bounds, Values, merged
-from app.store.script import RECORDING, REPLACING, SERVING, Script
+from app.store.script import FORGETTING, RECORDING, REPLACING, SERVING, Script
 from app.store.state import (
     MARK,
     NOTHING_SERVED,
@@ -38,6 +38,7 @@ __all__ = [
     "Event",
     "EventResult",
     "Interaction",
+    "LogFull",
     "Steering",
     "StoreUnavailable",
     "Stored",
@@ -53,6 +54,10 @@ SERVED_SECONDS = 7 * 86_400
 
 MERGE_TRIES = 10
 """Of a merge while events of the two users come in."""
+
+
+class LogFull(StoreUnavailable):
+    """Nothing can be recorded before somebody drains the event log."""
 
 
 class Stored(NamedTuple):
@@ -75,9 +80,10 @@ class Users:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.connection = Connection(settings, metrics)
-        self._settings = settings
+        self._metrics = metrics
         self._ttl_seconds = settings.user_ttl_days * 86_400
         self._bounds = Bounds(settings.history_limit, settings.seen_limit, settings.hidden_limit)
+        self._log_limit = max(1, settings.max_undrained // PARTITIONS) if settings.event_log else 0
 
     async def close(self) -> None:
         """Close all connections."""
@@ -109,14 +115,16 @@ class Users:
     async def record(self, events: Sequence[Event]) -> list[EventResult]:
         """Record events, in order within each user; one result for each, in the order given.
 
-        Where StoreUnavailable is raised some of the events may have been recorded.
+        Where StoreUnavailable is raised, of which LogFull is one, some of the events may have been recorded.
         """
         numbered = list(batches(events))
         runs = [self._recording([events[number] for number in numbers]) for numbers in numbered]
         # Only an event_id tells whether an event whose answer was lost has been recorded.
         repeat = all(event.event_id is not None for event in events)
-        telling = any(stores(event) for event in events)
+        telling = self._log_limit > 0 or any(stores(event) for event in events)
         replies = await evaluate(self.connection, RECORDING, runs, "recording", repeat=repeat, telling=telling)
+        if None in replies:
+            raise self._full()
         results: list[EventResult] = ["accepted"] * len(events)
         for numbers, reply in zip(numbered, replies, strict=True):
             for number, recorded in zip(numbers, reply, strict=True):
@@ -143,8 +151,8 @@ class Users:
         await evaluate(self.connection, SERVING, [run], "recording", repeat=True)
 
     async def delete(self, user_id: str) -> None:
-        """Forget the user."""
-        await self._write(user_id, ("UNLINK", *user_keys(user_id)), doing="forgetting")
+        """Forget the user. LogFull where the event log holds twice its bound: nobody stays known because it is full."""
+        await self._forget(user_id, deletion_entry(user_id), len(user_keys(user_id)), ())
 
     async def merge(self, target_id: str, source_id: str) -> None:
         """Add all that is known about the source to the target, within the bounds, then forget the source.
@@ -159,7 +167,7 @@ class Users:
                 both = merged(Values(*target[:4]), Values(*source[:4]), self._bounds)
                 if not await self._replace(target_id, target[:4], both):
                     continue  # an event of the target came in
-            if await self._replace(source_id, source[:4], [b""] * 4):
+            if await self._forget(source_id, merge_entry(target_id, source_id), 4, source[:4]):
                 # The rest, which nobody misses. Not all keys: an event may have begun a new user by now.
                 await self._write(source_id, ("UNLINK", *user_keys(source_id)[4:]), doing="forgetting")
                 return
@@ -198,6 +206,20 @@ class Users:
         except Unreadable as error:
             raise self.connection.failed("reading", error) from error
 
+    async def _forget(self, user_id: str, entry: bytes, n_keys: int, before: Sequence[bytes]) -> bool:
+        """Remove the first keys of a user and log why, unless somebody changed what was in them `before`."""
+        p = partition(user_id)
+        keys = [log_key(p), gone_key(user_id), *user_keys(user_id, p)[:n_keys]]
+        run = Run(p, keys, [2 * self._log_limit, entry, *before])
+        (done,) = await evaluate(self.connection, FORGETTING, [run], "forgetting", repeat=True)
+        if done is None:
+            raise self._full()
+        return bool(done)
+
+    def _full(self) -> LogFull:
+        self._metrics.log_full.inc()
+        return LogFull("the event log is full because nothing drains it: see to its collector")
+
     async def _write(self, user_id: str, *commands: Command, doing: Doing) -> None:
         """Commands that may be repeated."""
         calls = [Call(partition(user_id), command) for command in commands]
@@ -205,8 +227,9 @@ class Users:
 
     def _recording(self, events: Sequence[Event]) -> Run:
         """One run of the script: events of one user."""
-        keys, records = keys_and_records(events)
-        return Run(partition(events[0].user_id), keys, [*self._bounds, self._ttl_seconds, *records])
+        keys, records = keys_and_records(events, logged=self._log_limit > 0)
+        bounds = (*self._bounds, self._ttl_seconds, self._log_limit)
+        return Run(partition(events[0].user_id), keys, [*bounds, *records])
 
 
 def _keys(user_id: str, n: int) -> tuple[int, Sequence[bytes]]:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -62,16 +63,15 @@ async def test_what_comes_in_while_a_chain_of_users_is_merged_is_kept(users: Use
 async def test_an_event_between_the_last_steps_of_a_merge_begins_a_new_user(
     users: Users, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replace = Users._replace
+    forget = Users._forget
 
-    async def replaced(self: Users, user_id: str, before: Sequence[bytes], after: Sequence[bytes]) -> bool:
-        done = await replace(self, user_id, before, after)
-        if user_id == "source":
-            await users.record([event("source", "late")])
+    async def forgotten(self: Users, user_id: str, *rest: Any) -> bool:
+        done = await forget(self, user_id, *rest)
+        await users.record([event("source", "late")])
         return done
 
     await users.record([event("source", "early")])
-    monkeypatch.setattr(Users, "_replace", replaced)
+    monkeypatch.setattr(Users, "_forget", forgotten)
     await users.merge("target", "source")
     assert await known(users, ["target"]) == {hash_id("early")}
     assert await known(users, ["source"]) == {hash_id("late")}
