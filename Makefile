@@ -133,7 +133,12 @@ types: .venv/.dev
 	$(BIN)/mypy
 
 # In an environment of its own: what pip-audit needs is nothing that we pin. --strict: what could not be looked up is no pass.
+# Where PyPI does not answer pip-audit speaks of dependencies that do not exist, so it is asked for one that does.
+KNOWN := https://pypi.org/pypi/pip/24.0/json
 audit: | .venv/bin/python
+	@$(PYTHON) -c 'import urllib.request as web; web.urlopen("$(KNOWN)", timeout=30)' 2>/dev/null || { \
+	  echo "Nothing was audited: $(KNOWN) cannot be read from here, and known vulnerabilities are told there. Run this elsewhere."; \
+	  exit 1; }
 	$(PYTHON) -m venv build/audit
 	build/audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 	build/audit/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r constraints.txt

@@ -72,7 +72,7 @@ class Selection(NamedTuple):
         """The hits that score enough, of hits with descending scores: above 0 unless the items are named."""
         scores = hits.scores
         if self.least is not None:
-            scores = scores[: np.count_nonzero(scores >= self.least)]
+            scores = scores[: np.count_nonzero(scores >= np.float64(self.least))]  # it may lie beyond float32
         n = len(scores) if self.named else int(np.count_nonzero(scores > 0))
         return Hits(hits.items[:n], hits.scores[:n])
 

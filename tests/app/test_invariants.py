@@ -82,7 +82,7 @@ Lists = st.fixed_dictionaries(
         **Ordered,
         "candidate_ids": Named,
         "segment_ids": st.lists(st.sampled_from([*SEGMENTS, "sgone"]), max_size=3),
-        "min_score": st.sampled_from([0.01, 0.5, 20]),
+        "min_score": st.sampled_from([0.01, 0.5, 20, 1e39]),
     },
 )
 Pages = st.fixed_dictionaries(
@@ -252,10 +252,13 @@ class Callers(RuleBasedStateMachine):
         known.never.update(never)
         self.look(name)
 
-    @rule(one=Anybody, other=Anybody, acts=Acts, others=Acts)
-    def merge(self, one: str, other: str, acts: Any, others: Any) -> None:
-        self.act(one, acts)
-        self.act(other, others)
+    @rule(one=Anybody, other=Anybody, acts=Acts, others=Acts, segment=Segment, begin=st.booleans())
+    def merge(self, one: str, other: str, acts: Any, others: Any, segment: str, begin: bool) -> None:
+        if begin:
+            self.act(one, acts)
+            self.act(other, others)
+            self.steer(one, {segment: 0.25}, set())
+            self.steer(other, {}, {segment})
         answer = self.world.ask("PUT", f"users/{one}/merge/{other}")
         assert answer.status_code == (422 if one == other else 204)
         if one != other:
@@ -305,6 +308,14 @@ class Callers(RuleBasedStateMachine):
             assert answer["index_version"] == (self.world.version if changed else place.version)
             self.check(place.asked, answer, place.given, count or place.size)
 
+    @rule(asked=Asked)
+    def ask_and_go_on(self, asked: Question) -> None:
+        """From each end of an answer, whatever ends it has."""
+        before = len(self.places)
+        self.check(asked, self.world.post(asked.path, {**asked.body, "cursors": True}))
+        for place in self.places[before:]:
+            self.check(place.asked, self.world.post("next", {"cursor": place.cursor}), place.given, place.size)
+
     @rule(asked=Lists, count=st.integers(1, 20))
     def ask_twice(self, asked: Body, count: int) -> None:
         """The list goes on as one that was asked for at once."""
@@ -337,11 +348,9 @@ class Callers(RuleBasedStateMachine):
     def look(self, name: str) -> None:
         """All that this user may be shown, by name."""
         body = {"user_id": name, "candidate_ids": ALL_IDS, "count": 100}
-        more: tuple[Body, ...] = (
-            {},
-            {"exclude_seen": False},
-            {"steer": dict.fromkeys(sorted(self.known(name).never), 0.5)},
-        )
+        history = [{"item_id": "book-9", "kind": "hide"}, {"item_id": "book-10", "kind": "view"}]
+        steer = dict.fromkeys(sorted(self.known(name).never), 0.5)
+        more: tuple[Body, ...] = ({}, {"exclude_seen": False, "history": history}, {"steer": steer})
         lists = [Question("recommend", {**body, **each}, None) for each in more]
         calls = [*(one.call for one in lists), {"endpoint": "segments/recommend", "body": {"user_id": name}}]
         *answers, ranked = self.world.post("batch", {"requests": calls})["answers"]

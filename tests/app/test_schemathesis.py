@@ -40,6 +40,9 @@ continue-on-failure = true
 max-examples = {EXAMPLES}
 deterministic = {str(REPEATABLE).lower()}
 
+[phases.fuzzing.extra-data-sources]
+responses = false  # chains do that: here the time for a request would grow with their number
+
 [phases.stateful.generation]
 max-examples = {4 * EXAMPLES}
 

@@ -52,7 +52,7 @@ class Asked:
         if not alone and draw(st.booleans()):
             self._candidates(draw(st.lists(st.integers(0, 45), max_size=30)))
         if not alone and draw(st.booleans()):
-            self.least = self.fields["min_score"] = draw(st.sampled_from([0.0, 0.1, 0.5, 2.0]))
+            self.least = self.fields["min_score"] = draw(st.sampled_from([0.0, 0.1, 0.5, 2.0, 1e39]))
 
     def _filter(self, names: set[str]) -> None:
         self.fields["filter"] = {"must": [CONDITIONS[name][0] for name in names]}
@@ -77,7 +77,8 @@ class Asked:
         """Everything that may be in an answer, best first; `scores` are not boosted."""
         boosted = scores * self.factors
         named = named or "candidate_ids" in self.fields
-        left = [row for row in self.allowed - exclude if boosted[row] >= self.least and (named or boosted[row] > 0)]
+        scores = boosted.astype(np.float64)  # the least may lie beyond float32
+        left = [row for row in self.allowed - exclude if scores[row] >= self.least and (named or scores[row] > 0)]
         return sorted(left, key=lambda row: (-boosted[row], row))
 
 

@@ -16,7 +16,7 @@ from app import live_index as module
 from app.live_index import LiveIndex, NothingPublished, NotOpen, StillOpening
 from app.metrics import Metrics
 from app.settings import Settings
-from index.publication import publish, rollback
+from index.publication import prune, publish, rollback
 from index.snapshot import Snapshot
 
 pytestmark = pytest.mark.anyio
@@ -206,6 +206,39 @@ async def test_a_version_that_is_not_there_is_refused_and_the_open_ones_are_name
     if named == "20200101T000000Z-00000000":
         (one,) = (await client.get("/v1/versions")).json()["versions"]
         assert one["version"] in answer.json()["detail"]
+
+
+async def test_pruned_versions_are_refused_once_they_are_not_open(
+    settings: Settings, serving: Any, build_books: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored = [build_books(settings.snapshots, ids(number)) for number in (1, 2, 3)]
+    kept_open, never_opened, newest = stored
+    async with serving(settings.model_copy(update={"max_open_versions": 2})) as client:
+
+        async def ask(version: str | None) -> httpx.Response:
+            body = {"history": HISTORY, "count": 5, "cursors": True, "index_version": version}
+            answer: httpx.Response = await client.post("/v1/recommend", json=body)
+            return answer
+
+        async def go_on() -> dict[str, Any]:
+            answer = await client.post("/v1/next", json={"cursor": before["next_cursor"]})
+            return dict(answer.json())
+
+        before = (await ask(kept_open)).json()
+        assert prune(settings.snapshots, keep=1) == (kept_open, never_opened)
+        for version in (None, kept_open):
+            assert (await ask(version)).status_code == 200
+        assert (await go_on())["index_version"] == kept_open
+        refused = await ask(never_opened)
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "body.index_version")
+        assert "is not stored; open are" in refused.json()["detail"]
+        assert (await ask(newest)).status_code == 200  # opened in the place of the other
+        assert (await ask(kept_open)).status_code == 422
+        after = await go_on()
+        assert after["index_version"] == (await ask(None)).json()["index_version"]
+        assert "index_changed" in [one["code"] for one in after["warnings"]]
+        assert (await client.get("/readyz")).status_code == 200
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]  # nothing is wrong with any
 
 
 async def test_versions_say_what_they_are(client: httpx.AsyncClient, settings: Settings, build_books: Build) -> None:
