@@ -1,5 +1,6 @@
 """Who is asked for, and what is answered: lists of items and pages of rows."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -176,15 +177,18 @@ class Answer(BaseModel):
     warnings: list[Caution]
 
 
-class ItemHit(BaseModel):
-    """An item of an answer."""
+@dataclass(slots=True)
+class ItemHit:
+    """An item of an answer."""  # no model: a page has a hundred, and validates none of what we made ourselves
 
     item_id: str
-    score: float = Field(
-        description="Comparable inside one list only; in a list of popular items, the number of users."
-    )
-    properties: dict[str, Any] | None = Field(default=None, description="Only where include_properties asks for them.")
-    reasons: list[Reason] | None = Field(default=None, description="Only where explain asks for them.")
+    score: Annotated[
+        float, Field(description="Comparable inside one list only; in a list of popular items, the number of users.")
+    ]
+    properties: Annotated[
+        dict[str, Any] | None, Field(description="Only where include_properties asks for them.")
+    ] = None
+    reasons: Annotated[list[Reason] | None, Field(description="Only where explain asks for them.")] = None
 
 
 class ItemsAnswer(Answer, Continuable):
