@@ -106,6 +106,14 @@ def test_the_parts_add_up_to_the_score(
     assert (len(one.history), len(one.steering)) == (len(profile.opinions), len(profile.steering.strengths))
 
 
+def test_what_no_segment_owns_is_counted_apart(make_snapshot: MakeSnapshot) -> None:
+    snapshot = make_snapshot(15)
+    assert (snapshot.segments.owners < 0).any()
+    found = accounts(snapshot, profile_of(snapshot, likes("i0", "i1", "i2"), {}), np.arange(40, dtype=np.int32))
+    assert any(one.other for one in found)
+    assert [by_dim(one) for one in found] == pytest.approx([one.score for one in found], rel=1e-5, abs=1e-7)
+
+
 @settings(deadline=None)
 @given(st.integers(0, 20), st.none() | st.integers(1, 6), HISTORIES, STEERING, st.integers(0, 39))
 def test_each_part_is_what_it_says(
