@@ -185,9 +185,9 @@ class ItemHit:
     score: Annotated[
         float, Field(description="Comparable inside one list only; in a list of popular items, the number of users.")
     ]
-    properties: Annotated[
-        dict[str, Any] | None, Field(description="Only where include_properties asks for them.")
-    ] = None
+    properties: Annotated[dict[str, Any] | None, Field(description="Only where include_properties asks for them.")] = (
+        None
+    )
     reasons: Annotated[list[Reason] | None, Field(description="Only where explain asks for them.")] = None
 
 
