@@ -14,22 +14,27 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from typer.models import OptionInfo
 
+from app.draining import Draining
 from app.keycommands import keys_cli
 from app.keys import Keyring, KeysError
+from app.logcommands import HOW, Log, LogError, can_log, collect
 from app.seeding import Api, SeedingError, read_events, seed
-from app.server import ServerError, await_status, is_loopback, listen, log_config, reachable, serve
+from app.server import ServerError, await_status, is_loopback, listen, reachable, serve
 from app.settings import Settings
 from app.store.binary import NoBinary
+from app.store.clients import NoStore
 from app.store.embedded import EmbeddedStore
 from app.store.process import EmbeddedStoreError
 from app.store.usage import StoreUsageError, store
+from app.telemetry import log_config
 from app.tracing import TracingError, tracing_wanted
 from index.cli import main_for
 
 cli = typer.Typer(add_completion=False, help="Serve recommendations, homepages and the page that shows them.")
 
 cli.add_typer(keys_cli, name="keys")
-cli.command()(store)
+for command in (store, collect):
+    cli.command()(command)
 
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
 
@@ -51,6 +56,7 @@ def run(
         Path | None,
         typer.Option(help="JSONL of events to post once the server is ready, but for users who have state already."),
     ] = None,
+    log: Log = None,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM.
 
@@ -65,6 +71,7 @@ def run(
     settings = _settings()
     _check_keys(settings)
     tracing_wanted()
+    folder = _log_folder(settings, log)
     by_user = None if events is None else read_events(events)
     logging.config.dictConfig(log_config(settings.log_level))
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -73,6 +80,9 @@ def run(
         listening = stack.enter_context(listen(settings.host, settings.port))
         if settings.redis_url is None:
             os.environ["SPARROW_REDIS_URL"] = stack.enter_context(EmbeddedStore(settings.data)).url
+        if folder is not None:
+            os.environ["SPARROW_EVENT_LOG"] = "true"
+            stack.enter_context(Draining(folder))
         # Left first: from here on a second signal must not stop the stopping.
         stack.callback(_ignore_signals)
         key = None if settings.key is None else settings.key.get_secret_value()
@@ -91,6 +101,18 @@ def _check_keys(settings: Settings) -> None:
             "what is stored about users. Make keys (sparrow-serve keys add) and name their file in SPARROW_KEYS_FILE, "
             "or set SPARROW_ALLOW_ANONYMOUS=true to allow that"
         )
+
+
+def _log_folder(settings: Settings, given: Path | None) -> Path | None:
+    """Where this process is to keep the event log; None where it is not to keep one."""
+    if given is None and "event_log" in settings.model_fields_set:
+        return None  # somebody else drains the streams, or there are none
+    if can_log():
+        return given or settings.data / "log"
+    if given is not None:
+        raise LogError(f"--log: the event log is written by polars, which is not installed: {HOW}")
+    typer.echo(f"No event log is kept: it needs polars ({HOW}). SPARROW_EVENT_LOG=false says that none is wanted.")
+    return None
 
 
 def _settings() -> Settings:
@@ -131,7 +153,19 @@ def _greet(api: Api, by_user: dict[str, list[dict[str, Any]]] | None) -> None:
     typer.echo(f"Sparrow is ready: {address}")
 
 
-main = main_for(cli, ServerError, KeysError, TracingError, SeedingError, EmbeddedStoreError, StoreUsageError, NoBinary)
+main = main_for(
+    cli,
+    ServerError,
+    KeysError,
+    TracingError,
+    SeedingError,
+    EmbeddedStoreError,
+    StoreUsageError,
+    NoStore,
+    NoBinary,
+    LogError,
+)
+
 
 if __name__ == "__main__":
     main()

@@ -25,6 +25,7 @@ from app.metrics import FOLDER
 from app.protocol import Protocol
 from app.seeding import Api
 from app.settings import Settings
+from app.telemetry import log_config
 from app.workers import Workers
 
 GRACE_SECONDS = 10
@@ -139,15 +140,3 @@ def await_status(api: Api, path: str, seconds: float | None = None) -> bool:
             pass  # not yet
         time.sleep(0.1)
     return False
-
-
-def log_config(level: str) -> dict[str, Any]:
-    """JSON lines on stderr. Of uvicorn only what went wrong."""
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"json": {"()": "app.telemetry.JSONFormatter"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-        "root": {"handlers": ["stderr"], "level": "WARNING"},
-        "loggers": {"app": {"level": level.upper()}, "uvicorn": {"level": "WARNING"}},
-    }

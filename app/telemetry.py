@@ -286,3 +286,15 @@ class JSONFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)
+
+
+def log_config(level: str) -> dict[str, Any]:
+    """JSON lines on stderr. Of uvicorn only what went wrong."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "app.telemetry.JSONFormatter"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
+        "loggers": {"app": {"level": level.upper()}, "uvicorn": {"level": "WARNING"}},
+    }

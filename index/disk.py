@@ -40,6 +40,13 @@ def temporary(root: Path, name: str) -> Path:
     return root / (TEMPORARY + name)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, durably, where there is none."""
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
+        _sync(path.parent)
+
+
 def publish_directory(temporary: Path, final: Path) -> None:
     """Make a finished temporary directory appear under its final name, durably and at once."""
     force(temporary)

@@ -13,8 +13,11 @@ ROOMS = ("app", "index", "training")
 FORBIDDEN = {
     "index": {"app", "training", "torch", "fastapi", "redis", "scipy", "polars"},
     "training": {"app", "fastapi"},
-    "app": {"training", "torch", "scipy", "polars"},
+    "app": {"training", "torch", "scipy"},
 }
+LOGGING = {"app.log_files", "app.erasure", "app.rebuilding"}
+"""What reads and writes Parquet; nothing of it is loaded before a command needs it."""
+
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
 
@@ -46,6 +49,11 @@ def test_the_store_alone_knows_redis() -> None:
     knowing = {module_name(path) for path in MODULES if "redis" in {name.split(".")[0] for name in imported(path)}}
     assert knowing
     assert all(name.startswith("app.store.") for name in knowing)
+
+
+def test_of_the_service_the_event_log_alone_knows_polars() -> None:
+    knowing = {module_name(path) for path in MODULES if "polars" in {name.split(".")[0] for name in imported(path)}}
+    assert {name for name in knowing if name.startswith("app.")} <= LOGGING
 
 
 @pytest.mark.parametrize("path", MODULES, ids=module_name)

@@ -5,19 +5,16 @@ often as one with a single key, so each meeting counts 1/m (Horvitz and Thompson
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import typer
-from redis import Redis, RedisCluster
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisClusterException, RedisError
-from redis.retry import Retry
+from redis import Redis
 
 from app.settings import Settings
-from app.store.address import Target, parse_url
+from app.store.clients import AWAY, NoStore, each_server
 from app.store.keys import UserKeys, user_keys
 from app.store.state import COUNT, ENTRY, MARK, MAX_STEERED
 from app.store.users import SERVED_LIMIT
@@ -77,13 +74,15 @@ def measure(settings: Settings, sample: int) -> Usage:
     """Look at about `sample` keys; StoreUsageError where Redis does not answer."""
     clients: list[Redis] = []
     try:
-        clients += _clients(settings)
+        clients += each_server(settings)
         n_keys = sum(int(client.dbsize()) for client in clients)
         used = sum(int(client.info("memory")["used_memory"]) for client in clients)
         share = max(1, sample // len(clients))
         met = [(client, key) for client in clients for key in islice(client.scan_iter(count=1000), share)]
         return _usage(settings, met, n_keys, used)
-    except (RedisError, RedisClusterException, OSError) as error:
+    except NoStore as error:
+        raise StoreUsageError(str(error)) from error
+    except (*AWAY, OSError) as error:
         raise StoreUsageError(f"the store does not answer: {error}") from error
     finally:
         for client in clients:
@@ -130,47 +129,6 @@ def _sizes(client: Redis, keys: Sequence[bytes]) -> list[int]:
         for key in keys:
             pipeline.memory_usage(key)
         return [size + EXPIRY_BYTES if size else 0 for size in pipeline.execute()]
-
-
-def _clients(settings: Settings) -> Iterator[Redis]:
-    """One for each server that holds users."""
-    address = parse_url(_url(settings))
-    first = address.targets[0]
-    if not address.cluster:
-        yield _client(settings, first)
-        return
-    with RedisCluster(first.place, first.port, **_options(settings, first)) as cluster:
-        nodes = cluster.get_primaries()
-    for node in nodes:
-        yield _client(settings, first._replace(place=str(node.host), port=int(node.port)))
-
-
-def _client(settings: Settings, target: Target) -> Redis:
-    options = {**_options(settings, target), "db": target.db, "retry": Retry(NoBackoff(), 0)}
-    if not target.port:
-        del options["ssl"], options["ssl_ca_certs"]
-        return Redis(unix_socket_path=target.place, **options)
-    return Redis(target.place, target.port, **options)
-
-
-def _options(settings: Settings, target: Target) -> dict[str, Any]:
-    return {
-        "username": target.username, "password": target.password, "protocol": 2, "socket_timeout": 60,
-        "ssl": target.tls, "ssl_ca_certs": None if settings.redis_ca is None else str(settings.redis_ca),
-    }  # fmt: skip
-
-
-def _url(settings: Settings) -> str:
-    """Of the store that is set, or of the embedded one that runs on the data folder."""
-    if settings.redis_url is not None:
-        return settings.redis_url.get_secret_value()
-    try:
-        socket = (settings.data / "redis" / "socket").read_text()
-    except OSError as error:
-        raise StoreUsageError(
-            f"no store runs on {settings.data}: start sparrow-serve, or set SPARROW_REDIS_URL"
-        ) from error
-    return f"unix://{socket}"
 
 
 def store(

@@ -13,11 +13,13 @@ from typing import Any
 
 import httpx
 import pytest
+from redis import Redis
 
-from app import keys
+from app import keys, log_files
 from app.__main__ import main
 from app.seeding import SeedingError, read_events
 from app.server import is_loopback, reachable
+from app.store.keys import log_key, partition
 from app.store.process import RedisProcess
 from index.publication import publish
 
@@ -208,6 +210,28 @@ def test_a_real_redis_is_used_where_one_is_named(folders: list[str | Path], tmp_
         served.wait_for("Sparrow is ready")
         assert served.client.get("/readyz").json()["store"] == "ok"
         assert not (tmp_path / "data" / "redis").exists()
+
+
+def test_it_keeps_an_event_log(folders: list[str | Path], tmp_path: Path) -> None:
+    log = tmp_path / "data" / "log"
+    with started(*folders) as served:
+        served.wait_for("Sparrow is ready")
+        like(served, "u", "book-1")
+        assert served.stop() == 0  # which writes what is left
+    assert [row["item_id"] for row in log_files.scan(log).collect().to_dicts()] == ["book-1"]
+
+
+def test_streams_are_left_to_a_collector_elsewhere(folders: list[str | Path], redis_url: str, redis: Redis) -> None:
+    with started(*folders, SPARROW_REDIS_URL=redis_url, SPARROW_EVENT_LOG="true") as served:
+        served.wait_for("Sparrow is ready")
+        like(served, "u", "book-1")
+        assert served.stop() == 0
+    assert redis.xlen(log_key(partition("u"))) == 1
+
+
+def like(served: Served, user_id: str, item_id: str) -> None:
+    body = {"events": [{"user_id": user_id, "item_id": item_id, "kind": "like"}]}
+    assert served.client.post("/v1/events", json=body).status_code == 202
 
 
 def test_it_starts_before_anything_is_published(
