@@ -10,9 +10,9 @@ from app.popular import ranked
 from app.rankings import above, likeness
 from app.recommend import Profile, because, titles
 from app.shelf import Row
-from index.search import Hits, products_of_each
+from index.search import Hits
 from index.snapshot import Snapshot
-from index.types import Float32, Float64, Int32
+from index.types import Float32, Float64
 
 STRONG = 0.5
 """An item may head a because-row where its weight is at least this share of the user's largest."""
@@ -59,24 +59,13 @@ def anchors(snapshot: Snapshot, opinions: Opinions) -> list[int]:
     users = snapshot.popularity[opinions.items[liked]]
     middle = len(users) // 2
     tried = liked[users >= np.partition(users, middle)[middle]][:ANCHORS]
-    near = _cosines(snapshot, opinions.items[tried]).tolist()
+    near = snapshot.embeddings.decoder.cosines(opinions.items[tried]).tolist()
     chosen: list[int] = []
     for place in range(len(tried)):
         if all(near[place][other] <= DISTINCT for other in chosen):
             chosen.append(place)
     places: list[int] = tried[chosen].tolist()
     return places
-
-
-def _cosines(snapshot: Snapshot, items: Int32) -> Float32:
-    """(n, n): how near the rows of items are to each other; 0 for one without a value."""
-    rows = snapshot.embeddings.decoder
-    found = products_of_each(rows, items, rows.dense(items))
-    lengths = np.sqrt(found.diagonal())
-    lengths[lengths == 0] = 1
-    found /= lengths
-    found /= lengths[:, np.newaxis]
-    return found
 
 
 def _sums_of_best(scores: Float32, n: int) -> Float64:

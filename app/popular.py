@@ -1,9 +1,9 @@
 """What most people like: the order of popularity, in whole or in a segment, under any selection."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.selection import EVERYTHING, Selection
+from index._kernel import best_of
 from index.arrays import among
 from index.search import NONE, Hits
 from index.snapshot import Snapshot
@@ -63,9 +63,4 @@ def _walk(snapshot: Snapshot, exclude: Int32, count: int, selection: Selection) 
 
 def ranked(items: Int32, scores: Float32, count: int) -> Hits:
     """The best of some items, ties by row."""
-    if count < len(items):
-        last = np.partition(scores, len(scores) - count)[len(scores) - count]
-        kept: NDArray[np.bool_] = scores >= last
-        items, scores = items[kept], scores[kept]
-    order = np.lexsort((items, -scores))[:count]
-    return Hits(items[order], scores[order])
+    return Hits(*best_of(items, scores, count))

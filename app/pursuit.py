@@ -10,6 +10,7 @@ import numpy as np
 
 from app.recommend import Profile, strongest_segments
 from app.selection import Selection
+from index import _kernel
 from index.snapshot import Snapshot
 
 LEANING = 0.05
@@ -33,23 +34,5 @@ def pursue(
     """Up to `count` segment numbers, without two of the same taste, or of the taste of `used`."""
     least = leaning * float(np.linalg.norm(profile.query))
     numbers, scores = strongest_segments(snapshot, profile, LOOK * count, selection, least)
-    if not len(numbers):
-        return []
-    left = scores.astype(np.float64)
-    if used:
-        near = snapshot.segment_cosines[numbers][:, list(used)]
-        left[(near > SAME_TASTE).any(axis=1)] = -np.inf
-    cosines = snapshot.segment_cosines[numbers[:, np.newaxis], numbers]
-    alike = cosines > SAME_TASTE  # each to itself, too
-    chosen: list[int] = []
-    while len(chosen) < count:
-        best = int(left.argmax())
-        score = float(left[best])
-        if score == -np.inf:
-            break
-        if score > 0:
-            left -= score * cosines[best]
-        left[alike[best]] = -np.inf
-        chosen.append(best)
-    picked: list[int] = numbers[chosen].tolist()
+    picked: list[int] = _kernel.pursue(snapshot.segment_cosines, numbers, scores, used, count, SAME_TASTE).tolist()
     return picked

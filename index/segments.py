@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from index import arrays, discovery
+from index._kernel import count_per_set
 from index.discovery import Discovery
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.types import Float32, Int32, Int64, UInt64
@@ -111,10 +112,7 @@ class Segments:
 
     def holding(self, items: Int32) -> Int64:
         """How many of these items, none twice, are in each segment, (n_segments,)."""
-        starts, numbers = self._by_item
-        inside = items[items < len(starts) - 1]
-        first = starts[inside]
-        return np.bincount(numbers[arrays.ranges(first, starts[inside + 1] - first)], minlength=len(self))
+        return count_per_set(*self._by_item, len(self), items)
 
     @cached_property
     def _by_item(self) -> tuple[Int64, Int32]:

@@ -36,7 +36,7 @@ from index.errors import CorruptSnapshot, InvalidEmbeddings, UnknownVersion
 from index.filters import Filters
 from index.manifest import FileInfo, Manifest
 from index.query import encode
-from index.search import Searcher, products
+from index.search import Searcher
 from index.segments import Segments
 from index.types import Float32, Int32
 from index.vocabulary import Vocabulary
@@ -102,14 +102,7 @@ class Snapshot:
     def segment_cosines(self) -> Float32:
         """(n_segments, n_segments): how near the tastes of segments are to each other; 0 for one without any."""
         rows = self.segments.rows
-        found = np.zeros((rows.n_rows, rows.n_rows), dtype=np.float32)
-        for number in range(rows.n_rows):
-            found[number] = products(rows, rows.dense_row(number))
-        lengths = np.sqrt(found.diagonal())
-        lengths[lengths == 0] = 1
-        found /= lengths
-        found /= lengths[:, np.newaxis]
-        return found
+        return rows.cosines(np.arange(rows.n_rows, dtype=np.int32))
 
 
 def open_snapshot(root: Path, version: str) -> Snapshot:

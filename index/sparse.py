@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from index import arrays
-from index._kernel import dense_rows
+from index._kernel import cosines, dense_rows
 from index.errors import InvalidEmbeddings
 from index.types import Array, Dims, Float32, Int32, Int64, Values
 
@@ -73,6 +73,11 @@ class SparseRows:
         """The given rows with their zeros, (len(rows), n_dims); they may repeat. ValueError if one does not exist."""
         found = dense_rows(self.row_starts, self.dims, self.values, self.n_dims, self.steps, rows)
         return found.reshape(len(rows), self.n_dims)
+
+    def cosines(self, rows: Int32) -> Float32:
+        """How near the given rows are to each other, (len(rows), len(rows)); 0 for one without a value."""
+        found = cosines(self.row_starts, self.dims, self.values, self.n_dims, self.steps, rows)
+        return found.reshape(len(rows), len(rows))
 
     def take(self, rows: Int32) -> "SparseRows":
         """The given rows as a matrix of their own; they may repeat. InvalidEmbeddings if one cannot be that long."""

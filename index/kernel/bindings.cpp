@@ -22,6 +22,7 @@
 #include "levels.hpp"
 #include "lookup.hpp"
 #include "postings.hpp"
+#include "pursuit.hpp"
 #include "scoring.hpp"
 #include "searcher.hpp"
 #include "sum.hpp"
@@ -34,7 +35,7 @@ namespace {
 template <typename T>
 using Array = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using AnyArray = nb::ndarray<nb::ro, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Queries = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Matrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Words = std::optional<Array<std::uint64_t>>;
 using OfRows = std::optional<Array<float>>;                             // a value a row
 using Factors = std::optional<std::tuple<Array<float>, float, float>>;  // with the least and the greatest
@@ -126,6 +127,16 @@ class Items {
 
     Py_buffer view_;
 };
+
+nb::tuple pair(const Hits &hits) {
+    std::vector<std::int32_t> items(hits.size());
+    std::vector<float> scores(hits.size());
+    for (std::size_t i = 0; i < hits.size(); i++) {
+        items[i] = hits[i].item;
+        scores[i] = hits[i].score;
+    }
+    return nb::make_tuple(owned(std::move(items)), owned(std::move(scores)));
+}
 
 // Answers one behind the other, and where each starts.
 nb::tuple flat(const std::vector<Hits> &answers) {
@@ -223,7 +234,7 @@ class Kernel {
         return flat(answers);
     }
 
-    nb::tuple batch(const Queries &queries, std::size_t n, const std::vector<Array<std::int32_t>> &exclude,
+    nb::tuple batch(const Matrix &queries, std::size_t n, const std::vector<Array<std::int32_t>> &exclude,
                     const Words &words, std::size_t count) const {
         check_query(queries.shape(1), rows());
         require(exclude.size() == queries.shape(0), "exclude must have an entry a query");
@@ -292,16 +303,6 @@ class Kernel {
     Allowed allow(const Words &words, std::size_t count) const {
         require(!words || words->size() == (rows().n_rows + 63) / 64, "the bitmap is not one of these items");
         return words ? Allowed{words->data(), count} : Allowed{};
-    }
-
-    static nb::tuple pair(const Hits &hits) {
-        std::vector<std::int32_t> items(hits.size());
-        std::vector<float> scores(hits.size());
-        for (std::size_t i = 0; i < hits.size(); i++) {
-            items[i] = hits[i].item;
-            scores[i] = hits[i].score;
-        }
-        return nb::make_tuple(owned(std::move(items)), owned(std::move(scores)));
     }
 
     Array<std::int64_t> row_starts_;
@@ -396,15 +397,57 @@ nb::object dense_rows(const Array<std::int64_t> &row_starts, const AnyArray &dim
     check_items(chosen.data(), chosen.size(), rows.n_rows);
     std::vector<float> dense(chosen.size() * n_dims);
     for (std::size_t i = 0; i < chosen.size(); i++) {
-        const auto row = static_cast<std::size_t>(chosen.data()[i]);
-        for (std::size_t place = rows.begin(row), end = rows.end(row); place < end; place++) {
-            const std::size_t dim = rows.wide ? rows.wide_dims()[place] : rows.narrow_dims()[place];
-            if (dim < n_dims) {
-                dense[i * n_dims + dim] = static_cast<float>(rows.value(row, place));
-            }
-        }
+        spread(rows, static_cast<std::size_t>(chosen.data()[i]), dense.data() + i * n_dims);
     }
     return owned(std::move(dense));
+}
+
+nb::object cosines_of(const Array<std::int64_t> &row_starts, const AnyArray &dims, const AnyArray &values,
+                      std::size_t n_dims, const OfRows &steps, const Array<std::int32_t> &chosen) {
+    const Rows rows = view(row_starts, dims, values, n_dims, std::nullopt, steps);
+    check_items(chosen.data(), chosen.size(), rows.n_rows);
+    return owned(cosines(rows, chosen.data(), chosen.size()));
+}
+
+nb::object pursue_numbers(const Matrix &cosines, const Array<std::int64_t> &numbers, const Array<float> &scores,
+                          const std::vector<std::int64_t> &used, std::size_t count, float same) {
+    const std::size_t n = cosines.shape(0);
+    const auto known = [&](std::int64_t number) { return static_cast<std::uint64_t>(number) < n; };
+    require(cosines.shape(1) == n, "cosines must be as many in a row as there are rows");
+    require(numbers.size() == scores.size(), "there must be a score a number");
+    require(std::all_of(numbers.data(), numbers.data() + numbers.size(), known) &&
+                std::all_of(used.begin(), used.end(), known),
+            "a number is none of the cosines");
+    return owned(pursue({cosines.data(), n}, {numbers.data(), scores.data(), numbers.size()}, used, count, same));
+}
+
+// How many of some items are in each set; what sets an item is in lies one behind the other.
+nb::object count_per_set(const Array<std::int64_t> &starts, const Array<std::int32_t> &numbers, std::size_t n_sets,
+                         const Array<std::int32_t> &items) {
+    std::vector<std::int64_t> counts(n_sets);
+    for (std::size_t i = 0; i < items.size(); i++) {
+        const auto item = static_cast<std::uint32_t>(items.data()[i]);
+        if (item + std::size_t{1} >= starts.size()) {
+            continue;
+        }
+        const std::int64_t first = starts.data()[item], last = starts.data()[item + 1];
+        require(0 <= first && last <= static_cast<std::int64_t>(numbers.size()), "starts lead outside the numbers");
+        for (std::int64_t place = first; place < last; place++) {
+            const auto number = static_cast<std::uint32_t>(numbers.data()[place]);
+            require(number < n_sets, "a number is that of no set");
+            counts[number]++;
+        }
+    }
+    return owned(std::move(counts));
+}
+
+nb::tuple best_of(const Array<std::int32_t> &items, const Array<float> &scores, std::size_t n) {
+    require(items.size() == scores.size(), "there must be a score an item");
+    Best best(std::min(n, items.size()));
+    for (std::size_t i = 0; i < items.size(); i++) {
+        best.push({scores.data()[i], items.data()[i]});
+    }
+    return pair(best.sorted());
 }
 
 // Texts by row, of all that lie one behind the other.
@@ -433,7 +476,7 @@ nb::list texts_of(const Array<std::uint8_t> &bytes, const Array<std::int64_t> &s
 // Scores of some rows for several queries, query by query.
 nb::object score_each_query(const Array<std::int64_t> &row_starts, const AnyArray &dims, const AnyArray &values,
                             std::size_t n_dims, const OfRows &scale, const OfRows &steps,
-                            const Array<std::int32_t> &chosen, const Queries &queries) {
+                            const Array<std::int32_t> &chosen, const Matrix &queries) {
     const Rows rows = view(row_starts, dims, values, n_dims, scale, steps);
     check_query(queries.shape(1), rows);
     const std::vector<std::int32_t> own = copied(chosen, rows.n_rows);
@@ -472,6 +515,13 @@ NB_MODULE(_kernel, module) {
                "n_dims"_a, "items"_a.noconvert(), "weights"_a.noconvert(), "steps"_a.noconvert().none() = nb::none());
     module.def("dense_rows", &dense_rows, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
                "n_dims"_a, "steps"_a.noconvert().none(), "rows"_a.noconvert());
+    module.def("cosines", &cosines_of, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
+               "n_dims"_a, "steps"_a.noconvert().none(), "rows"_a.noconvert());
+    module.def("pursue", &pursue_numbers, "cosines"_a.noconvert(), "numbers"_a.noconvert(), "scores"_a.noconvert(),
+               "used"_a, "count"_a, "same"_a);
+    module.def("count_per_set", &count_per_set, "starts"_a.noconvert(), "numbers"_a.noconvert(), "n_sets"_a,
+               "items"_a.noconvert());
+    module.def("best_of", &best_of, "items"_a.noconvert(), "scores"_a.noconvert(), "n"_a);
     module.def("texts_of", &texts_of, "texts"_a.noconvert(), "starts"_a.noconvert(), "rows"_a.noconvert());
     module.def("score_each_query", &score_each_query, "row_starts"_a.noconvert(), "dims"_a.noconvert(),
                "values"_a.noconvert(), "n_dims"_a, "item_scale"_a.noconvert().none(), "steps"_a.noconvert().none(),

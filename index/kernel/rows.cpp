@@ -41,6 +41,34 @@ float score(const Rows &rows, std::size_t row, const float *query) {
     return rows.scale == nullptr ? total : total * rows.scale[row];
 }
 
+void spread(const Rows &rows, std::size_t row, float *dense) {
+    for (std::size_t place = rows.begin(row), end = rows.end(row); place < end; place++) {
+        const std::size_t dim = rows.wide ? rows.wide_dims()[place] : rows.narrow_dims()[place];
+        if (dim < rows.n_dims) {
+            dense[dim] = rows.rounded(row, place);
+        }
+    }
+}
+
+std::vector<float> cosines(const Rows &rows, const std::int32_t *chosen, std::size_t n) {
+    std::vector<float> found(n * n), lengths(n);
+    for (std::size_t i = 0; i < n; i++) {
+        std::vector<float> dense(rows.n_dims);
+        spread(rows, static_cast<std::size_t>(chosen[i]), dense.data());
+        for (std::size_t j = 0; j < n; j++) {
+            found[i * n + j] = score(rows, static_cast<std::size_t>(chosen[j]), dense.data());
+        }
+        const float length = std::sqrt(found[i * n + i]);
+        lengths[i] = length == 0.0f ? 1.0f : length;
+    }
+    for (std::size_t i = 0; i < n; i++) {
+        for (std::size_t j = 0; j < n; j++) {
+            found[i * n + j] = found[i * n + j] / lengths[j] / lengths[i];
+        }
+    }
+    return found;
+}
+
 double unscaled_norm(const Rows &rows, std::size_t row) {
     double square = 0.0;
     for (std::size_t place = rows.begin(row), end = rows.end(row); place < end; place++) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace sparrow {
 
@@ -43,6 +44,12 @@ struct Rows {
 // sum rounded to float32: bit for bit the score of index/reference.py. This is the only code that computes a score
 // which leaves the kernel; it must be compiled without contraction.
 float score(const Rows &rows, std::size_t row, const float *query);
+
+// Write a row, before its scale, into n_dims zeros.
+void spread(const Rows &rows, std::size_t row, float *dense);
+
+// The cosine of each of some rows to each, (n, n), row by row; 0 for one without a value.
+std::vector<float> cosines(const Rows &rows, const std::int32_t *chosen, std::size_t n);
 
 // The L2 norm of a row before its scale, in double precision.
 double unscaled_norm(const Rows &rows, std::size_t row);

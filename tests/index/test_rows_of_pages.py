@@ -1,0 +1,108 @@
+"""What the kernel does for a page, against the plain and slow way: cosines, pursuit, counts, the best of some."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from index import _kernel, sparse
+from index.sparse import SparseRows
+from index.types import Float32, Int32, Int64
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def some_rows(rng: np.random.Generator) -> SparseRows:
+    """A few rows of few values, some empty, perhaps quantised."""
+    n_rows, n_dims = int(rng.integers(1, 12)), int(rng.choice([1, 5, 40, 70_000]))
+    lengths = rng.integers(0, min(n_dims, 6) + 1, n_rows)
+    dims = np.concatenate([rng.choice(n_dims, length, replace=False) for length in lengths])
+    values = rng.standard_normal(len(dims)).astype(np.float32)
+    rows = SparseRows.from_csr(np.concatenate([[0], np.cumsum(lengths)]), dims, values, n_dims)
+    return sparse.quantised(rows) if rng.random() < 0.5 else rows
+
+
+@given(SEEDS)
+def test_cosines_are_those_of_dense_rows(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = some_rows(rng)
+    chosen = rng.integers(0, rows.n_rows, int(rng.integers(0, 9))).astype(np.int32)
+    dense = rows.dense(chosen).astype(np.float64)
+    lengths = np.linalg.norm(dense, axis=1)
+    lengths[lengths == 0] = 1
+    expected = dense @ dense.T / np.outer(lengths, lengths)
+    np.testing.assert_allclose(rows.cosines(chosen), expected.reshape(len(chosen), len(chosen)), atol=2e-6)
+
+
+def pursue_slowly(
+    cosines: Float32, numbers: list[int], scores: Float32, used: list[int], count: int, same: float
+) -> list[int]:
+    """One candidate after the other, by what is left of its score."""
+    left = {number: float(score) for number, score in zip(numbers, scores, strict=True)}
+    left = {number: score for number, score in left.items() if not any(cosines[number, one] > same for one in used)}
+    chosen: list[int] = []
+    while left and len(chosen) < count:
+        best = max(left, key=lambda number: left[number])
+        score = np.float32(max(left[best], 0.0))
+        left = {
+            number: before - float(score * cosines[best, number])
+            for number, before in left.items()
+            if number != best and not cosines[best, number] > same
+        }
+        chosen.append(best)
+    return chosen
+
+
+@given(SEEDS, st.integers(0, 12), st.sampled_from([0.0, 0.3, 0.7, 2.0]))
+def test_pursuit_takes_what_is_left_most(seed: int, count: int, same: float) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 15))
+    same = float(np.float32(same))
+    cosines = rng.choice([-0.5, 0.0, 0.25, 0.3, 0.7, 0.9], (n, n)).astype(np.float32)
+    numbers = rng.permutation(n)[: rng.integers(0, n + 1)]
+    scores = rng.choice([-1.0, 0.0, 0.5, 1.0, 1.0, 3.3], len(numbers)).astype(np.float32)
+    used = rng.integers(0, n, rng.integers(0, 3)).tolist()
+    found = _kernel.pursue(cosines, numbers, scores, used, count, same).tolist()
+    assert found == pursue_slowly(cosines, numbers.tolist(), scores, used, count, same)
+
+
+def test_pursuit_refuses_what_does_not_exist() -> None:
+    cosines, scores = np.ones((3, 3), dtype=np.float32), np.ones(1, dtype=np.float32)
+    for number in (-1, 3):
+        with pytest.raises(ValueError, match="none of the cosines"):
+            _kernel.pursue(cosines, np.array([number]), scores, [], 1, 0.5)
+        with pytest.raises(ValueError, match="none of the cosines"):
+            _kernel.pursue(cosines, np.array([0]), scores, [number], 1, 0.5)
+    with pytest.raises(ValueError, match="a score a number"):
+        _kernel.pursue(cosines, np.array([0, 1]), scores, [], 1, 0.5)
+    with pytest.raises(ValueError, match="as many in a row"):
+        _kernel.pursue(cosines[:2].copy(), np.array([0]), scores, [], 1, 0.5)
+
+
+@given(st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=8), st.lists(st.integers(-1, 10), max_size=9))
+def test_counts_per_set(sets_of: list[list[int]], asked: list[int]) -> None:
+    starts = np.concatenate([[0], np.cumsum([len(own) for own in sets_of])]).astype(np.int64)
+    numbers = np.array([number for own in sets_of for number in own], dtype=np.int32)
+    found = _kernel.count_per_set(starts, numbers, 6, np.array(asked, dtype=np.int32))
+    met = [number for item in asked if 0 <= item < len(sets_of) for number in sets_of[item]]
+    assert found.tolist() == [met.count(number) for number in range(6)]
+
+
+@pytest.mark.parametrize(("starts", "numbers"), [([0, 9], [0]), ([-1, 1], [0]), ([0, 1], [2]), ([0, 1], [-1])])
+def test_counts_refuse_what_leads_outside(starts: list[int], numbers: list[int]) -> None:
+    arrays: tuple[Int64, Int32] = (np.array(starts, dtype=np.int64), np.array(numbers, dtype=np.int32))
+    with pytest.raises(ValueError, match=r"outside|no set"):
+        _kernel.count_per_set(*arrays, 2, np.array([0], dtype=np.int32))
+
+
+@given(st.lists(st.sampled_from([-1.0, -0.0, 0.0, 0.5, 2.0]), max_size=30), st.integers(0, 40))
+def test_the_best_of_some(scores: list[float], n: int) -> None:
+    items = np.random.default_rng(len(scores)).permutation(100)[: len(scores)].tolist()
+    pairs = sorted(zip(scores, items, strict=True), key=lambda pair: (-pair[0], pair[1]))[:n]
+    found, own = _kernel.best_of(np.array(items, dtype=np.int32), np.array(scores, dtype=np.float32), n)
+    assert list(zip(own.tolist(), found.tolist(), strict=True)) == pairs
+
+
+def test_the_best_of_some_refuses_other_numbers_of_scores() -> None:
+    with pytest.raises(ValueError, match="a score an item"):
+        _kernel.best_of(np.array([1, 2], dtype=np.int32), np.ones(1, dtype=np.float32), 1)
