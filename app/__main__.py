@@ -17,7 +17,7 @@ from typer.models import OptionInfo
 from app.draining import Draining
 from app.keycommands import keys_cli
 from app.keys import Keyring, KeysError
-from app.logcommands import HOW, Log, LogError, can_log, collect
+from app.logcommands import HOW, Log, LogError, can_log, collect, compact, rebuild
 from app.seeding import Api, SeedingError, read_events, seed
 from app.server import ServerError, await_status, is_loopback, listen, reachable, serve
 from app.settings import Settings
@@ -33,7 +33,7 @@ from index.cli import main_for
 cli = typer.Typer(add_completion=False, help="Serve recommendations, homepages and the page that shows them.")
 
 cli.add_typer(keys_cli, name="keys")
-for command in (store, collect):
+for command in (store, collect, rebuild, compact):
     cli.command()(command)
 
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}

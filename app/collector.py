@@ -88,14 +88,17 @@ def drain(client: Client, folder: Path) -> int:
             return n_written
 
 
-def tend(folder: Path, today: date, keep_days: int) -> None:
-    """Once a day: remove old days, make one file of each other but today's, drop the rows of who was forgotten."""
+def tend(folder: Path, today: date, keep_days: int) -> int:
+    """Once a day: remove old days, make one file of each other but today's, drop the rows of who was forgotten.
+
+    Returns how many rows those were.
+    """
     if keep_days:
         log_files.keep(folder, keep_days, today)
     for day in log_files.days(folder):
         if day < today:
             log_files.compact(folder, day)
-    erasure.erase(folder)
+    return erasure.erase(folder)
 
 
 def _any_full(entries: list[streams.Entry]) -> bool:

@@ -50,7 +50,7 @@ def day_of(entry: Entry) -> date:
 def add(log: Path, entries: Sequence[Entry]) -> int:
     """Write the entries of one day, but for those that are there already; how many that were. Durable on return."""
     folder = _folder(log, day_of(entries[0]))
-    new = _frame(entries).unique(KEY, maintain_order=True)
+    new = frame_of(entries).unique(KEY, maintain_order=True)
     known = _files(folder, min(one.recorded_ms for one in entries), max(one.recorded_ms for one in entries))
     if known:
         written = pl.scan_parquet(known).select(KEY)
@@ -76,6 +76,14 @@ def scan(log: Path) -> pl.LazyFrame:
     """All entries; one may be there twice. FileNotFoundError, when it is used, where a file was compacted meanwhile."""
     found = files(log)
     return pl.scan_parquet(found) if found else pl.LazyFrame(schema=SCHEMA)
+
+
+def frame_of(entries: Sequence[Entry]) -> pl.DataFrame:
+    """As they are in files."""
+    rows = [{**one.said, **dict(zip(KEY, one[:3], strict=True))} for one in entries]
+    # Not strict: what somebody else put on a stream must not hold up what is behind it.
+    columns = (pl.Series(name, [row.get(name) for row in rows], kind, strict=False) for name, kind in SCHEMA.items())
+    return pl.DataFrame(columns)
 
 
 def in_order(entries: pl.LazyFrame) -> pl.LazyFrame:
@@ -157,10 +165,3 @@ def _spans(folder: Path) -> Iterator[tuple[Path, int, int]]:
 
 def _folder(log: Path, day: date) -> Path:
     return log / f"date={day}"
-
-
-def _frame(entries: Sequence[Entry]) -> pl.DataFrame:
-    rows = [{**one.said, **dict(zip(KEY, one[:3], strict=True))} for one in entries]
-    # Not strict: what somebody else put on a stream must not hold up what is behind it.
-    columns = (pl.Series(name, [row.get(name) for row in rows], kind, strict=False) for name, kind in SCHEMA.items())
-    return pl.DataFrame(columns)

@@ -1,19 +1,21 @@
-"""sparrow-serve collect, rebuild and compact: the event log from streams to files and back. They need polars."""
+"""sparrow-serve collect, rebuild and compact: the event log from streams to files, and back. They need polars."""
 
+import asyncio
 import importlib.util
 import logging.config
 import signal
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from app.settings import Settings
-from app.store.clients import NoStore, open_store
+from app.store.clients import AWAY, NoStore, open_store
 from app.telemetry import log_config
-from index.cli import main_for
+from index.cli import main_for, print_json, progress
 
 cli = typer.Typer(add_completion=False, help="The event log; sparrow-serve has the same commands.")
 
@@ -33,11 +35,6 @@ Data = Annotated[Path | None, typer.Option(envvar="SPARROW_DATA", help="Folder o
 def can_log() -> bool:
     """Whether what writes Parquet is installed."""
     return importlib.util.find_spec("polars") is not None
-
-
-@cli.callback()
-def _several() -> None:
-    """Commands have names, though they were one."""
 
 
 @cli.command()
@@ -62,13 +59,74 @@ def collect(
     if while_stdin:
         threading.Thread(target=_until_closed, args=(stop,), daemon=True, name="parent-watch").start()
     logging.config.dictConfig(log_config(settings.log_level))
-    client = open_store(settings)
+    try:
+        client = open_store(settings)
+    except AWAY as error:  # a cluster is asked at once
+        raise LogError(f"the store does not answer: {error}") from error
     try:
         run(client, folder, every, keep_days, stop)
     except LogBusy as error:
         raise LogError(str(error)) from error
     finally:
         client.close()
+
+
+NOT_RESTORED = "Not restored, for the log does not hold it: steering, ids of events, what was served."
+
+
+@cli.command()
+def rebuild(
+    log: Log = None,
+    data: Data = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Give back to users what the event log says of them, for a Redis that lost it; the server may go on meanwhile.
+
+    Histories, seen and hidden items, within the bounds and the time to live, in the order of recording; deletions and
+    merges are obeyed. What Redis holds is kept, and repeating it changes nothing.
+    """
+    settings, folder = _opened(log, data)
+    if not folder.is_dir():
+        raise LogError(f"there is no event log in {folder}: name its folder by --log")
+    from app.rebuilding import rebuild as run
+    from app.store.users import StoreUnavailable
+
+    with progress("Rebuilding users", 1.0) as advance:
+        try:
+            done = asyncio.run(run(settings, folder, advance))
+        except StoreUnavailable as error:
+            raise LogError(f"{error}: the rebuild stopped; repeat it when it does") from error
+        except AWAY as error:
+            raise LogError(f"the store does not answer: {error}") from error
+    if as_json:
+        print_json({"events": done.events, "undrained": done.undrained, **done.users._asdict()})
+        return
+    typer.echo(f"events in the log         {done.events:>15,}  (entries not drained yet: {done.undrained:,})")
+    typer.echo(f"users restored            {done.users.restored:>15,}")
+    typer.echo(f"users who missed nothing  {done.users.whole:>15,}")
+    typer.echo(f"users forgotten lately    {done.users.gone:>15,}  (nothing was restored)")
+    typer.echo(NOT_RESTORED)
+
+
+@cli.command()
+def compact(
+    log: Log = None,
+    data: Data = None,
+    keep_days: Annotated[int, typer.Option(min=0, help="Days of log to keep; 0: all.")] = 0,
+) -> None:
+    """Make one file of each day's, and drop from the log what was recorded about users before they were forgotten.
+
+    A collector does so once a day; this is for a log that none writes to at present.
+    """
+    _, folder = _opened(log, data)
+    from app.collector import LogBusy, tend, writing
+
+    try:
+        with writing(folder):
+            n_dropped = tend(folder, datetime.now(UTC).date(), keep_days)
+    except LogBusy as error:
+        raise LogError(str(error)) from error
+    typer.echo(f"rows of forgotten users dropped  {n_dropped:>8,}")
 
 
 def _until_closed(stop: threading.Event) -> None:

@@ -42,7 +42,7 @@ def batches(events: Sequence[Event]) -> Iterator[list[int]]:
 
 def stores(event: Event) -> bool:
     """Whether recording it needs memory; a full Redis takes what does not."""
-    _, record, _, flags = _packed(event)
+    _, record, _, flags = packed(event)
     return bool(record or flags)
 
 
@@ -51,7 +51,7 @@ def keys_and_records(events: Sequence[Event], *, logged: bool) -> tuple[list[byt
     user_id = events[0].user_id
     p = partition(user_id)
     ids = (event_key(user_id, event.event_id) for event in events if event.event_id is not None)
-    records = [part for event in events for part in (*_packed(event), log_entry(event) if logged else b"")]
+    records = [part for event in events for part in (*packed(event), log_entry(event) if logged else b"")]
     return [*user_keys(user_id, p)[:4], log_key(p), *ids], records
 
 
@@ -82,8 +82,8 @@ def _json(document: dict[str, Any]) -> bytes:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _packed(event: Event) -> tuple[bytes, bytes, bytes, str]:
-    """The four arguments the script takes for an event."""
+def packed(event: Event) -> tuple[bytes, bytes, bytes, str]:
+    """The first four arguments the script takes for an event: mark, record, item id, flags."""
     one = event.interaction
     record = entry(one)
     mark = record[:8] + record[16:24]

@@ -4,6 +4,7 @@ It is idempotent: merging once more what was merged changes nothing, so a merge 
 """
 
 import math
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +32,8 @@ class Bounds(NamedTuple):
 def merged(target: Values, source: Values, bounds: Bounds) -> Values:
     """What is known about either, within the bounds.
 
-    Of equal interactions one is kept, of equal items the later mark. Where both steer a segment "never" wins, and else
-    the target.
+    Of equal interactions as many are kept as one of the two had, of equal items the later mark. Where both steer a
+    segment "never" wins, and else the target.
     """
     return Values(
         _histories(target.history, source.history, bounds.history),
@@ -44,13 +45,13 @@ def merged(target: Values, source: Values, bounds: Bounds) -> Values:
 
 def _histories(target: bytes, source: bytes, limit: int) -> bytes:
     # Of equal times the source's come first, and sorted() is stable: what fell out once falls out again.
-    known = dict.fromkeys((*_records(source), *_records(target)))
-    oldest_first = sorted(known, key=lambda one: one[0])[-limit:]
+    known = Counter(records(source)) | Counter(records(target))
+    oldest_first = sorted(known.elements(), key=lambda one: one[0])[-limit:]
     return join([(record, item_id) for _, record, item_id in oldest_first]) if oldest_first else b""
 
 
-def _records(stored: bytes) -> list[tuple[float, bytes, bytes]]:
-    """Time, record and item id of each."""
+def records(stored: bytes) -> list[tuple[float, bytes, bytes]]:
+    """Time, record and item id of each interaction of a history, oldest first."""
     entries, ids = split(stored)
     ends = np.cumsum(entries["id_bytes"], dtype=np.int64).tolist()
     starts = [0, *ends][: len(ends)]

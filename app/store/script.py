@@ -162,6 +162,14 @@ end
 return 1
 """
 
+RESTORE = (
+    """
+-- KEYS: gone, then those of REPLACE. Returns what that does; 2, and changes nothing, where the user was forgotten.
+if redis.call('EXISTS', table.remove(KEYS, 1)) == 1 then return 2 end
+"""
+    + REPLACE
+)
+
 FORGET = """
 -- KEYS: log, gone, then n keys. ARGV: entries that the log may hold (0: there is none), entry of the log, then nothing,
 -- or the n values that are expected.
@@ -194,4 +202,6 @@ class Script(NamedTuple):
         return cls(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-RECORDING, SERVING, REPLACING, FORGETTING = (Script.of(text) for text in (RECORD, SERVE, REPLACE, FORGET))
+RECORDING, SERVING, REPLACING, RESTORING, FORGETTING = (
+    Script.of(text) for text in (RECORD, SERVE, REPLACE, RESTORE, FORGET)
+)
