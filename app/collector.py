@@ -8,9 +8,10 @@ writes to a folder, by a lock.
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from app import erasure, log_files
@@ -36,7 +37,7 @@ class LogBusy(Exception):  # noqa: N818  (the name says what is the matter)
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Be the only writer of the log; LogBusy."""
-    make_folder(folder)
+    make_folder(folder, 0o700)
     lock = take_lock(folder / "lock")
     if lock is None:
         raise LogBusy(f"another collector writes to {folder}: one is enough, or name another folder by --log")
@@ -50,16 +51,16 @@ def writing(folder: Path) -> Iterator[None]:
 def collect(client: Client, folder: Path, every_seconds: float, keep_days: int, stop: threading.Event) -> None:
     """Drain until told to stop, and then what is there; what is away is waited for. Holds the lock; LogBusy."""
     with writing(folder):
-        tended: date | None = None
+        tended = 0
         failing = False
         while True:
             last = stop.is_set()
             try:
                 drain(client, folder)
-                today = datetime.now(UTC).date()
-                if today != tended and not last:
-                    tend(folder, today, keep_days)
-                    tended = today
+                hour = int(time.time() // 3600)
+                if hour != tended and not last:
+                    tend(folder, time.time(), keep_days)
+                    tended = hour
                 if failing:
                     log.info("the event log is written again")
                 failing = False
@@ -88,16 +89,14 @@ def drain(client: Client, folder: Path) -> int:
             return n_written
 
 
-def tend(folder: Path, today: date, keep_days: int) -> int:
-    """Once a day: remove old days, make one file of each other but today's, drop the rows of who was forgotten.
+def tend(folder: Path, now: float, keep_days: int) -> int:
+    """Once an hour: remove old days, make one file of each full hour's, drop the rows of who was forgotten.
 
     Returns how many rows those were.
     """
     if keep_days:
-        log_files.keep(folder, keep_days, today)
-    for day in log_files.days(folder):
-        if day < today:
-            log_files.compact(folder, day)
+        log_files.keep(folder, keep_days, datetime.fromtimestamp(now, UTC).date())
+    log_files.compact(folder, now)
     return erasure.erase(folder)
 
 

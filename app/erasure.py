@@ -32,7 +32,7 @@ def erase(folder: Path) -> int:
     before = (ms < until) | ((ms == until) & (pl.col("recorded_number") <= pl.col("until_number")))
     events = entries.filter(pl.col("op") == "event").join(bounds, on="user_id").filter(before)
     unwanted = events.select(log_files.KEY).collect()
-    return log_files.replace_files(folder, unwanted.lazy()) if len(unwanted) else 0
+    return log_files.drop(folder, unwanted) if len(unwanted) else 0
 
 
 def forgotten(changes: Iterable[tuple[str, str, str | None, int, int]]) -> Mapping[str, Moment]:

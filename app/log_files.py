@@ -4,7 +4,7 @@
 
 A file appears whole and forced to disk, or not at all. An entry is known by its partition and its id (`KEY`), and its
 day by the id, so the folder itself tells what has been written: a collector that was killed anywhere writes nothing
-twice. Compacting makes one file of a day's: a reader that lists the folder meanwhile sees each entry once or twice,
+twice. Compacting makes one file of an hour's: a reader that lists the folder meanwhile sees each entry once or twice,
 and tells by its key.
 """
 
@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
+from itertools import groupby
 from pathlib import Path
 
 import polars as pl
@@ -38,6 +39,8 @@ SCHEMA: dict[str, type[pl.DataType]] = {
     "recomm_id": pl.String,
     "source": pl.String,
 }
+
+HOUR_MS = 3_600_000
 
 NAME = re.compile(r"(\d{13})-(\d{13})-[0-9a-f]{16}\.parquet")
 
@@ -103,29 +106,34 @@ def tidy(log: Path) -> None:
         remove(path)
 
 
-def compact(log: Path, day: date) -> None:
-    """Make one file of a day's."""
-    folder = _folder(log, day)
-    found = _files(folder)
-    if len(found) > 1:
-        _supersede(folder, found, in_order(pl.scan_parquet(found)).collect())
+def compact(log: Path, now: float) -> None:
+    """Make one file of the files that begin in the same hour, of each hour that is over (Unix seconds).
+
+    So it does where it was killed before the old ones were removed: the new one begins in that hour too.
+    """
+    for day in days(log):
+        folder = _folder(log, day)
+        by_hour = groupby(sorted(_spans(folder), key=lambda span: span[1]), lambda span: span[1] // HOUR_MS)
+        for hour, spans in by_hour:
+            found = [path for path, _, _ in spans]
+            if len(found) > 1 and (hour + 1) * HOUR_MS <= 1000 * now:
+                _supersede(folder, found, in_order(pl.scan_parquet(found)).collect())
 
 
-def keep(log: Path, n_days: int, today: date) -> list[date]:
-    """Remove the days that are older; which that were."""
-    old = [day for day in days(log) if day < today - timedelta(days=n_days)]
-    for day in old:
-        shutil.rmtree(_folder(log, day))
-    return old
+def keep(log: Path, n_days: int, today: date) -> None:
+    """Remove the days before the last `n_days` full ones."""
+    for day in days(log):
+        if day < today - timedelta(days=n_days):
+            shutil.rmtree(_folder(log, day))
 
 
-def replace_files(log: Path, unwanted: pl.LazyFrame) -> int:
+def drop(log: Path, unwanted: pl.DataFrame) -> int:
     """Write files that hold entries of these keys anew, without them; how many entries that were."""
-    n_gone = 0
+    n_gone, keys = 0, unwanted.lazy()
     for path in files(log):
-        before = pl.read_parquet(path)
-        after = before.lazy().join(unwanted, on=KEY, how="anti").collect()
-        if len(after) < len(before):
+        own = pl.scan_parquet(path)
+        if len(own.select(KEY).join(keys, on=KEY, how="semi").collect()):
+            before, after = pl.read_parquet(path), own.join(keys, on=KEY, how="anti").collect()
             n_gone += len(before) - len(after)
             _supersede(path.parent, [path], after)
     return n_gone

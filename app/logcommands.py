@@ -6,7 +6,7 @@ import logging.config
 import signal
 import sys
 import threading
-from datetime import UTC, datetime
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -114,16 +114,16 @@ def compact(
     data: Data = None,
     keep_days: Annotated[int, typer.Option(min=0, help="Days of log to keep; 0: all.")] = 0,
 ) -> None:
-    """Make one file of each day's, and drop from the log what was recorded about users before they were forgotten.
+    """Make one file of each hour's, and drop from the log what was recorded about users before they were forgotten.
 
-    A collector does so once a day; this is for a log that none writes to at present.
+    A collector does so once an hour; this is for a log that none writes to at present.
     """
     _, folder = _opened(log, data)
     from app.collector import LogBusy, tend, writing
 
     try:
         with writing(folder):
-            n_dropped = tend(folder, datetime.now(UTC).date(), keep_days)
+            n_dropped = tend(folder, time.time(), keep_days)
     except LogBusy as error:
         raise LogError(str(error)) from error
     typer.echo(f"rows of forgotten users dropped  {n_dropped:>8,}")

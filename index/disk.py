@@ -40,10 +40,10 @@ def temporary(root: Path, name: str) -> Path:
     return root / (TEMPORARY + name)
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, mode: int = 0o777) -> None:
     """Make a folder, durably, where there is none."""
     if not path.is_dir():
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode, parents=True, exist_ok=True)
         _sync(path.parent)
 
 
