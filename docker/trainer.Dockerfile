@@ -1,4 +1,5 @@
-# The training image: Sparrow with the train extra (torch) and the bundled books. Built from the repository root.
+# The training image: all of Sparrow with the train extra (torch) and the bundled books; the collector of the event log
+# runs in it too. Built from the repository root.
 
 # What is needed, on its own, so that a change of pyproject.toml reinstalls only if it changes this.
 FROM python:3.11-slim-bookworm AS requirements
@@ -26,14 +27,14 @@ COPY app app
 COPY index index
 COPY training training
 RUN python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
- && python -m pip --python /venv/bin/python install --quiet --no-deps --target /sparrow dist/*.whl \
- && rm -r /sparrow/app /sparrow/bin/sparrow-serve
+ && python -m pip --python /venv/bin/python install --quiet --no-deps --target /sparrow dist/*.whl
 
 FROM python:3.11-slim-bookworm
 # The folders have their owner here, so that a new volume mounted on them inherits it. The same user as in the serving image.
 RUN groupadd --gid 10001 sparrow \
  && useradd --uid 10001 --gid sparrow --no-create-home --home-dir /tmp --shell /usr/sbin/nologin sparrow \
- && install -d -o sparrow -g sparrow /var/lib/sparrow /var/lib/sparrow/snapshots /var/lib/sparrow/examples /var/lib/sparrow/runs
+ && install -d -o sparrow -g sparrow /var/lib/sparrow /var/lib/sparrow/snapshots /var/lib/sparrow/examples \
+    /var/lib/sparrow/runs /var/lib/sparrow/log
 COPY --from=dependencies /venv /venv
 COPY --from=code /sparrow /sparrow
 COPY docker/train /usr/local/bin/train

@@ -13,14 +13,15 @@ import yaml  # type: ignore[import-untyped]
 ROOT = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
+BUILT = {service["image"]: service["build"] for service in SERVICES.values() if "build" in service}
+OURS = sorted(name for name, service in SERVICES.items() if service["image"] in BUILT)
 REQUIREMENTS: Callable[[Path, str, list[str]], list[str]] = runpy.run_path(str(ROOT / "docker" / "requirements.py"))[
     "requirements"
 ]
 
 
 def dockerfile(service: str) -> str:
-    path: str = SERVICES[service]["build"]["dockerfile"]
+    path: str = BUILT[SERVICES[service]["image"]]["dockerfile"]
     return (ROOT / path).read_text()
 
 
@@ -87,6 +88,16 @@ def test_what_serves_has_a_health_check_and_starts_in_order() -> None:
     assert SERVICES["app"]["depends_on"] == {"redis": {"condition": "service_healthy"}}
 
 
+def test_what_is_put_on_streams_is_drained_into_a_volume() -> None:
+    app, collector = SERVICES["app"]["environment"], SERVICES["collector"]["environment"]
+    assert app["SPARROW_EVENT_LOG"] == "true"
+    assert app["SPARROW_REDIS_URL"] == collector["SPARROW_REDIS_URL"]
+    assert SERVICES["collector"]["entrypoint"] == ["sparrow-serve", "collect", "--log", targets("collector")["log"]]
+    assert "sparrow-serve" not in dockerfile("collector")  # it removes nothing of the wheel
+    assert any(line.startswith("polars") for line in REQUIREMENTS(ROOT / "pyproject.toml", "run", ["train"]))
+    assert not any(line.startswith("polars") for line in REQUIREMENTS(ROOT / "pyproject.toml", "run", []))
+
+
 def test_redis_is_durable_and_never_evicts() -> None:
     words = SERVICES["redis"]["command"]
     options = dict(zip(words[1::2], words[2::2], strict=True))
@@ -113,6 +124,7 @@ def test_images_are_named() -> None:
     assert {name: service["image"] for name, service in SERVICES.items()} == {
         "redis": "redis:7-bookworm",
         "app": "sparrow-app",
+        "collector": "sparrow-trainer",
         "trainer": "sparrow-trainer",
     }
 
