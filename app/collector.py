@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,27 +50,17 @@ def writing(folder: Path) -> Iterator[None]:
 
 def collect(client: Client, folder: Path, every_seconds: float, keep_days: int, stop: threading.Event) -> None:
     """Drain until told to stop, and then what is there; what is away is waited for. Holds the lock; LogBusy."""
+    draining, tending, tended = _Work("written"), _Work("compacted"), 0
     with writing(folder):
-        tended = 0
-        failing = False
         while True:
-            last = stop.is_set()
-            try:
-                drain(client, folder)
-                hour = int(time.time() // 3600)
-                if hour != tended and not last:
-                    tend(folder, time.time(), keep_days)
-                    tended = hour
-                if failing:
-                    log.info("the event log is written again")
-                failing = False
-            except (*AWAY, OSError) as error:
-                if not failing:
-                    log.warning("the event log cannot be written: %s: %s", type(error).__name__, error)
-                failing = True
+            last, now = stop.is_set(), time.time()
+            whole = draining.done(lambda: drain(client, folder))
             if last:
                 return
-            stop.wait(RETRY_SECONDS if failing else every_seconds)
+            if tended != now // 3600:
+                tending.done(lambda now=now: tend(folder, now, keep_days))  # type: ignore[misc]
+                tended = int(now // 3600)
+            stop.wait(every_seconds if whole else RETRY_SECONDS)
 
 
 def drain(client: Client, folder: Path) -> int:
@@ -106,3 +96,25 @@ def _any_full(entries: list[streams.Entry]) -> bool:
     for one in entries:
         counts[one.partition] = counts.get(one.partition, 0) + 1
     return max(counts.values()) >= EACH
+
+
+class _Work:
+    """Something that may fail for a while: that is logged once, and not each time."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._failing = False
+
+    def done(self, work: Callable[[], object]) -> bool:
+        """Do it; whether that went well."""
+        try:
+            work()
+        except (*AWAY, OSError, log_files.DAMAGED) as error:
+            if not self._failing:
+                log.warning("the event log cannot be %s: %s: %s", self._what, type(error).__name__, error)
+            self._failing = True
+        else:
+            if self._failing:
+                log.info("the event log is %s again", self._what)
+            self._failing = False
+        return not self._failing

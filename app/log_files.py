@@ -42,6 +42,9 @@ SCHEMA: dict[str, type[pl.DataType]] = {
 
 HOUR_MS = 3_600_000
 
+DAMAGED = pl.exceptions.PolarsError
+"""What reading raises, besides OSError, where a disk did not keep what was written."""
+
 NAME = re.compile(r"(\d{13})-(\d{13})-[0-9a-f]{16}\.parquet")
 
 

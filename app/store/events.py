@@ -16,6 +16,9 @@ UNSEEN_KINDS = frozenset({"impression"})
 BATCH = 100
 """Events in one run of the script: a run blocks all other users."""
 
+ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+"""Of entries of the log; json.dumps would make one for each."""
+
 EventResult = Literal["accepted", "duplicate"]
 
 
@@ -79,7 +82,7 @@ def merge_entry(target_id: str, source_id: str) -> bytes:
 
 
 def _json(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    return ENCODER.encode(document).encode()
 
 
 def packed(event: Event) -> tuple[bytes, bytes, bytes, str]:

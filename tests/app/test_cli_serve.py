@@ -16,9 +16,10 @@ import pytest
 from redis import Redis
 
 from app import keys, log_files
-from app.__main__ import main
+from app.__main__ import _log_folder, main
 from app.seeding import SeedingError, read_events
 from app.server import is_loopback, reachable
+from app.settings import Settings
 from app.store.keys import log_key, partition
 from app.store.process import RedisProcess
 from index.publication import publish
@@ -227,6 +228,26 @@ def test_streams_are_left_to_a_collector_elsewhere(folders: list[str | Path], re
         like(served, "u", "book-1")
         assert served.stop() == 0
     assert redis.xlen(log_key(partition("u"))) == 1
+
+
+def test_without_polars_no_log_is_kept_and_that_is_said(
+    folders: list[str | Path],
+    tmp_path: Path,
+    refuse: Refuse,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "polars", None)  # as where it is not installed
+    for arguments in ([*folders, "--log", tmp_path], ["collect"], ["rebuild"], ["compact"]):
+        code, said = refuse(*arguments)
+        assert code == 1
+        assert "polars, which is not installed: pip install 'sparrow-recs[collect]'" in said
+    settings = Settings(data=tmp_path)
+    assert _log_folder(settings, None) is None
+    assert "No event log is kept" in capsys.readouterr().out
+    monkeypatch.delitem(sys.modules, "polars")
+    assert _log_folder(settings, None) == tmp_path / "log"
+    assert _log_folder(Settings(event_log=False), None) is None
 
 
 def like(served: Served, user_id: str, item_id: str) -> None:

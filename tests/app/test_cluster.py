@@ -20,9 +20,12 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from app.collector import drain
 from app.metrics import Metrics
+from app.rebuilding import rebuild
 from app.settings import Settings
 from app.store.binary import find_binary
+from app.store.clients import open_store
 from app.store.keys import user_keys
 from app.store.usage import measure
 from app.store.users import Event, Interaction, StoreUnavailable, Users
@@ -164,6 +167,28 @@ async def test_users_live_on_all_nodes_and_are_read_written_merged_and_deleted_a
             await users.delete(target)
             assert (await users.read(target)).empty
         await users.ping()
+
+
+async def test_what_happens_on_all_nodes_is_logged_and_can_be_rebuilt(cluster: Cluster, tmp_path: Path) -> None:
+    settings = Settings.model_validate({"redis_url": cluster.url, "store_timeout_ms": 10_000, "event_log": True})
+    users = Users(settings, Metrics())
+    try:
+        await users.record([one for user_id in USERS for one in likes(user_id, "a", user_id)])
+        await users.merge(USERS[0], USERS[1])
+        await users.delete(USERS[2])
+        with open_store(settings) as client:
+            assert drain(client, tmp_path) == 202
+            assert drain(client, tmp_path) == 0
+        before = await users.read_many(USERS)
+        cluster.flush()
+        shares: list[float] = []
+        done = await rebuild(settings, tmp_path, shares.append)
+        assert done.users.restored == 98
+        after = await users.read_many(USERS)
+        assert [one.history for one in after] == [one.history for one in before]
+        assert all((one.seen == two.seen).all() for one, two in zip(after, before, strict=True))
+    finally:
+        await users.close()
 
 
 async def test_any_node_that_answers_will_do_to_begin_with(cluster: Cluster) -> None:

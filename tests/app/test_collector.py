@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -17,7 +18,7 @@ import pytest
 from redis import Redis
 
 from app import log_files
-from app.collector import LogBusy, drain, tend, writing
+from app.collector import LogBusy, collect, drain, tend, writing
 from app.erasure import erase
 from app.metrics import Metrics
 from app.settings import Settings
@@ -28,6 +29,7 @@ from app.store.keys import PARTITIONS, log_key, partition
 from app.store.process import RedisProcess
 from app.store.streams import Entry
 from app.store.users import Interaction, StoreUnavailable, Users
+from tests.app.conftest import RedisServer
 
 pytestmark = pytest.mark.anyio
 
@@ -219,6 +221,33 @@ def test_what_was_forgotten_is_dropped_with_those_who_were_merged(tmp_path: Path
 def test_a_second_collector_is_refused(tmp_path: Path) -> None:
     with writing(tmp_path), pytest.raises(LogBusy, match="another collector"), writing(tmp_path):
         pass
+
+
+async def test_what_cannot_be_read_or_reached_holds_up_nothing_else(
+    redis_server: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings, stop = settings_of(redis_server.url), threading.Event()
+    for ms in (1, 2):
+        log_files.add(tmp_path, [entry(ms)])
+    damaged, _ = log_files.files(tmp_path)
+    damaged.write_bytes(b"PAR1")
+    with open_store(settings) as client, caplog.at_level("INFO"):
+        collecting = threading.Thread(target=collect, args=(client, tmp_path, 0.01, 0, stop))
+        collecting.start()
+        try:
+            await eventually(lambda: "the event log cannot be compacted" in caplog.text)
+            redis_server.kill()
+            await eventually(lambda: "the event log cannot be written" in caplog.text)
+            redis_server.start()
+            async with opened(redis_server.url) as users:
+                await users.record([event(1)])
+            await eventually(lambda: len(log_files.files(tmp_path)) == 3)
+            assert "the event log is written again" in caplog.text
+        finally:
+            stop.set()
+            await asyncio.to_thread(collecting.join)
+    damaged.unlink()
+    assert items(tmp_path) == ["i1", "i2"]
 
 
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
