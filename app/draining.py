@@ -1,6 +1,7 @@
 """The collector of sparrow-serve: a process beside it, started again when it ends, ending when it ends."""
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -46,8 +47,9 @@ class Draining:
             self._child.wait()
 
     def _start(self) -> "subprocess.Popen[bytes]":
+        environment = {"POLARS_MAX_THREADS": "1", **os.environ}  # the cores are the workers'
         # A session of its own: Ctrl-C must not reach it before the workers have finished.
-        return subprocess.Popen(self._command, stdin=subprocess.PIPE, start_new_session=True)
+        return subprocess.Popen(self._command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
 
     def _supervise(self) -> None:
         while not self._stopping.wait(SUPERVISE_SECONDS):

@@ -45,6 +45,8 @@ HOUR_MS = 3_600_000
 DAMAGED = pl.exceptions.PolarsError
 """What reading raises, besides OSError, where a disk did not keep what was written."""
 
+DAY = re.compile(r"date=(\d{4}-\d\d-\d\d)")
+
 NAME = re.compile(r"(\d{13})-(\d{13})-[0-9a-f]{16}\.parquet")
 
 
@@ -70,7 +72,8 @@ def add(log: Path, entries: Sequence[Entry]) -> int:
 
 def days(log: Path) -> list[date]:
     """That there are files of, in order."""
-    return sorted(date.fromisoformat(path.name.removeprefix("date=")) for path in log.glob("date=*"))
+    found = (DAY.fullmatch(path.name) for path in log.iterdir()) if log.is_dir() else ()
+    return sorted(date.fromisoformat(match[1]) for match in found if match)
 
 
 def files(log: Path) -> list[Path]:

@@ -16,7 +16,7 @@ Client = Redis | RedisCluster
 AWAY = (RedisError, RedisClusterException)
 """What calls raise where Redis does not answer, or refuses."""
 
-SOCKET_SECONDS = 60
+SOCKET_SECONDS = 10
 
 
 class NoStore(Exception):  # noqa: N818  (the name says what is the matter)

@@ -254,6 +254,8 @@ def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     log_files.add(tmp_path, [entry(1)])
     left = tmp_path / "date=1970-01-01" / ".tmp-0000000000001-0000000000001-0000000000000000.parquet"
     left.write_bytes(b"PAR1")
+    (tmp_path / "date=of mine").mkdir()
+    (tmp_path / "date=1970-01-01" / "notes").touch()
     assert len(rows(tmp_path)) == 1
     with writing(tmp_path):
         assert not left.exists()
