@@ -4,7 +4,6 @@ The user is read once. A user store that is away makes the answer degraded, neve
 popularity serves.
 """
 
-import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -70,8 +69,8 @@ async def read_users(
         return [nobody for _ in user_ids]
     try:
         with timings.stage("state"):
-            async with asyncio.timeout(None if deadline is NEVER else deadline.for_state):
-                states = await users.read_many(named, served=served)
+            within = None if deadline is NEVER else deadline.for_state
+            states = await users.read_many(named, served=served, within=within)
     except (TimeoutError, StoreUnavailable) as error:
         told = "did not answer in time" if isinstance(error, TimeoutError) else "does not answer"
         notice = Notice("store_unavailable", f"the user store {told}: nothing stored about the user was used")

@@ -36,7 +36,9 @@ class Metrics:
         self._registry.register(self._sources)
         self.requests = self._counter("sparrow_requests", "Requests answered.", ["method", "route", "status"])
         self.request_seconds = self._histogram("sparrow_request_seconds", "Time in the server.", ["route"])
-        self.stage_seconds = self._histogram("sparrow_stage_seconds", "Time by stage.", ["stage"])
+        self.stage_seconds = self._histogram(
+            "sparrow_stage_seconds", "Time by stage; one request in 8 is looked at.", ["stage"]
+        )
         self.warnings = self._counter(
             "sparrow_warnings",
             "Answers with a warning: fallbacks, degraded ones.",
@@ -78,7 +80,7 @@ class Metrics:
         )
         self.query_postings = self._histogram(
             "sparrow_query_postings",
-            "Entries in the posting lists of a query's dimensions; one request in 32 is looked at.",
+            "Entries in the posting lists of a query's dimensions; one request in 8 is looked at.",
             bounds=POSTINGS,
         )
 

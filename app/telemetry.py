@@ -28,7 +28,7 @@ Stage = Literal["state", "encode", "search", "compose"]
 SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 """What a caller may choose as a request id; anything else is replaced."""
 
-SAMPLED = 32
+SAMPLED = 8
 """Of so many requests one is looked at more closely."""
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -130,8 +130,8 @@ class Telemetry:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        timings = Timings(traced=self._tracing is not None, sampled=self._n_requests % SAMPLED == 0)
         self._n_requests += 1
-        timings = Timings(traced=self._tracing is not None, sampled=self._n_requests % SAMPLED == 1)
         given = header(scope, b"x-request-id")
         request_id = given if given is not None and SANE_ID.fullmatch(given) else os.urandom(16).hex()
         scope["state"] = {**scope.get("state", {}), "request_id": request_id, "timings": timings}
@@ -166,8 +166,9 @@ class Telemetry:
         counted = self._counted.get(what) or self._counting(*what)
         counted.requests.inc()
         counted.seconds.observe(timings.total_seconds)
-        for stage, seconds in timings.stages.items():
-            self._stages[stage].observe(seconds)
+        if timings.sampled:
+            for stage, seconds in timings.stages.items():
+                self._stages[stage].observe(seconds)
         for code in timings.warnings:
             metrics.warnings.labels(code).inc()
         if timings.effect_seconds is not None:
@@ -250,9 +251,11 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = header(scope, b"content-length") or "0"
-        if announced.isdecimal() and int(announced[:20]) > self._max_bytes:
-            await problem(scope, 413, self._detail())(scope, receive, send)
+        announced = header(scope, b"content-length")
+        if announced is not None and announced.isdecimal():
+            # Servers hand on no more than what was announced.
+            fits = int(announced[:20]) <= self._max_bytes
+            await (self._app if fits else problem(scope, 413, self._detail()))(scope, receive, send)
             return
         n_bytes = 0
 

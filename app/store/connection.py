@@ -91,20 +91,26 @@ class Connection:
         """Raise StoreUnavailable unless Redis answers; of a cluster, the node of the first partition."""
         self.checked(await self.run([Call(0, ("EXISTS", "sparrow:{0}"))], "reading", repeat=True), "reading")
 
-    async def run(self, calls: Sequence[Call], doing: Doing, *, repeat: bool, telling: bool = True) -> list[Reply]:
+    async def run(
+        self, calls: Sequence[Call], doing: Doing, *, repeat: bool, telling: bool = True, within: float | None = None
+    ) -> list[Reply]:
         """The reply to each call, in one round trip (one to each node of a cluster).
 
         `repeat`: carrying it out twice does no harm. `telling` is false where success would not mean that an outage of
-        what is being done is over. A refusal is a reply, see `checked`.
+        what is being done is over. A refusal is a reply, see `checked`. TimeoutError where it took longer than `within`
+        seconds, and that is less than a store may take: then nothing is the matter with it.
         """
         breakers = {self._breakers[call.partition % len(self._breakers)] for call in calls}
         if any([breaker.refuses() for breaker in breakers]):  # noqa: C419  (each is to be asked)
             raise self.failed(doing, _LeftAlone("it failed several times in a row and is left alone for a moment"))
+        hasty = within if within is not None and (self._seconds is None or within < self._seconds) else None
         self.waiting += 1
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._seconds if hasty is None else hasty):
                 replies = await _replies(self._repeating if repeat else self._once, calls)
         except (RedisError, RedisClusterException, OSError) as error:
+            if hasty is not None and isinstance(error, TimeoutError):
+                raise
             if len(breakers) == 1:  # else nobody knows whose failure it was
                 for breaker in breakers:
                     breaker.failed()
@@ -117,15 +123,17 @@ class Connection:
             self._recovered(doing, replies)
         return replies
 
-    async def get(self, keys: Sequence[tuple[int, Sequence[bytes]]], doing: Doing) -> list[list[bytes | None]]:
-        """The values of keys, each list with its partition, in one round trip."""
+    async def get(
+        self, keys: Sequence[tuple[int, Sequence[bytes]]], doing: Doing, within: float | None = None
+    ) -> list[list[bytes | None]]:
+        """The values of keys, each list with its partition, in one round trip; TimeoutError as of `run`."""
         if isinstance(self._once, RedisCluster):  # while a slot moves, its nodes answer for single keys only
             calls = [Call(p, ("GET", key)) for p, own in keys for key in own]
-            replies = await self.run(calls, doing, repeat=True)
+            replies = await self.run(calls, doing, repeat=True, within=within)
             self.checked(replies, doing)
         else:
             command: Command = ("MGET", *(key for _, own in keys for key in own))
-            found = await self.run([Call(0, command)], doing, repeat=True)
+            found = await self.run([Call(0, command)], doing, repeat=True, within=within)
             self.checked(found, doing)
             (replies,) = found
         values = iter(replies)

@@ -98,9 +98,12 @@ class Users:
         (state,) = await self.read_many([user_id], served=served)
         return state
 
-    async def read_many(self, user_ids: Sequence[str], *, served: bool = False) -> list[UserState]:
-        """The state of each user, all in one round trip."""
-        found = await self.connection.get([_keys(user_id, 5 if served else 4) for user_id in user_ids], "reading")
+    async def read_many(
+        self, user_ids: Sequence[str], *, served: bool = False, within: float | None = None
+    ) -> list[UserState]:
+        """The state of each user, all in one round trip; TimeoutError where `within` seconds were too few for it."""
+        keys = [_keys(user_id, 5 if served else 4) for user_id in user_ids]
+        found = await self.connection.get(keys, "reading", within)
         return [self._state(values) for values in found]
 
     async def everything(self, user_id: str) -> Stored:

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
+from app import telemetry
 from app.settings import EVENT_WEIGHTS, Settings
 from app.telemetry import REQUEST_ID, JSONFormatter, Timings
 
@@ -62,7 +63,10 @@ async def test_info_says_exactly_what_is_served(settings: Settings, serving: Any
     assert found["property_keys"] == ["shelf", "title", "year"]
 
 
-async def test_metrics_count_by_route_and_never_by_user(client: httpx.AsyncClient) -> None:
+async def test_metrics_count_by_route_and_never_by_user(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telemetry, "SAMPLED", 1)
     await client.post("/v1/events", json={"events": [{"user_id": "secret-user", "item_id": "x", "kind": "like"}]})
     await client.get("/v1/users/secret-user")
     await client.get("/v1/users/nobody")
