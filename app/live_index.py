@@ -13,18 +13,15 @@ import asyncio
 import logging
 import math
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
 
 from app.metrics import Metrics
 from app.verification import verify_once
 from index import publication
 from index.errors import UnknownVersion
-from index.query import encode
-from index.search import score_segments
 from index.snapshot import Snapshot, open_snapshot
 
 log = logging.getLogger(__name__)
@@ -62,12 +59,21 @@ class Roles(NamedTuple):
 class LiveIndex:
     """Holds the open snapshots by version."""
 
-    def __init__(self, root: Path, data: Path, poll_seconds: float, metrics: Metrics, max_open: int = 4) -> None:
+    def __init__(
+        self,
+        root: Path,
+        data: Path,
+        poll_seconds: float,
+        metrics: Metrics,
+        max_open: int = 4,
+        warm: Callable[[Snapshot], None] = lambda _: None,
+    ) -> None:
         self._root = root
         self._data = data
         self._poll_seconds = poll_seconds
         self._metrics = metrics
         self._max_open = max_open
+        self._warm = warm
         self._snapshot: Snapshot | None = None
         self._before: str | None = None
         self._open: dict[str, Snapshot] = {}  # the least recently asked for first
@@ -206,7 +212,7 @@ class LiveIndex:
     def _prepared(self, version: str) -> Snapshot:
         verify_once(self._root, version, self._data)
         snapshot = open_snapshot(self._root, version)
-        warm(snapshot)
+        self._warm(snapshot)
         return snapshot
 
     def _keep(self, snapshot: Snapshot) -> None:
@@ -232,15 +238,3 @@ class LiveIndex:
         self._refused[name] = time.monotonic()
         self._metrics.refused_snapshots.inc()
         log.error("refused snapshot %s, %s stays: %s: %s", name, self.version or "nothing", type(error).__name__, error)
-
-
-def warm(snapshot: Snapshot) -> None:
-    """One search of each sort, which pages in what every request touches."""
-    items = snapshot.popular[:10]
-    query = encode(snapshot.embeddings, items, np.ones(len(items), dtype=np.float32))
-    snapshot.searcher.top_n(query, 10)
-    score_segments(snapshot.segments, query)
-    snapshot.catalogue.properties(items)
-    snapshot.items.rows_of_hashes(snapshot.items.sorted_hashes[:1])
-    # made once, and every page needs them
-    _ = snapshot.crowd, snapshot.segment_cosines, snapshot.segments.holding(items)

@@ -26,6 +26,7 @@ from app.store.limits import Limits
 from app.store.users import Users
 from app.telemetry import BodyLimit, PathCheck, Telemetry
 from app.tracing import Tracing, tracing
+from app.warming import warm
 
 DESCRIPTION = "Which items, in which rows, for this user, now? Errors are application/problem+json."
 
@@ -47,7 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
     application.state.settings = settings
     application.state.metrics = metrics
     application.state.live_index = LiveIndex(
-        settings.snapshots, settings.data, settings.poll_seconds, metrics, settings.max_open_versions
+        settings.snapshots, settings.data, settings.poll_seconds, metrics, settings.max_open_versions, warm
     )
     metrics.add_source(partial(gauges.versions, application.state.live_index))
     load = application.state.load = Load(settings.max_in_flight, settings.max_queue_ms)

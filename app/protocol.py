@@ -27,7 +27,7 @@ MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
 """Bytes of the request line and the headers of one request."""
 
-LINGER_SECONDS = 1.0
+LINGER_SECONDS = 3.0
 """How long an idle connection of a server that ends waits for a request, to answer it and say that it was the last."""
 
 FRAMING = 8

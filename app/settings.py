@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     """Entries of all streams together; events get 503 when a 64th of it waits in the stream of one partition."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 2 * 2**20
     """Largest request body."""
-    store_timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = 500
+    store_timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = 1000
     """Longest wait for the user store before an answer is made without it."""
     poll_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
     """How often CURRENT is looked at."""
@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     """When an answer is given with what is there, where the request does not say."""
     max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 128
     """Requests that a worker answers at a time; what comes on top gets 503."""
-    max_queue_ms: Annotated[int, Field(ge=1, le=60_000)] = 100
+    max_queue_ms: Annotated[int, Field(ge=1, le=60_000)] = 300
     """How long a request may wait for its turn, and how late a worker's event loop may be, before 503 is answered."""
     receive_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
     """For a client to send a whole request, headers and body."""

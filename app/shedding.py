@@ -30,7 +30,7 @@ FEWEST = 4
 STEP = 1 / 32
 """By how much the bound grows a beat, as a part of its largest."""
 
-PATIENCE_SECONDS = 0.5
+PATIENCE_SECONDS = 2.0
 """How long requests must be late before some are refused, and on time before none is."""
 
 RETRY_AFTER = {"Retry-After": "1"}

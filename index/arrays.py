@@ -1,8 +1,10 @@
 """Flat arrays in .npy files: written plainly, opened by memory map, refused if they are not what they should be."""
 
+import mmap
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,9 @@ from index.errors import CorruptSnapshot, InvalidEmbeddings
 from index.types import Array, Int32, Int64
 
 SUFFIX = ".npy"
+
+POPULATE_READ = 22
+"""MADV_POPULATE_READ of Linux 5.14, which the mmap module does not name."""
 # Version 1.0 of the .npy format, as numpy writes an array of one dimension. It is matched, not evaluated.
 _MAGIC = b"\x93NUMPY\x01\x00"
 _ALIGNMENT = 64  # where numpy lets the values begin; the kernel reads whole cache lines
@@ -39,6 +44,18 @@ def load(directory: Path, name: str, dtype: type[np.generic], *, length: int | N
     if length is not None and len(array) != length:
         raise CorruptSnapshot(f"{path} holds {len(array)} values; expected {length}")
     return array
+
+
+def page_in(array: object) -> None:
+    """Read and map all of a memory-mapped array now, so that no search waits for it; any other is in memory anyway.
+
+    Where the system cannot (Linux before 5.14, other systems, too little memory) it stays to be read when it is needed.
+    """
+    while isinstance(array, np.ndarray) and array.base is not None:
+        array = array.base
+    if isinstance(array, mmap.mmap):
+        with suppress(OSError):
+            array.madvise(POPULATE_READ)
 
 
 def load_starts(directory: Path, name: str, n_parts: int) -> Int64:

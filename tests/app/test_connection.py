@@ -260,7 +260,7 @@ async def test_a_merge_that_was_cut_short_is_completed_by_the_next(
 ) -> None:
     async with opened(redis_url) as users:
         await users.record([like("a", user="source"), like("b", user="target")])
-        whole = users._replace
+        whole = users._forget
         cut: list[str] = []
 
         async def crash(user_id: str, *values: Any) -> bool:
@@ -269,7 +269,7 @@ async def test_a_merge_that_was_cut_short_is_completed_by_the_next(
                 raise StoreUnavailable("as by a crash: the target is written, the source is not deleted")
             return await whole(user_id, *values)
 
-        monkeypatch.setattr(users, "_replace", crash)
+        monkeypatch.setattr(users, "_forget", crash)
         with pytest.raises(StoreUnavailable):
             await users.merge("target", "source")
         assert len((await users.read("source")).history) == 1
