@@ -1,18 +1,17 @@
 """Because-rows: what goes with single items of the history, their anchors, and with the rest of it."""
 
+import sys
 from collections.abc import Iterator
 
 import numpy as np
 
 from app.opinions import Opinions
 from app.placing import Size
-from app.popular import ranked
 from app.rankings import above, likeness
 from app.recommend import Profile, because, titles
 from app.shelf import Row
-from index.search import Hits
+from index.search import Hits, best_of
 from index.snapshot import Snapshot
-from index.types import Float32, Float64
 
 STRONG = 0.5
 """An item may head a because-row where its weight is at least this share of the user's largest."""
@@ -32,10 +31,8 @@ def because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) -
     if not (profile.opinions and len(pool.items)):  # where there are none, only steering is known
         return
     chosen = anchors(snapshot, profile.opinions)
-    heads = profile.items[chosen]
-    scores = likeness(snapshot, heads, pool.items, pool.scores / np.linalg.norm(profile.query))
-    worth = _sums_of_best(scores, size.row_size)
-    convincing = max(CONVINCING * float(worth.max()), np.finfo(np.float64).tiny)
+    scores, worth = likeness(snapshot, profile.query, profile.items[chosen], pool, size.row_size)
+    convincing = max(CONVINCING * float(worth.max()), sys.float_info.min)
     titles_before: set[str] = set()
     for number in np.argsort(-worth, kind="stable").tolist():
         if worth[number] < convincing:
@@ -44,7 +41,7 @@ def because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) -
         (title,) = titles(snapshot, [head.item])
         if title not in titles_before:
             titles_before.add(title)
-            hits = above(ranked(pool.items, scores[number], size.depth), 0.0)
+            hits = above(best_of(pool.items, scores[number], size.depth), 0.0)
             key = snapshot.items.item_id(head.item)
             yield Row("because", key, because(head, title), "Often liked by the same people", hits)
 
@@ -59,19 +56,10 @@ def anchors(snapshot: Snapshot, opinions: Opinions) -> list[int]:
     users = snapshot.popularity[opinions.items[liked]]
     middle = len(users) // 2
     tried = liked[users >= np.partition(users, middle)[middle]][:ANCHORS]
-    near = snapshot.embeddings.decoder.cosines(opinions.items[tried]).tolist()
+    apart = snapshot.embeddings.decoder.cosines(opinions.items[tried]) <= np.float64(DISTINCT)
     chosen: list[int] = []
-    for place in range(len(tried)):
-        if all(near[place][other] <= DISTINCT for other in chosen):
+    for place, far in enumerate(apart.tolist()):
+        if all(far[other] for other in chosen):
             chosen.append(place)
     places: list[int] = tried[chosen].tolist()
     return places
-
-
-def _sums_of_best(scores: Float32, n: int) -> Float64:
-    """The sum of the n largest scores in each row."""
-    n_columns = scores.shape[1]
-    if n < n_columns:
-        scores = np.partition(scores, n_columns - n, axis=1)[:, n_columns - n :]
-    sums: Float64 = np.sort(scores, axis=1).sum(axis=1, dtype=np.float64)
-    return sums

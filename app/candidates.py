@@ -8,7 +8,7 @@ from app.opinions import NO_OPINIONS
 from app.placing import Size
 from app.popular import popular, popular_in_segment
 from app.pursuit import LEANING, pursue
-from app.rankings import above, first, floor_of, scored
+from app.rankings import first, of_segment, pool_of
 from app.recommend import Profile, crowd, segment_reasons
 from app.selection import Selection
 from app.shelf import Row
@@ -28,15 +28,15 @@ def everybody(snapshot: Snapshot, profile: Profile, size: Size, selection: Selec
 def personal_rows(snapshot: Snapshot, profile: Profile, size: Size, selection: Selection) -> Iterator[Row]:
     """Top picks, because-rows, segments, and at last segments of the crowd."""
     numbers = pursue(snapshot, profile, size.n_segments, LEANING, selection)
-    sets = [snapshot.segments.typical_of(number) for number in numbers]
-    pool, found = scored(snapshot, profile, sets, size.depth, selection)
-    yield Row("top_picks", "", "Top picks for you", "Picked from your whole history", first(pool, size.depth))
-    floor = floor_of(pool)
-    pairs = zip(numbers, found, strict=True)
-    segments = (_segment_row(snapshot, number, "", above(hits, floor), number) for number, hits in pairs)
+    pool = pool_of(snapshot, profile, size.depth, selection)
+    yield Row("top_picks", "", "Top picks for you", "Picked from your whole history", first(pool.hits, size.depth))
+    segments = (
+        _segment_row(snapshot, number, "", of_segment(snapshot, profile, number, pool, size.depth, selection), number)
+        for number in numbers
+    )
     # What top picks show is no reason for another row.
-    rest = Hits(pool.items[size.row_size :], pool.scores[size.row_size :])
-    reasons = because_rows(snapshot, profile, size, above(rest, floor))
+    rest = Hits(pool.above.items[size.row_size :], pool.above.scores[size.row_size :])
+    reasons = because_rows(snapshot, profile, size, rest)
     early = 2 if size.n_rows >= LARGE else 1
     yield from islice(reasons, 1)
     yield from islice(segments, 3)

@@ -4,7 +4,6 @@ A candidate is not used where more than `max_overlap` of its best items are take
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from math import ceil
 from typing import NamedTuple
 
@@ -88,10 +87,9 @@ class Placing(NamedTuple):
     def _left_of(self, hits: Hits) -> Hits:
         """A row's worth of what earlier rows left of its ranking."""
         row_size, taken = self.size.row_size, self.taken
-        free = (place for place, item in enumerate(hits.items.tolist()) if item not in taken)
+        near = hits.items if self.ordering is not PLAIN else hits.items[: row_size + len(taken)]
+        places = [place for place, item in enumerate(near.tolist()) if item not in taken]
         if self.ordering is PLAIN:
-            places = list(islice(free, row_size))
-            return Hits(hits.items[places], hits.scores[places])
-        places = list(free)
+            return Hits(hits.items[places[:row_size]], hits.scores[places[:row_size]])
         ranking = listed(Hits(hits.items[places], hits.scores[places]))
         return order(self.snapshot, ranking, row_size, EVERYTHING, self.ordering)

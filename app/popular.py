@@ -3,11 +3,10 @@
 import numpy as np
 
 from app.selection import EVERYTHING, Selection
-from index._kernel import best_of
 from index.arrays import among
-from index.search import NONE, Hits
+from index.search import NONE, Hits, best_of
 from index.snapshot import Snapshot
-from index.types import Float32, Int32
+from index.types import Int32
 
 LOOK = 1024
 """Items that are looked at to begin with, where most may not be in the answer."""
@@ -17,7 +16,7 @@ def popular(snapshot: Snapshot, exclude: Int32, count: int, selection: Selection
     """The most popular items that are not excluded (rows ascend); scores are numbers of users, boosted."""
     if isinstance(selection.within, np.ndarray):
         items = selection.within[~among(selection.within, exclude)]
-        return selection.cut(ranked(items, selection.boosted(items, snapshot.popularity[items]), count))
+        return selection.cut(best_of(items, selection.boosted(items, snapshot.popularity[items]), count))
     if selection.within is None and selection.boosts is None:
         head = snapshot.popular[: count + len(exclude)]
         items = head[~among(head, exclude)][:count]
@@ -33,7 +32,7 @@ def popular_in_segment(
     scores = snapshot.popularity[items] * snapshot.segments.strengths_of(number)
     allowed = ~among(items, exclude) & selection.allows(items)
     items, scores = items[allowed], scores[allowed]
-    return selection.cut(ranked(items, selection.boosted(items, scores), count))
+    return selection.cut(best_of(items, selection.boosted(items, scores), count))
 
 
 def _walk(snapshot: Snapshot, exclude: Int32, count: int, selection: Selection) -> Hits:
@@ -55,12 +54,7 @@ def _walk(snapshot: Snapshot, exclude: Int32, count: int, selection: Selection) 
         items = items[selection.allows(items)]
         items = items[~among(items, exclude)]
         scores = selection.boosted(items, snapshot.popularity[items])
-        best = ranked(np.concatenate([best.items, items]), np.concatenate([best.scores, scores]), count)
+        best = best_of(np.concatenate([best.items, items]), np.concatenate([best.scores, scores]), count)
         start += size
         size *= 2
     return best
-
-
-def ranked(items: Int32, scores: Float32, count: int) -> Hits:
-    """The best of some items, ties by row."""
-    return Hits(*best_of(items, scores, count))

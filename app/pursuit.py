@@ -10,7 +10,7 @@ import numpy as np
 
 from app.recommend import Profile, strongest_segments
 from app.selection import Selection
-from index import _kernel
+from index import segments
 from index.snapshot import Snapshot
 
 LEANING = 0.05
@@ -34,5 +34,4 @@ def pursue(
     """Up to `count` segment numbers, without two of the same taste, or of the taste of `used`."""
     least = leaning * float(np.linalg.norm(profile.query))
     numbers, scores = strongest_segments(snapshot, profile, LOOK * count, selection, least)
-    picked: list[int] = _kernel.pursue(snapshot.segment_cosines, numbers, scores, used, count, SAME_TASTE).tolist()
-    return picked
+    return segments.pursue(snapshot.segment_cosines, numbers, scores, count, SAME_TASTE, used)

@@ -1,23 +1,24 @@
 """What rows are made of: rankings of all items, of a segment, of what goes with an item.
 
-One scoring pass of the user's query makes those of a page: it ranks the top picks, the candidates of because-rows and
-the items of every segment.
+One scoring pass of the user's query makes those of a page: what it ranks above the floor are the top picks, the
+candidates of because-rows and the items of every segment.
 """
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.ordering import Rank
-from app.popular import popular, popular_in_segment, ranked
+from app.popular import popular, popular_in_segment
 from app.recommend import Profile, best
 from app.selection import Selection
 from app.shelf import RowKind
+from index.arrays import among
 from index.query import encode_each
-from index.search import Hits
+from index.search import Hits, best_of
 from index.snapshot import Snapshot
-from index.types import Float32, Int32
+from index.types import Float32, Float64, Int32
 
 POOL = 1000
 """Best items of a user from which top picks and because-rows are made."""
@@ -31,32 +32,41 @@ FLOOR_RANK = 100
 item scores: a segment whose best items the user knows already would otherwise fill its row with what is left of it."""
 
 
-def scored(
-    snapshot: Snapshot, profile: Profile, sets: Sequence[Int32], depth: int, selection: Selection
-) -> tuple[Hits, list[Hits]]:
-    """The pool, of at least `depth` items, and as many of each set; of the pool what is below the floor may lack.
+class Pool(NamedTuple):
+    """A user's best items."""
 
-    By one pass over the postings, with a filter by two; by another one where a first look was not enough.
-    """
+    hits: Hits
+    """At least as many as a row may need."""
+    floor: float
+    """The least score of an item in a because-row or a personal row of a segment."""
+    above: Hits
+    """Those of `hits` that reach the floor."""
+    whole: bool
+    """Whether no other item reaches it."""
+
+
+def pool_of(snapshot: Snapshot, profile: Profile, depth: int, selection: Selection) -> Pool:
+    """The pool, of at least `depth` items: by one search, by another one where a first look was not enough."""
     most = max(POOL, depth)
     n = min(most, max(FLOOR_RANK, depth, int(PROBE * len(snapshot.items))))
-    pool, found = _searched(snapshot, profile, sets, n, selection)
-    if n < most and len(pool.scores) == n and float(pool.scores[-1]) >= floor_of(pool):
-        return _searched(snapshot, profile, sets, most, selection)
-    return pool, found
+    pool = _best(snapshot, profile, n, selection)
+    return pool if pool.whole or n == most else _best(snapshot, profile, most, selection)
 
 
-def _searched(
-    snapshot: Snapshot, profile: Profile, sets: Sequence[Int32], n: int, selection: Selection
-) -> tuple[Hits, list[Hits]]:
-    searcher, exclude, boosts = snapshot.searcher, profile.exclude, selection.boosts
-    if selection.within is None:
-        best, *found = searcher.top_n_per_segment(profile.query, [None, *sets], n, exclude=exclude, boosts=boosts)
-    else:
-        best = searcher.top_n(profile.query, n, exclude=exclude, within=selection.within, boosts=boosts)
-        chosen = [selection.among(items) for items in sets]
-        found = searcher.top_n_per_segment(profile.query, chosen, n, exclude=exclude, boosts=boosts)
-    return selection.cut(best), found
+def _best(snapshot: Snapshot, profile: Profile, n: int, selection: Selection) -> Pool:
+    hits = best(snapshot, profile.query, n, profile.exclude, selection)
+    floor = floor_of(hits)
+    enough = above(hits, floor)
+    return Pool(hits, floor, enough, whole=len(enough.items) < n)
+
+
+def of_segment(snapshot: Snapshot, profile: Profile, number: int, pool: Pool, depth: int, selection: Selection) -> Hits:
+    """What a personal row of a segment is made of: its typical members, of those that reach the floor."""
+    members = snapshot.segments.typical_of(number)
+    if pool.whole:
+        return within(pool.above, members)
+    chosen = selection._replace(within=selection.among(members))
+    return above(best(snapshot, profile.query, depth, profile.exclude, chosen), pool.floor)
 
 
 def floor_of(pool: Hits) -> float:
@@ -64,16 +74,15 @@ def floor_of(pool: Hits) -> float:
     return FLOOR * float(pool.scores[:FLOOR_RANK][-1]) if len(pool.scores) else 0.0
 
 
-def likeness(snapshot: Snapshot, items: Int32, pool: Int32, taste: Float32) -> Float32:
-    """What a because-row of each item ranks a pool by, (len(items), len(pool)); 0 for the item itself.
+def likeness(snapshot: Snapshot, query: Float32, heads: Int32, pool: Hits, n_best: int = 0) -> tuple[Float32, Float64]:
+    """What a because-row of each head ranks a pool by, (len(heads), len(pool)); and the sum of its `n_best` best.
 
-    The geometric mean of the likeness to the one item and of `taste`, the user's scores over the length of the query.
-    Likeness alone brings up oddities that few people know; the rest of the history corrects it.
+    The geometric mean of the likeness to the one item and of the user's taste, the scores over the length of the query.
+    Likeness alone brings up oddities that few people know; the rest of the history corrects it. 0 for the head itself.
     """
-    alike = snapshot.searcher.score_items_of_each(encode_each(snapshot.embeddings, items), pool)
-    scores: Float32 = np.sqrt(np.maximum(alike, 0) * taste)
-    scores[items[:, np.newaxis] == pool] = 0  # where seen items are allowed
-    return scores
+    queries = encode_each(snapshot.embeddings, heads)
+    taste = pool.scores / np.linalg.norm(query)
+    return snapshot.searcher.likeness(heads, queries, pool.items, taste, n_best)
 
 
 def ranking(
@@ -105,9 +114,8 @@ def _after(snapshot: Snapshot, before: Profile, item: int, given: NDArray[np.int
     """What a because-row is made of, without what was given."""
     pool = best(snapshot, before.query, POOL, before.exclude, selection)
     pool = above(pool, floor_of(pool))
-    taste = pool.scores / np.linalg.norm(before.query)
-    (scores,) = likeness(snapshot, np.array([item], dtype=np.int32), pool.items, taste)
-    hits = above(ranked(pool.items, scores, len(scores)), 0.0)
+    (scores,), _ = likeness(snapshot, before.query, np.array([item], dtype=np.int32), pool)
+    hits = above(best_of(pool.items, scores, len(scores)), 0.0)
     new = ~np.isin(hits.items, given)
     return Hits(hits.items[new], hits.scores[new])
 
@@ -116,6 +124,12 @@ def above(hits: Hits, floor: float) -> Hits:
     """The hits with scores of at least `floor`, and above 0."""
     enough = hits.scores >= floor if floor > 0 else hits.scores > 0
     return first(hits, int(np.count_nonzero(enough)))
+
+
+def within(hits: Hits, items: Int32) -> Hits:
+    """The hits that are one of some items."""
+    inside = among(hits.items, items)
+    return Hits(hits.items[inside], hits.scores[inside])
 
 
 def first(hits: Hits, n: int) -> Hits:

@@ -24,10 +24,10 @@ from app.store.events import HIDING_KINDS, UNSEEN_KINDS
 from app.store.state import KINDS, History, Interaction, UserState
 from index.arrays import among, distinct
 from index.query import contributions_to_each, encode
-from index.search import NONE, Hits, score_segments
+from index.search import NONE, Hits, best_of, score_segments
 from index.segments import Segments
 from index.snapshot import Snapshot
-from index.types import Float32, UInt64
+from index.types import Float32, Int32, UInt64
 from index.vocabulary import hash_id
 
 PERSONAL_SHARE = 0.2
@@ -233,20 +233,20 @@ def rank_segments(
 
 def strongest_segments(
     snapshot: Snapshot, profile: Profile, count: int, selection: Selection = EVERYTHING, least: float = 0.0
-) -> tuple[NDArray[np.intp], Float32]:
+) -> tuple[Int32, Float32]:
     """Numbers and scores of what `rank_segments` ranks, from a score on."""
     segments = snapshot.segments
     scores = score_segments(segments, profile.query)
-    n_left = np.diff(segments.starts) - segments.holding(profile.exclude)
-    strongest = np.flatnonzero((scores > 0) & (scores >= np.float64(least)) & (n_left >= MIN_UNSEEN))
-    strongest = strongest[np.argsort(-scores[strongest], kind="stable")]
-    if selection.within is not None:
-        offering = (
-            number for number in strongest.tolist() if _n_left(segments, number, profile, selection) >= MIN_UNSEEN
-        )
-        strongest = np.array(list(islice(offering, count)), dtype=np.intp)
-    chosen = strongest[:count]
-    return chosen, scores[chosen]
+    scores[segments.sizes - segments.holding(profile.exclude) < MIN_UNSEEN] = 0
+    wanted = count if selection.within is None else len(segments)
+    numbers, scores = best_of(segments.numbers, scores, wanted)
+    n_strong = int(np.count_nonzero((scores > 0) & (scores >= np.float64(least))))
+    if selection.within is None:
+        return numbers[:n_strong], scores[:n_strong]
+    pairs = enumerate(numbers[:n_strong].tolist())
+    offering = (place for place, number in pairs if _n_left(segments, number, profile, selection) >= MIN_UNSEEN)
+    places = list(islice(offering, count))
+    return numbers[places], scores[places]
 
 
 def _n_left(segments: Segments, number: int, profile: Profile, selection: Selection) -> int:
@@ -271,8 +271,8 @@ def _causes(snapshot: Snapshot, profile: Profile, numbers: Sequence[int]) -> lis
         return []
     rows = snapshot.segments.rows.dense(np.array(numbers, dtype=np.int32))
     owed = contributions_to_each(snapshot.embeddings, profile.items, profile.weights, profile.query, rows)
-    owed[:, profile.weights <= 0] = -np.inf
-    return [profile.opinions[place] for place in owed.argmax(axis=1).tolist()]
+    places = np.where(profile.weights > 0, owed, -np.inf).argmax(axis=1)
+    return [profile.opinions[place] for place in places.tolist()]
 
 
 def because(opinion: Opinion, title: str) -> str:

@@ -2,9 +2,8 @@
 
 from functools import lru_cache
 from hashlib import blake2b
+from math import fsum
 from typing import Literal, NamedTuple
-
-import numpy as np
 
 from index.search import Hits
 
@@ -33,7 +32,7 @@ class Row(NamedTuple):
     @property
     def score(self) -> float:
         """Mean score of the items, comparable between rows of one kind."""
-        return float(np.add.reduce(self.hits.scores, dtype=np.float64)) / len(self.hits.scores)
+        return fsum(self.hits.scores.tolist()) / len(self.hits.scores)
 
 
 @lru_cache(maxsize=4096)

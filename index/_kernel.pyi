@@ -1,6 +1,9 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from index.types import Bytes, Dims, Float32, Float64, Int32, Int64, UInt16, UInt32, UInt64, Values
 
 BLOCK: int
@@ -25,6 +28,7 @@ def sum_rows(
     steps: Float32 | None = None,
 ) -> Float32: ...
 def strongest(rows: Int32, times: Float64, weights: Float64, hidden: Int32, least: float) -> Int64: ...
+def among(values: Int32, others: Int32) -> NDArray[np.bool_]: ...
 def distinct(values: Int32) -> Int32: ...
 def rows_of_keys(keys: UInt64, rows: Int32, wanted: UInt64) -> Int32: ...
 def dense_rows(
@@ -33,9 +37,22 @@ def dense_rows(
 def cosines(
     row_starts: Int64, dims: Dims, values: Values, n_dims: int, steps: Float32 | None, rows: Int32
 ) -> Float32: ...
+def likeness(
+    row_starts: Int64,
+    dims: Dims,
+    values: Values,
+    n_dims: int,
+    item_scale: Float32 | None,
+    steps: Float32 | None,
+    heads: Int32,
+    queries: Float32,
+    items: Int32,
+    taste: Float32,
+    n_best: int,
+) -> tuple[Float32, Float64]: ...
 def pursue(
-    cosines: Float32, numbers: Int64, scores: Float32, used: Sequence[int], count: int, same: float
-) -> Int64: ...
+    cosines: Float32, numbers: Int32, scores: Float32, used: Sequence[int], count: int, same: float
+) -> Int32: ...
 def count_per_set(starts: Int64, numbers: Int32, n_sets: int, items: Int32) -> Int64: ...
 def best_of(items: Int32, scores: Float32, n: int) -> tuple[Int32, Float32]: ...
 def texts_of(texts: Bytes, starts: Int64, rows: Int32) -> list[str]: ...
@@ -44,7 +61,6 @@ def score_each_query(
     dims: Dims,
     values: Values,
     n_dims: int,
-    item_scale: Float32 | None,
     steps: Float32 | None,
     rows: Int32,
     queries: Float32,

@@ -10,7 +10,8 @@ from itertools import pairwise, repeat
 import numpy as np
 
 from index import postings
-from index._kernel import Kernel, score_each_query, score_rows
+from index._kernel import Kernel, likeness, score_each_query, score_rows
+from index._kernel import best_of as kernel_best_of
 from index.bitmap import Bitmap
 from index.boosts import Boosts
 from index.embeddings import SparseItemEmbeddings
@@ -18,9 +19,9 @@ from index.postings import Postings
 from index.reference import Hits
 from index.segments import Segments
 from index.sparse import SparseRows
-from index.types import Float32, Int32, UInt64
+from index.types import Float32, Float64, Int32, UInt64
 
-__all__ = ["NONE", "Hits", "Searcher", "products", "products_of_each", "score_segments"]
+__all__ = ["NONE", "Hits", "Searcher", "best_of", "products", "products_of_each", "score_segments"]
 
 NONE: Int32 = np.empty(0, dtype=np.int32)
 """No items."""
@@ -102,9 +103,23 @@ class Searcher:
         """The scores of the given items, (len(items),): bit for bit those of top_n."""
         return self.kernel.score_items(query, items)
 
-    def score_items_of_each(self, queries: Float32, items: Int32) -> Float32:
-        """The scores of the given items for each of queries (n_queries, n_dims), (n_queries, len(items))."""
-        return products_of_each(self.embeddings.decoder, items, queries, self.embeddings.item_scale)
+    def likeness(
+        self, heads: Int32, queries: Float32, items: Int32, taste: Float32, n_best: int
+    ) -> tuple[Float32, Float64]:
+        """How well items go with each of some heads, by its query, and with a taste (len(items),): the geometric mean.
+
+        (len(heads), len(items)): 0 where the score or the taste is less, and for the head itself; and of each head the
+        sum of its n_best best, (len(heads),).
+        """
+        rows = self.embeddings.decoder
+        matrix = (rows.row_starts, rows.dims, rows.values, rows.n_dims, self.embeddings.item_scale, rows.steps)
+        scores, worth = likeness(*matrix, heads, queries, items, taste, _size(n_best))
+        return scores.reshape(len(heads), len(items)), worth
+
+
+def best_of(items: Int32, scores: Float32, n: int) -> Hits:
+    """The n best of some items that are scored already, ties by row."""
+    return Hits(*kernel_best_of(items, scores, _size(n)))
 
 
 def score_segments(segments: Segments, query: Float32) -> Float32:
@@ -117,12 +132,12 @@ def products(rows: SparseRows, query: Float32) -> Float32:
     return score_rows(rows.row_starts, rows.dims, rows.values, rows.n_dims, query)
 
 
-def products_of_each(rows: SparseRows, chosen: Int32, queries: Float32, scale: Float32 | None = None) -> Float32:
+def products_of_each(rows: SparseRows, chosen: Int32, queries: Float32) -> Float32:
     """The product of each chosen row with each of dense queries (n_queries, n_dims), (n_queries, len(chosen)).
 
-    `scale` (n_rows,) multiplies those of each row. ValueError if a row does not exist.
+    ValueError if a row does not exist.
     """
-    matrix = (rows.row_starts, rows.dims, rows.values, rows.n_dims, scale, rows.steps)
+    matrix = (rows.row_starts, rows.dims, rows.values, rows.n_dims, rows.steps)
     return score_each_query(*matrix, chosen, queries).reshape(len(queries), len(chosen))
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from index import arrays, discovery
 from index._kernel import count_per_set
+from index._kernel import pursue as kernel_pursue
 from index.discovery import Discovery
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.types import Float32, Int32, Int64, UInt64
@@ -110,6 +111,16 @@ class Segments:
         numbers = (number for number, segment in enumerate(self.segments) if segment.segment_id == segment_id)
         return next(numbers, None)
 
+    @cached_property
+    def sizes(self) -> Int64:
+        """How many items are in each segment, (n_segments,)."""
+        return np.diff(self.starts)
+
+    @cached_property
+    def numbers(self) -> Int32:
+        """The numbers of all segments."""
+        return np.arange(len(self), dtype=np.int32)
+
     def holding(self, items: Int32) -> Int64:
         """How many of these items, none twice, are in each segment, (n_segments,)."""
         return count_per_set(*self._by_item, len(self), items)
@@ -172,6 +183,17 @@ class Segments:
             for s in document["segments"]
         )
         return Segments(segments, starts, items, strengths, rows, frozenset(document["retired"]))
+
+
+def pursue(
+    cosines: Float32, numbers: Int32, scores: Float32, count: int, same: float, used: Sequence[int] = ()
+) -> list[int]:
+    """Up to `count` of the numbers by matching pursuit: the best first, and its direction is taken out of all scores.
+
+    None has a cosine (n_segments, n_segments) above `same` to one before it or to one that is used.
+    """
+    picked: list[int] = kernel_pursue(cosines, numbers, scores, used, count, same).tolist()
+    return picked
 
 
 @dataclass(frozen=True)

@@ -101,8 +101,7 @@ class Snapshot:
     @cached_property
     def segment_cosines(self) -> Float32:
         """(n_segments, n_segments): how near the tastes of segments are to each other; 0 for one without any."""
-        rows = self.segments.rows
-        return rows.cosines(np.arange(rows.n_rows, dtype=np.int32))
+        return self.segments.rows.cosines(self.segments.numbers)
 
 
 def open_snapshot(root: Path, version: str) -> Snapshot:

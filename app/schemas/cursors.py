@@ -1,5 +1,7 @@
 """Cursors: going on where an answer ended."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.cursors import MAX_CHARS, MAX_SERVED
@@ -16,14 +18,19 @@ class Continued(Request):
     )
 
 
-class Continuable(BaseModel):
-    """An answer, or a part of one, that may be gone on with."""
-
-    next_cursor: str | None = Field(
-        default=None,
+NextCursor = Annotated[
+    str | None,
+    Field(
         description=f"For POST /v1/next: more items. Where cursors are asked for and none comes, the list ends here: "
         f"there is no more, or {MAX_SERVED} items were given.",
-    )
+    ),
+]
+
+
+class Continuable(BaseModel):
+    """An answer that may be gone on with."""
+
+    next_cursor: NextCursor = None
 
 
 class NextRequest(Request):

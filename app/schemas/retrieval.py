@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.schemas.cursors import Continuable, Continued
+from app.schemas.cursors import Continuable, Continued, NextCursor
 from app.schemas.reasons import Explained, Reason
 from app.schemas.selection import Filtered, Ordered, Selecting
 from app.schemas.serving import Served
@@ -197,15 +197,17 @@ class ItemsAnswer(Answer, Continuable):
     items: list[ItemHit]
 
 
-class HomepageRow(Continuable):
+@dataclass(slots=True, kw_only=True)
+class HomepageRow:
     """One titled shelf."""
 
-    row_id: str = Field(description="Opaque; the same for the same shelf on every page of every user.")
+    next_cursor: NextCursor = None
+    row_id: Annotated[str, Field(description="Opaque; the same for the same shelf on every page of every user.")]
     kind: Literal["top_picks", "because", "segment", "popular"]
     title: str
-    segment_id: str | None = Field(default=None, description="The segment behind a row of kind segment.")
-    reason: str = Field(description="Why this row is here, in plain words.")
-    score: float = Field(description="Mean score of its items; comparable between rows of one kind.")
+    segment_id: Annotated[str | None, Field(description="The segment behind a row of kind segment.")] = None
+    reason: Annotated[str, Field(description="Why this row is here, in plain words.")]
+    score: Annotated[float, Field(description="Mean score of its items; comparable between rows of one kind.")]
     items: list[ItemHit]
 
 

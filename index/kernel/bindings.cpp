@@ -20,6 +20,7 @@
 
 #include "history.hpp"
 #include "levels.hpp"
+#include "likeness.hpp"
 #include "lookup.hpp"
 #include "postings.hpp"
 #include "pursuit.hpp"
@@ -47,7 +48,7 @@ nb::object owned(std::vector<T> values) {
     return nb::ndarray<nb::numpy, T>(kept->data(), {kept->size()}, owner).cast();
 }
 
-void require(bool holds, const std::string &what) {
+void require(bool holds, const char *what) {
     if (!holds) {
         throw std::invalid_argument(what);
     }
@@ -76,8 +77,10 @@ Rows view(const Array<std::int64_t> &starts, const AnyArray &dims, const AnyArra
 }
 
 void check_query(std::size_t size, const Rows &rows) {
-    require(size == rows.n_dims,
-            "the query has " + std::to_string(size) + " dims, the items have " + std::to_string(rows.n_dims));
+    if (size != rows.n_dims) {
+        throw std::invalid_argument("the query has " + std::to_string(size) + " dims, the items have " +
+                                    std::to_string(rows.n_dims));
+    }
 }
 
 // Every one of them is looked at, so all are first taken as one: negative numbers are large ones without a sign.
@@ -350,9 +353,9 @@ nb::object score_rows(const Array<std::int64_t> &row_starts, const AnyArray &dim
     std::vector<float> scores(rows.n_rows);
     {
         const nb::gil_scoped_release release;
-        for (std::size_t row = 0; row < rows.n_rows; row++) {
-            scores[row] = score(rows, row, query.data());
-        }
+        score_each(
+            rows, query.data(), rows.n_rows, [](std::size_t row) { return row; },
+            [&, next = scores.begin()](Hit hit) mutable { *next++ = hit.score; });
     }
     return owned(std::move(scores));
 }
@@ -372,6 +375,16 @@ nb::object distinct(const Array<std::int32_t> &values) {
     std::sort(found.begin(), found.end());
     found.erase(std::unique(found.begin(), found.end()), found.end());
     return owned(std::move(found));
+}
+
+// Whether each value is one of some others.
+nb::object among(const Array<std::int32_t> &values, const Array<std::int32_t> &others) {
+    const Excluded known(others.data(), others.size());
+    auto *found = new bool[values.size()];
+    const nb::capsule owner(found, [](void *memory) noexcept { delete[] static_cast<bool *>(memory); });
+    std::transform(values.data(), values.data() + values.size(), found,
+                   [&](std::int32_t value) { return known.contains(value); });
+    return nb::ndarray<nb::numpy, bool>(found, {values.size()}, owner).cast();
 }
 
 nb::object places_that_count(const Array<std::int32_t> &rows, const Array<double> &times, const Array<double> &weights,
@@ -409,10 +422,24 @@ nb::object cosines_of(const Array<std::int64_t> &row_starts, const AnyArray &dim
     return owned(cosines(rows, chosen.data(), chosen.size()));
 }
 
-nb::object pursue_numbers(const Matrix &cosines, const Array<std::int64_t> &numbers, const Array<float> &scores,
-                          const std::vector<std::int64_t> &used, std::size_t count, float same) {
+nb::tuple likeness_to_each(const Array<std::int64_t> &row_starts, const AnyArray &dims, const AnyArray &values,
+                           std::size_t n_dims, const OfRows &scale, const OfRows &steps,
+                           const Array<std::int32_t> &heads, const Matrix &queries, const Array<std::int32_t> &items,
+                           const Array<float> &taste, std::size_t n_best) {
+    const Rows rows = view(row_starts, dims, values, n_dims, scale, steps);
+    check_query(queries.shape(1), rows);
+    require(queries.shape(0) == heads.size(), "there must be a query a head");
+    require(taste.size() == items.size(), "there must be a taste an item");
+    check_items(items.data(), items.size(), rows.n_rows);
+    Likeness found = likeness(rows, {heads.data(), queries.data(), heads.size()},
+                              {items.data(), taste.data(), items.size()}, n_best);
+    return nb::make_tuple(owned(std::move(found.scores)), owned(std::move(found.worth)));
+}
+
+nb::object pursue_numbers(const Matrix &cosines, const Array<std::int32_t> &numbers, const Array<float> &scores,
+                          const std::vector<std::int32_t> &used, std::size_t count, float same) {
     const std::size_t n = cosines.shape(0);
-    const auto known = [&](std::int64_t number) { return static_cast<std::uint64_t>(number) < n; };
+    const auto known = [&](std::int32_t number) { return static_cast<std::uint32_t>(number) < n; };
     require(cosines.shape(1) == n, "cosines must be as many in a row as there are rows");
     require(numbers.size() == scores.size(), "there must be a score a number");
     require(std::all_of(numbers.data(), numbers.data() + numbers.size(), known) &&
@@ -431,10 +458,14 @@ nb::object count_per_set(const Array<std::int64_t> &starts, const Array<std::int
             continue;
         }
         const std::int64_t first = starts.data()[item], last = starts.data()[item + 1];
-        require(0 <= first && last <= static_cast<std::int64_t>(numbers.size()), "starts lead outside the numbers");
+        if (first < 0 || last > static_cast<std::int64_t>(numbers.size())) {
+            throw std::invalid_argument("starts lead outside the numbers");
+        }
         for (std::int64_t place = first; place < last; place++) {
             const auto number = static_cast<std::uint32_t>(numbers.data()[place]);
-            require(number < n_sets, "a number is that of no set");
+            if (number >= n_sets) {
+                throw std::invalid_argument("a number is that of no set");
+            }
             counts[number]++;
         }
     }
@@ -461,8 +492,9 @@ nb::list texts_of(const Array<std::uint8_t> &bytes, const Array<std::int64_t> &s
             throw nb::index_error(("row " + std::to_string(row) + " is not in 0.." + std::to_string(last)).c_str());
         }
         const std::int64_t first = starts.data()[row], last = starts.data()[row + 1];
-        require(0 <= first && first <= last && static_cast<std::uint64_t>(last) <= bytes.size(),
-                "the text of row " + std::to_string(row) + " lies outside the bytes");
+        if (first < 0 || first > last || static_cast<std::uint64_t>(last) > bytes.size()) {
+            throw std::invalid_argument("the text of row " + std::to_string(row) + " lies outside the bytes");
+        }
         const char *text = reinterpret_cast<const char *>(bytes.data()) + first;
         PyObject *made = PyUnicode_DecodeUTF8(text, static_cast<Py_ssize_t>(last - first), nullptr);
         if (made == nullptr) {
@@ -475,20 +507,15 @@ nb::list texts_of(const Array<std::uint8_t> &bytes, const Array<std::int64_t> &s
 
 // Scores of some rows for several queries, query by query.
 nb::object score_each_query(const Array<std::int64_t> &row_starts, const AnyArray &dims, const AnyArray &values,
-                            std::size_t n_dims, const OfRows &scale, const OfRows &steps,
+                            std::size_t n_dims, const OfRows &steps,
                             const Array<std::int32_t> &chosen, const Matrix &queries) {
-    const Rows rows = view(row_starts, dims, values, n_dims, scale, steps);
+    const Rows rows = view(row_starts, dims, values, n_dims, std::nullopt, steps);
     check_query(queries.shape(1), rows);
     const std::vector<std::int32_t> own = copied(chosen, rows.n_rows);
     std::vector<float> scores(queries.shape(0) * own.size());
     {
         const nb::gil_scoped_release release;
-        auto next = scores.begin();
-        for (std::size_t query = 0; query < queries.shape(0); query++) {
-            score_each(
-                rows, queries.data() + query * n_dims, own.size(),
-                [&](std::size_t i) { return static_cast<std::size_t>(own[i]); }, [&](Hit hit) { *next++ = hit.score; });
-        }
+        score_for_each(rows, queries.data(), queries.shape(0), own.data(), own.size(), scores.data());
     }
     return owned(std::move(scores));
 }
@@ -508,6 +535,7 @@ NB_MODULE(_kernel, module) {
     module.def("score_rows", &score_rows, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
                "n_dims"_a, "query"_a.noconvert());
     module.def("rows_of_keys", &rows_of_keys, "keys"_a.noconvert(), "rows"_a.noconvert(), "wanted"_a.noconvert());
+    module.def("among", &among, "values"_a.noconvert(), "others"_a.noconvert());
     module.def("distinct", &distinct, "values"_a.noconvert());
     module.def("strongest", &places_that_count, "rows"_a.noconvert(), "times"_a.noconvert(), "weights"_a.noconvert(),
                "hidden"_a.noconvert(), "least"_a);
@@ -517,6 +545,9 @@ NB_MODULE(_kernel, module) {
                "n_dims"_a, "steps"_a.noconvert().none(), "rows"_a.noconvert());
     module.def("cosines", &cosines_of, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
                "n_dims"_a, "steps"_a.noconvert().none(), "rows"_a.noconvert());
+    module.def("likeness", &likeness_to_each, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
+               "n_dims"_a, "item_scale"_a.noconvert().none(), "steps"_a.noconvert().none(), "heads"_a.noconvert(),
+               "queries"_a.noconvert(), "items"_a.noconvert(), "taste"_a.noconvert(), "n_best"_a);
     module.def("pursue", &pursue_numbers, "cosines"_a.noconvert(), "numbers"_a.noconvert(), "scores"_a.noconvert(),
                "used"_a, "count"_a, "same"_a);
     module.def("count_per_set", &count_per_set, "starts"_a.noconvert(), "numbers"_a.noconvert(), "n_sets"_a,
@@ -524,8 +555,8 @@ NB_MODULE(_kernel, module) {
     module.def("best_of", &best_of, "items"_a.noconvert(), "scores"_a.noconvert(), "n"_a);
     module.def("texts_of", &texts_of, "texts"_a.noconvert(), "starts"_a.noconvert(), "rows"_a.noconvert());
     module.def("score_each_query", &score_each_query, "row_starts"_a.noconvert(), "dims"_a.noconvert(),
-               "values"_a.noconvert(), "n_dims"_a, "item_scale"_a.noconvert().none(), "steps"_a.noconvert().none(),
-               "rows"_a.noconvert(), "queries"_a.noconvert());
+               "values"_a.noconvert(), "n_dims"_a, "steps"_a.noconvert().none(), "rows"_a.noconvert(),
+               "queries"_a.noconvert());
     nb::class_<Kernel>(module, "Kernel")
         .def(nb::init<Array<std::int64_t>, AnyArray, AnyArray, std::size_t, OfRows, Array<std::uint16_t>,
                       Array<std::uint32_t>, Array<float>, Array<float>, Array<std::uint32_t>, const std::string &,

@@ -19,4 +19,14 @@ void score_each(const Rows &rows, const float *query, std::size_t n, ItemAt item
     });
 }
 
+// Their scores for each of queries of (n_dims,) that lie one behind the other, query by query.
+inline void score_for_each(const Rows &rows, const float *queries, std::size_t n_queries, const std::int32_t *items,
+                           std::size_t n, float *scores) {
+    for (std::size_t query = 0; query < n_queries; query++) {
+        score_each(
+            rows, queries + query * rows.n_dims, n, [&](std::size_t i) { return static_cast<std::size_t>(items[i]); },
+            [&](Hit hit) { *scores++ = hit.score; });
+    }
+}
+
 }  // namespace sparrow

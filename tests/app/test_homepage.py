@@ -11,10 +11,12 @@ from app import rankings
 from app.homepage import page
 from app.placing import Size
 from app.pursuit import SAME_TASTE
-from app.rankings import FLOOR, FLOOR_RANK
+from app.rankings import FLOOR, FLOOR_RANK, of_segment, pool_of
 from app.recommend import Profile, recommend, resolve
+from app.selection import Selection
 from app.shelf import Row
 from app.store.users import Interaction, UserState
+from index.bitmap import Bitmap
 from index.search import Searcher
 from index.segments import TYPICAL, Segments
 from index.snapshot import Snapshot
@@ -121,6 +123,25 @@ def test_a_pool_that_was_not_enough_at_first_is_fetched_whole(
             pages.append(page(snapshot, profile, size))
     told = [[(*row[:4], row.hits.items.tolist(), row.hits.scores.tolist()) for row in rows] for rows in pages]
     assert told[0] == told[1]
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 3), history=history, allowed=st.none() | st.sets(st.integers(0, 42)))
+def test_a_row_of_a_segment_is_the_same_whether_the_pool_has_all_of_it_or_not(
+    make_snapshot: MakeSnapshot, seed: int, history: list[Interaction], allowed: set[int] | None
+) -> None:
+    snapshot = make_snapshot(seed)
+    profile, n_items = resolve(snapshot, NOBODY, history), len(snapshot.items)
+    rows = None if allowed is None else np.array([row for row in allowed if row < n_items], dtype=np.int32)
+    selection = Selection(None if rows is None else Bitmap.from_rows(rows, n_items))
+    pool = pool_of(snapshot, profile, 8, selection)
+    assert pool.whole
+    for number in range(len(snapshot.segments)):
+        found, searched = (
+            of_segment(snapshot, profile, number, own, n_items, selection) for own in (pool, pool._replace(whole=False))
+        )
+        assert found.items.tolist() == searched.items.tolist()
+        assert found.scores.tolist() == searched.scores.tolist()
 
 
 def ranking_of(snapshot: Snapshot, profile: Profile, row: Row) -> dict[int, float]:
@@ -288,4 +309,4 @@ def test_one_scoring_pass_of_the_users_query_makes_the_page(
     for verb in ("top_n", "top_n_per_segment", "batch"):
         monkeypatch.setattr(Searcher, verb, counted(verb))
     assert {"top_picks", "segment"} <= set(kinds(page(snapshot, profile, DESKTOP)))
-    assert asked == ["top_n_per_segment"]
+    assert asked == ["top_n"]

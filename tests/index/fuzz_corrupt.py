@@ -121,8 +121,17 @@ def explore(seed: int, number: int, seen: Counter[str]) -> None:
         "strongest": lambda: _kernel.strongest(items, times, times[::-1].copy(), items[:3], 0.5),
         "dense_rows": lambda: _kernel.dense_rows(*matrix[:4], arrays["steps"], np.arange(n_items, dtype=np.int32)),
         "score_each_query": lambda: _kernel.score_each_query(
-            *matrix, arrays["steps"], np.arange(n_items, dtype=np.int32), np.ones((2, n_dims), dtype=np.float32)
+            *matrix[:4], arrays["steps"], np.arange(n_items, dtype=np.int32), np.ones((6, n_dims), dtype=np.float32)
         ),
+        "cosines": lambda: _kernel.cosines(*matrix[:4], arrays["steps"], items[:9]),
+        "likeness": lambda: _kernel.likeness(
+            *matrix, arrays["steps"], items[:5], rng.choice(FLOATS, (5, n_dims)).astype(np.float32), items, weights, 12
+        ),
+        "pursue": lambda: _kernel.pursue(
+            rng.choice(FLOATS, (9, 9)).astype(np.float32), items[:9] % 9, weights[:9], [3], 9, 0.7
+        ),
+        "count_per_set": lambda: _kernel.count_per_set(arrays["row_starts"], items, 7, items),
+        "best_of": lambda: _kernel.best_of(items, times.astype(np.float32), 12),
     }
     for name, build in builds.items():
         try:

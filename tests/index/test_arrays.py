@@ -22,9 +22,9 @@ def test_ranges_are_those_of_python(pairs: list[tuple[int, int]]) -> None:
     assert places.tolist() == [place for start, count in pairs for place in range(start, start + count)]
 
 
-@given(st.lists(st.integers(-3, 9)), st.sets(st.integers(0, 6)))
-def test_what_is_among_an_ascending_array(values: list[int], wanted: set[int]) -> None:
-    found = arrays.among(np.array(values, dtype=np.int32), np.array(sorted(wanted), dtype=np.int32))
+@given(st.lists(st.integers(-3, 9)), st.lists(st.integers(-3, 6)))
+def test_what_is_among_others(values: list[int], wanted: list[int]) -> None:
+    found = arrays.among(np.array(values, dtype=np.int32), np.array(wanted, dtype=np.int32))
     assert found.tolist() == [value in wanted for value in values]
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from index import _kernel, sparse
+from index.search import products_of_each
 from index.sparse import SparseRows
 from index.types import Float32, Int32, Int64
 
@@ -27,11 +28,10 @@ def test_cosines_are_those_of_dense_rows(seed: int) -> None:
     rng = np.random.default_rng(seed)
     rows = some_rows(rng)
     chosen = rng.integers(0, rows.n_rows, int(rng.integers(0, 9))).astype(np.int32)
-    dense = rows.dense(chosen).astype(np.float64)
-    lengths = np.linalg.norm(dense, axis=1)
+    products = products_of_each(rows, chosen, rows.dense(chosen))
+    lengths = np.sqrt(products.diagonal())
     lengths[lengths == 0] = 1
-    expected = dense @ dense.T / np.outer(lengths, lengths)
-    np.testing.assert_allclose(rows.cosines(chosen), expected.reshape(len(chosen), len(chosen)), atol=2e-6)
+    np.testing.assert_array_equal(rows.cosines(chosen), products / lengths / lengths[:, np.newaxis])
 
 
 def pursue_slowly(
@@ -59,7 +59,7 @@ def test_pursuit_takes_what_is_left_most(seed: int, count: int, same: float) -> 
     n = int(rng.integers(1, 15))
     same = float(np.float32(same))
     cosines = rng.choice([-0.5, 0.0, 0.25, 0.3, 0.7, 0.9], (n, n)).astype(np.float32)
-    numbers = rng.permutation(n)[: rng.integers(0, n + 1)]
+    numbers = rng.permutation(n)[: rng.integers(0, n + 1)].astype(np.int32)
     scores = rng.choice([-1.0, 0.0, 0.5, 1.0, 1.0, 3.3], len(numbers)).astype(np.float32)
     used = rng.integers(0, n, rng.integers(0, 3)).tolist()
     found = _kernel.pursue(cosines, numbers, scores, used, count, same).tolist()
@@ -70,13 +70,13 @@ def test_pursuit_refuses_what_does_not_exist() -> None:
     cosines, scores = np.ones((3, 3), dtype=np.float32), np.ones(1, dtype=np.float32)
     for number in (-1, 3):
         with pytest.raises(ValueError, match="none of the cosines"):
-            _kernel.pursue(cosines, np.array([number]), scores, [], 1, 0.5)
+            _kernel.pursue(cosines, np.array([number], dtype=np.int32), scores, [], 1, 0.5)
         with pytest.raises(ValueError, match="none of the cosines"):
-            _kernel.pursue(cosines, np.array([0]), scores, [number], 1, 0.5)
+            _kernel.pursue(cosines, np.array([0], dtype=np.int32), scores, [number], 1, 0.5)
     with pytest.raises(ValueError, match="a score a number"):
-        _kernel.pursue(cosines, np.array([0, 1]), scores, [], 1, 0.5)
+        _kernel.pursue(cosines, np.array([0, 1], dtype=np.int32), scores, [], 1, 0.5)
     with pytest.raises(ValueError, match="as many in a row"):
-        _kernel.pursue(cosines[:2].copy(), np.array([0]), scores, [], 1, 0.5)
+        _kernel.pursue(cosines[:2].copy(), np.array([0], dtype=np.int32), scores, [], 1, 0.5)
 
 
 @given(st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=8), st.lists(st.integers(-1, 10), max_size=9))

@@ -156,18 +156,35 @@ def test_chosen_items_score_as_they_do_among_all(
     assert found.tolist() == [scores[item] for item in items]
 
 
-@given(worlds(), LEVELS, st.integers(0, 5), ROWS)
+@given(worlds(), LEVELS, st.integers(0, 9), ROWS)
 def test_chosen_items_score_for_each_query_as_for_it_alone(
     make: Make, world: dict[str, Any], level: str, n_queries: int, items: list[int]
 ) -> None:
-    embeddings = make(**world)
+    embeddings = make(**world | {"item_scale": None})
     searcher = Searcher.of(embeddings, level)
     queries = np.empty((n_queries, embeddings.n_dims), dtype=np.float32)
     queries[:] = [query_for(embeddings, seed, world["steps"]) for seed in range(n_queries)] or 0
-    found = searcher.score_items_of_each(queries, int32(items))
+    found = products_of_each(embeddings.decoder, int32(items), queries)
     assert found.shape == (n_queries, len(items))
     for query, own in zip(queries, found, strict=True):
         np.testing.assert_array_equal(own, searcher.score_items(query, int32(items)))
+
+
+@given(worlds(), LEVELS, ROWS, ROWS, st.integers(0, 30))
+def test_likeness_is_the_geometric_mean_of_score_and_taste(
+    make: Make, world: dict[str, Any], level: str, heads: list[int], items: list[int], n_best: int
+) -> None:
+    embeddings = make(**world)
+    searcher = Searcher.of(embeddings, level)
+    taste = np.random.default_rng(world["seed"]).choice([-1, 0, 0.3, 2.5], len(items)).astype(np.float32)
+    queries = embeddings.decoder.dense(int32(heads))
+    found, worth = searcher.likeness(int32(heads), queries, int32(items), taste, n_best)
+    for row, (head, query) in enumerate(zip(heads, queries, strict=True)):
+        products = np.maximum(searcher.score_items(query, int32(items)), 0) * np.maximum(taste, 0)
+        expected = np.where(int32(items) == head, np.float32(0), np.sqrt(products))
+        np.testing.assert_array_equal(found[row], expected)
+        assert worth[row] == sum(sorted(expected.tolist(), reverse=True)[:n_best][::-1])
+    assert found.shape == (len(heads), len(items))
 
 
 def test_rows_and_queries_that_do_not_fit_are_refused(make: Make) -> None:
