@@ -32,7 +32,8 @@ TAIL = """
   event that got 503 may have been recorded. It does not count as acknowledged; with an `event_id` it may be sent again.
 * A full disk is a limit on the size of Redis' file (RLIMIT_FSIZE), and a clock that jumps is what the workers are told
   (`clock.c`, loaded before libc); Redis' own clock does not jump.
-* After FLUSHALL what was there is gone: there is no log of events yet from which it could be rebuilt.
+* FLUSHALL takes the streams along, and so the events that no file holds yet; a Redis that starts empty because its disk
+  is gone does the same. The disk of the event log is another file here, and another disk only where you see to it.
 """
 
 

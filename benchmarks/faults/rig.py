@@ -1,5 +1,6 @@
 """What the faults happen to: a redis-server that keeps a file, the way to it, and sparrow-serve with its workers."""
 
+import json
 import os
 import re
 import resource
@@ -115,6 +116,7 @@ class Server:
         line = [SERVE, "--port", str(self.port), "--workers", str(n_workers), "--snapshots", snapshots, "--data", data]
         self._line = [str(part) for part in line]
         self._n_workers = n_workers
+        self._data = data
         self._log = data.parent / "server.log"
 
     def __enter__(self) -> Self:
@@ -161,6 +163,15 @@ class Server:
         os.kill(victim, signal.SIGKILL)
         eventually(lambda: victim not in self.workers(), "the end of a worker")
         eventually(lambda: len(self.ready_workers()) == self._n_workers, "all workers ready")
+
+    def rebuild(self) -> dict[str, int]:
+        """Give back to users what the event log knows of them; what the command says it did."""
+        line = [str(SERVE), "rebuild", "--data", str(self._data), "--json"]
+        done = subprocess.run(line, env=self._environment, capture_output=True, text=True, timeout=600, check=False)
+        if done.returncode:
+            raise RigError(f"rebuild: {done.stderr[-500:]}")
+        found: dict[str, int] = json.loads(done.stdout)
+        return found
 
     def metric(self, name: str) -> float:
         """The sum of a metric over its labels."""

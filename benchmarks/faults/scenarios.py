@@ -12,8 +12,10 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import NamedTuple
 
+from redis import Redis
 from redis.exceptions import RedisError
 
+from app.store.keys import PARTITIONS, log_key
 from benchmarks.faults.load import Outcome, Seen
 from benchmarks.faults.rig import Rig, RigError, eventually
 from index.disk import replace_text
@@ -160,15 +162,44 @@ def redis_read_only(rig: Rig, seconds: float) -> Finding:
 
 
 def redis_flushed(rig: Rig, seconds: float) -> Finding:
-    """Somebody calls FLUSHALL."""
+    """Somebody calls FLUSHALL; then `sparrow-serve rebuild`, while callers go on."""
+    at_risk: list[int] = []
+    done: dict[str, int] = {}
 
     def flush() -> None:
         with rig.redis.client() as client:
-            client.flushall()
+            waiting = [0]
 
-    finding = observed(rig, seconds, flush, _nothing)
-    note = "all state before it is gone, and scripts are loaded again; requests go on with what comes after"
+            def drained() -> bool:
+                waiting.append(_undrained(client))
+                return waiting[-1] < waiting[-2]
+
+            eventually(drained, "a collector that drains")
+            with client.pipeline(transaction=True) as at_once:
+                for p in range(PARTITIONS):
+                    at_once.xlen(log_key(p))
+                *lost, _ = at_once.flushall().execute()
+            at_risk.append(sum(lost))
+
+    def rebuild() -> str:
+        done.update(rig.server.rebuild())
+        return ""
+
+    finding = observed(rig, seconds, flush, rebuild)
+    n_lost = finding.acknowledged - finding.kept
+    if n_lost > at_risk[0]:
+        raise RigError(f"{n_lost} events are lost, and {at_risk[0]} were in no file yet")
+    if not done["restored"]:
+        raise RigError("nobody was restored: the fault did not reach the store")
+    note = (
+        f"the rebuild gave back to {done['restored']} users what {done['events']} logged events say, while callers "
+        f"went on; lost are {n_lost} of the {at_risk[0]} entries that waited on streams for the next file (every 5 s)"
+    )
     return finding._replace(note=note)
+
+
+def _undrained(client: Redis) -> int:
+    return sum(client.xlen(log_key(p)) for p in range(PARTITIONS))
 
 
 def redis_disk_full(rig: Rig, seconds: float) -> Finding:
@@ -324,12 +355,18 @@ GOES_ON = "answers go on, degraded; events get 503 with Retry-After; " + KEPT
 READS_ON = "answers go on whole; events get 503 with Retry-After; " + KEPT
 OLD_STAYS = "refused, logged, counted; the old version answers on; the next good one is taken"
 
+RESTORED = "answers go on; one command restores what the event log holds: all but the last seconds"
+
 SCENARIOS = (
     Scenario("Redis killed", GOES_ON, redis_killed),
     Scenario("Redis slow by 100 ms", "answers wait within their deadline; " + KEPT, redis_slow),
     Scenario("Redis full", READS_ON, redis_full),
     Scenario("Redis read-only", "answers go on, some degraded; " + READS_ON.partition("; ")[2], redis_read_only),
-    Scenario("Redis flushed", "answers go on; the state from before is lost", redis_flushed),
+    Scenario(
+        "Redis flushed",
+        RESTORED,
+        redis_flushed,
+    ),
     Scenario("Redis partitioned", GOES_ON, redis_partitioned),
     Scenario("disk of Redis full", READS_ON, redis_disk_full),
     Scenario("snapshot corrupt", OLD_STAYS, snapshot_corrupt),

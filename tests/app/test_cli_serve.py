@@ -218,8 +218,12 @@ def test_it_keeps_an_event_log(folders: list[str | Path], tmp_path: Path) -> Non
     with started(*folders) as served:
         served.wait_for("Sparrow is ready")
         like(served, "u", "book-1")
+        (killed,) = collectors(served)
+        os.kill(killed, signal.SIGKILL)
+        like(served, "u", "book-2")
+        assert eventually(lambda: set(collectors(served)) - {killed} != set())
         assert served.stop() == 0  # which writes what is left
-    assert [row["item_id"] for row in log_files.scan(log).collect().to_dicts()] == ["book-1"]
+    assert sorted(row["item_id"] for row in log_files.scan(log).collect().to_dicts()) == ["book-1", "book-2"]
 
 
 def test_streams_are_left_to_a_collector_elsewhere(folders: list[str | Path], redis_url: str, redis: Redis) -> None:
@@ -248,6 +252,12 @@ def test_without_polars_no_log_is_kept_and_that_is_said(
     monkeypatch.delitem(sys.modules, "polars")
     assert _log_folder(settings, None) == tmp_path / "log"
     assert _log_folder(Settings(event_log=False), None) is None
+
+
+def collectors(served: Served) -> list[int]:
+    children = Path(f"/proc/{served.process.pid}/task").glob("*/children")
+    found = [int(pid) for told in children for pid in told.read_text().split()]
+    return [pid for pid in found if b"app.logcommands" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def like(served: Served, user_id: str, item_id: str) -> None:
