@@ -28,6 +28,8 @@ TAIL = """
 
 * Redis is killed, the machine is not: a power cut would lose up to the last second of what was acknowledged (AOF
   everysec).
+* While a disk is so busy that an fsync takes long, Redis puts off its writes for up to two seconds: then a kill loses
+  what it acknowledged meanwhile. That was seen here on a loaded machine.
 * The network is a proxy between two unix sockets: what is held while it is cut comes through when it is mended, so an
   event that got 503 may have been recorded. It does not count as acknowledged; with an `event_id` it may be sent again.
 * A full disk is a limit on the size of Redis' file (RLIMIT_FSIZE), and a clock that jumps is what the workers are told
