@@ -507,8 +507,8 @@ nb::list texts_of(const Array<std::uint8_t> &bytes, const Array<std::int64_t> &s
 
 // Scores of some rows for several queries, query by query.
 nb::object score_each_query(const Array<std::int64_t> &row_starts, const AnyArray &dims, const AnyArray &values,
-                            std::size_t n_dims, const OfRows &steps,
-                            const Array<std::int32_t> &chosen, const Matrix &queries) {
+                            std::size_t n_dims, const OfRows &steps, const Array<std::int32_t> &chosen,
+                            const Matrix &queries) {
     const Rows rows = view(row_starts, dims, values, n_dims, std::nullopt, steps);
     check_query(queries.shape(1), rows);
     const std::vector<std::int32_t> own = copied(chosen, rows.n_rows);
