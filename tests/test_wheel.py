@@ -77,7 +77,7 @@ def test_the_wheel_holds_every_file_of_the_packages(built: Path) -> None:
     wanted = {name for name in there if "/kernel/" not in name and not name.endswith(".png")}
     wanted = {name for name in wanted if not name.startswith("app/client/")}
     assert wanted <= files(built / "unpacked")
-    assert not [name for name in files(built / "unpacked") if "client" in name]
+    assert not [name for name in files(built / "unpacked") if "app/client/" in name or "sparrow_client" in name]
     assert {"app/web/index.html", "index/py.typed", "training/datasets/goodbooks/interactions.parquet"} <= wanted
 
 
