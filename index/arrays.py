@@ -3,6 +3,7 @@
 import mmap
 import os
 import re
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -53,7 +54,7 @@ def page_in(array: object) -> None:
     """
     while isinstance(array, np.ndarray) and array.base is not None:
         array = array.base
-    if isinstance(array, mmap.mmap):
+    if isinstance(array, mmap.mmap) and sys.platform == "linux":
         with suppress(OSError):
             array.madvise(POPULATE_READ)
 

@@ -1,5 +1,6 @@
 """Array files: opened without evaluating or trusting anything in them."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,26 @@ def test_distinct_is_what_numpy_finds(values: list[int]) -> None:
     found = arrays.distinct(array)
     assert found.tolist() == np.unique(array).tolist()
     assert found.dtype == np.int32
+
+
+def resident_kib(path: Path) -> int:
+    """How much of a file this process has mapped and in its page table."""
+    _, _, mapping = Path("/proc/self/smaps").read_text().partition(f"{path}\n")
+    return int(mapping.partition("Rss:")[2].split()[0])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell, and page_in does nothing there")
+def test_paging_in_maps_all_of_an_array(tmp_path: Path) -> None:
+    given = np.arange(2**20, dtype=np.int64)
+    arrays.save(tmp_path, {"x": given})
+    found = arrays.load(tmp_path, "x", np.int64)
+    path = tmp_path / "x.npy"
+    assert resident_kib(path) < 1024
+    arrays.page_in(found)
+    assert resident_kib(path) >= 8192
+    np.testing.assert_array_equal(found, given)
+
+
+@pytest.mark.parametrize("there", [np.arange(3), np.arange(6).reshape(2, 3)[1], 7, None])
+def test_paging_in_leaves_alone_what_is_in_memory(there: object) -> None:
+    arrays.page_in(there)
