@@ -70,7 +70,10 @@ async def read_users(
     try:
         with timings.stage("state"):
             within = None if deadline is NEVER else deadline.for_state
-            states = await users.read_many(named, served=served, within=within)
+            if len(named) == 1:
+                states = [await users.read(named[0], served=served, within=within)]
+            else:
+                states = await users.read_many(named, served=served, within=within)
     except (TimeoutError, StoreUnavailable) as error:
         told = "did not answer in time" if isinstance(error, TimeoutError) else "does not answer"
         notice = Notice("store_unavailable", f"the user store {told}: nothing stored about the user was used")

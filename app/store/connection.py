@@ -67,11 +67,12 @@ class Connection:
         if settings.redis_url is None:
             raise ValueError("redis_url is not set: give SPARROW_REDIS_URL, or use sparrow-serve, which starts a store")
         self._once, self._repeating = _client(settings, repeats=0), _client(settings, repeats=1)
-        cluster = isinstance(self._once, RedisCluster)
-        self._breakers = [Breaker() for _ in range(PARTITIONS if cluster else 1)]
+        self.cluster = isinstance(self._once, RedisCluster)
+        """Whether users are spread over several servers."""
+        self._breakers = [Breaker() for _ in range(PARTITIONS if self.cluster else 1)]
         # One clock for all of a round trip costs less than redis-py's for each step; of a cluster the client must see
         # which node is slow, to look for its successor.
-        self._seconds = None if cluster else settings.store_timeout_ms / 1000
+        self._seconds = None if self.cluster else settings.store_timeout_ms / 1000
         self._metrics = metrics
         self._failing: set[Doing] = set()
         self.waiting = 0
@@ -91,26 +92,20 @@ class Connection:
         """Raise StoreUnavailable unless Redis answers; of a cluster, the node of the first partition."""
         self.checked(await self.run([Call(0, ("EXISTS", "sparrow:{0}"))], "reading", repeat=True), "reading")
 
-    async def run(
-        self, calls: Sequence[Call], doing: Doing, *, repeat: bool, telling: bool = True, within: float | None = None
-    ) -> list[Reply]:
+    async def run(self, calls: Sequence[Call], doing: Doing, *, repeat: bool, telling: bool = True) -> list[Reply]:
         """The reply to each call, in one round trip (one to each node of a cluster).
 
         `repeat`: carrying it out twice does no harm. `telling` is false where success would not mean that an outage of
-        what is being done is over. A refusal is a reply, see `checked`. TimeoutError where it took longer than `within`
-        seconds, and that is less than a store may take: then nothing is the matter with it.
+        what is being done is over. A refusal is a reply, see `checked`.
         """
         breakers = {self._breakers[call.partition % len(self._breakers)] for call in calls}
         if any([breaker.refuses() for breaker in breakers]):  # noqa: C419  (each is to be asked)
             raise self.failed(doing, _LeftAlone("it failed several times in a row and is left alone for a moment"))
-        hasty = within if within is not None and (self._seconds is None or within < self._seconds) else None
         self.waiting += 1
         try:
-            async with asyncio.timeout(self._seconds if hasty is None else hasty):
+            async with asyncio.timeout(self._seconds):
                 replies = await _replies(self._repeating if repeat else self._once, calls)
         except (RedisError, RedisClusterException, OSError) as error:
-            if hasty is not None and isinstance(error, TimeoutError):
-                raise
             if len(breakers) == 1:  # else nobody knows whose failure it was
                 for breaker in breakers:
                     breaker.failed()
@@ -123,17 +118,15 @@ class Connection:
             self._recovered(doing, replies)
         return replies
 
-    async def get(
-        self, keys: Sequence[tuple[int, Sequence[bytes]]], doing: Doing, within: float | None = None
-    ) -> list[list[bytes | None]]:
-        """The values of keys, each list with its partition, in one round trip; TimeoutError as of `run`."""
-        if isinstance(self._once, RedisCluster):  # while a slot moves, its nodes answer for single keys only
+    async def get(self, keys: Sequence[tuple[int, Sequence[bytes]]], doing: Doing) -> list[list[bytes | None]]:
+        """The values of keys, each list with its partition, in one round trip."""
+        if self.cluster:  # while a slot moves, its nodes answer for single keys only
             calls = [Call(p, ("GET", key)) for p, own in keys for key in own]
-            replies = await self.run(calls, doing, repeat=True, within=within)
+            replies = await self.run(calls, doing, repeat=True)
             self.checked(replies, doing)
         else:
             command: Command = ("MGET", *(key for _, own in keys for key in own))
-            found = await self.run([Call(0, command)], doing, repeat=True, within=within)
+            found = await self.run([Call(0, command)], doing, repeat=True)
             self.checked(found, doing)
             (replies,) = found
         values = iter(replies)

@@ -5,6 +5,7 @@ Reading is one round trip, of keys that hold what an answer needs as it needs it
 ordered by timestamp, then arrival. Every write renews the time to live.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from app.settings import Settings
 from app.store.connection import Call, Command, Connection, Doing, StoreUnavailable
 from app.store.evaluation import Run, evaluate
 from app.store.events import Event, EventResult, batches, deletion_entry, keys_and_records, merge_entry, stores
+from app.store.gathering import Gathering
 from app.store.keys import PARTITIONS, gone_key, log_key, partition, user_keys
 from app.store.merging import Bounds, Values, merged
 from app.store.script import FORGETTING, RECORDING, REPLACING, SERVING, Script
@@ -80,6 +82,7 @@ class Users:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.connection = Connection(settings, metrics)
+        self._gathering = Gathering(self.connection)
         self._metrics = metrics
         self._ttl_seconds = settings.user_ttl_days * 86_400
         self._bounds = Bounds(settings.history_limit, settings.seen_limit, settings.hidden_limit)
@@ -87,23 +90,27 @@ class Users:
 
     async def close(self) -> None:
         """Close all connections."""
+        await self._gathering.close()
         await self.connection.close()
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless Redis answers."""
         await self.connection.ping()
 
-    async def read(self, user_id: str, *, served: bool = False) -> UserState:
-        """The user's state, in one round trip; empty where nothing is stored. `served`: with what was served lately."""
-        (state,) = await self.read_many([user_id], served=served)
-        return state
+    async def read(self, user_id: str, *, served: bool = False, within: float | None = None) -> UserState:
+        """The user's state, empty where nothing is stored, in a round trip that others may share.
+
+        `served`: with what was served lately. TimeoutError where `within` seconds were too few.
+        """
+        return self._state(await self._gathering.get(*_keys(user_id, 5 if served else 4), within))
 
     async def read_many(
         self, user_ids: Sequence[str], *, served: bool = False, within: float | None = None
     ) -> list[UserState]:
-        """The state of each user, all in one round trip; TimeoutError where `within` seconds were too few for it."""
+        """The state of each user, as `read` tells it, all in one round trip."""
         keys = [_keys(user_id, 5 if served else 4) for user_id in user_ids]
-        found = await self.connection.get(keys, "reading", within)
+        async with asyncio.timeout(within):
+            found = await self.connection.get(keys, "reading")
         return [self._state(values) for values in found]
 
     async def everything(self, user_id: str) -> Stored:

@@ -157,6 +157,8 @@ async def test_users_live_on_all_nodes_and_are_read_written_merged_and_deleted_a
             []
         ]
         assert all(state.steering == {"s": 0.5} and len(state.served.hashes) == 2 for state in states[:-1])
+        together = await asyncio.gather(*(users.read(one, served=True) for one in [*USERS, "stranger"]))
+        assert [state.history for state in together] == [state.history for state in states]
         assert all(node.client.dbsize() > 0 for node in cluster.masters)
         measured = measure(Settings.model_validate({"redis_url": cluster.url}), 100_000)
         assert (measured.users, measured.event_ids) == (100, 200)
