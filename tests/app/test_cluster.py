@@ -6,8 +6,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from app.store.clients import open_store
 from app.store.keys import user_keys
 from app.store.usage import measure
 from app.store.users import Event, Interaction, StoreUnavailable, Users
+from tests.app.stores import opened, settings_of
 
 pytestmark = pytest.mark.anyio
 
@@ -122,15 +123,6 @@ def cluster(_cluster: Cluster) -> Cluster:
     return _cluster
 
 
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Users]:
-    users = Users(Settings.model_validate({"redis_url": url, "store_timeout_ms": 10_000}), Metrics())
-    try:
-        yield users
-    finally:
-        await users.close()
-
-
 def likes(user_id: str, *item_ids: str, at: float = 1e9) -> list[Event]:
     return [Event(user_id, Interaction(one, "like", 1.0, at + n), f"{one}") for n, one in enumerate(item_ids)]
 
@@ -145,7 +137,7 @@ def holds(node: ClusterNode, user_id: str) -> bool:
 
 
 async def test_users_live_on_all_nodes_and_are_read_written_merged_and_deleted_alike(cluster: Cluster) -> None:
-    async with opened(cluster.url) as users:
+    async with opened(settings_of(cluster.url)) as users:
         events = [one for user_id in USERS for one in likes(user_id, "a", user_id)]
         assert await users.record(events) == ["accepted"] * 200
         assert await users.record(events) == ["duplicate"] * 200
@@ -194,7 +186,7 @@ async def test_what_happens_on_all_nodes_is_logged_and_can_be_rebuilt(cluster: C
 
 
 async def test_any_node_that_answers_will_do_to_begin_with(cluster: Cluster) -> None:
-    async with opened(f"redis+cluster://127.0.0.1:1,127.0.0.1:{cluster.masters[1].port}") as users:
+    async with opened(settings_of(f"redis+cluster://127.0.0.1:1,127.0.0.1:{cluster.masters[1].port}")) as users:
         await users.record(likes("u", "a"))
         assert await names(users, "u") == ["a"]
 
@@ -203,14 +195,14 @@ async def test_one_redis_is_no_cluster_and_says_so(redis_server: Any) -> None:
     with redis_server.client() as client:
         client.config_set("port", free_port())
         port = client.config_get("port")["port"]
-        async with opened(f"redis+cluster://127.0.0.1:{port}") as users:
+        async with opened(settings_of(f"redis+cluster://127.0.0.1:{port}")) as users:
             with pytest.raises(StoreUnavailable):
                 await users.read("u")
 
 
 async def test_a_slot_that_moves_is_followed_and_nothing_is_lost(cluster: Cluster) -> None:
     """In Redis' words: ASK while it moves, MOVED afterwards."""
-    async with opened(cluster.url) as users:
+    async with opened(settings_of(cluster.url)) as users:
         user_id = USERS[0]
         await users.record([one for other in USERS for one in likes(other, "a")])
         number = key_slot(user_keys(user_id).history)
@@ -233,13 +225,13 @@ async def test_a_slot_that_moves_is_followed_and_nothing_is_lost(cluster: Cluste
         assert await users.record(likes(user_id, "c", at=1e9 + 2)) == ["accepted"]
         states = await users.read_many(USERS)
         assert [len(state.history) for state in states] == [3] + [1] * 99
-    async with opened(cluster.url) as fresh:
+    async with opened(settings_of(cluster.url)) as fresh:
         assert await names(fresh, user_id) == ["c", "b", "a"]
 
 
 async def test_one_node_away_is_no_harm_to_the_others_and_its_replica_is_found(cluster: Cluster) -> None:
     """The last test: it breaks the cluster."""
-    async with opened(cluster.url) as users:
+    async with opened(settings_of(cluster.url)) as users:
         await users.record([one for user_id in USERS for one in likes(user_id, "a")])
         by_node = [[user_id for user_id in USERS if holds(node, user_id)] for node in cluster.masters]
         with suppress(RedisError):

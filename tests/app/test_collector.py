@@ -8,8 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,36 +20,21 @@ from redis import Redis
 from app import log_files
 from app.collector import LogBusy, collect, drain, tend, writing
 from app.erasure import erase
-from app.metrics import Metrics
-from app.settings import Settings
 from app.store.binary import find_binary
 from app.store.clients import open_store
 from app.store.events import Event
 from app.store.keys import PARTITIONS, log_key, partition
 from app.store.process import RedisProcess
 from app.store.streams import Entry
-from app.store.users import Interaction, StoreUnavailable, Users
+from app.store.users import Interaction, StoreUnavailable
 from tests.app.conftest import RedisServer
+from tests.app.stores import logging_of, opened
 
 pytestmark = pytest.mark.anyio
 
 EVENT = {"op": "event", "user_id": "u", "item_id": "a", "kind": "like", "weight": 1.0, "timestamp": 1e9}
 
 DAY = 86_400_000
-
-
-def settings_of(redis_url: str, **changed: Any) -> Settings:
-    known = {"redis_url": redis_url, "store_timeout_ms": 10_000, "event_log": True}
-    return Settings.model_validate(known | changed)
-
-
-@asynccontextmanager
-async def opened(redis_url: str) -> AsyncIterator[Users]:
-    users = Users(settings_of(redis_url), Metrics())
-    try:
-        yield users
-    finally:
-        await users.close()
 
 
 @contextmanager
@@ -92,11 +77,11 @@ def event(number: int) -> Event:
 
 async def test_rows_say_what_was_recorded(redis_url: str, redis: Redis, tmp_path: Path) -> None:
     began = time.time() * 1000
-    async with opened(redis_url) as users:
+    async with opened(logging_of(redis_url)) as users:
         await users.record([event(1), event(1)])
         await users.merge("t", "u1")
         await users.delete("t")
-    with open_store(settings_of(redis_url)) as client:
+    with open_store(logging_of(redis_url)) as client:
         assert drain(client, tmp_path) == 3
         assert drain(client, tmp_path) == 0
     one, merge, delete = log_files.in_order(log_files.scan(tmp_path)).collect().to_dicts()
@@ -117,7 +102,7 @@ async def test_nothing_is_lost_or_doubled_where_collector_and_redis_are_killed(t
     server.start(find_binary())
     url, moments = f"unix://{folder / 's'}", random.Random(7)
     try:
-        async with opened(url) as users:
+        async with opened(logging_of(url)) as users:
             for turn in range(4):
                 with collector(url, log) as process:
                     # The first is killed before it works; later ones fall in the middle of it.
@@ -155,8 +140,8 @@ async def test_nothing_is_lost_or_doubled_where_collector_and_redis_are_killed(t
 async def test_a_crash_between_writing_and_trimming_doubles_nothing(
     redis_url: str, redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with open_store(settings_of(redis_url)) as client:
-        async with opened(redis_url) as users:
+    with open_store(logging_of(redis_url)) as client:
+        async with opened(logging_of(redis_url)) as users:
             await users.record([event(number) for number in range(30)])
             with monkeypatch.context() as crash:
                 crash.setattr("app.collector.streams.trim", lambda *_: 1 / 0)
@@ -226,7 +211,7 @@ def test_a_second_collector_is_refused(tmp_path: Path) -> None:
 async def test_what_cannot_be_read_or_reached_holds_up_nothing_else(
     redis_server: RedisServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings, stop = settings_of(redis_server.url), threading.Event()
+    settings, stop = logging_of(redis_server.url), threading.Event()
     for ms in (1, 2):
         log_files.add(tmp_path, [entry(ms)])
     damaged, _ = log_files.files(tmp_path)
@@ -239,7 +224,7 @@ async def test_what_cannot_be_read_or_reached_holds_up_nothing_else(
             redis_server.kill()
             await eventually(lambda: "the event log cannot be written" in caplog.text)
             redis_server.start()
-            async with opened(redis_server.url) as users:
+            async with opened(logging_of(redis_server.url)) as users:
                 await users.record([event(1)])
             await eventually(lambda: len(log_files.files(tmp_path)) == 3)
             assert "the event log is written again" in caplog.text
@@ -265,7 +250,7 @@ def test_a_foreign_entry_stops_nothing(redis_url: str, redis: Redis, tmp_path: P
     texts = ("{", "[]", '{"op": "else"}', "", '{"op": "event", "weight": "x"}')
     for fields in ({"x": "1"}, *({"e": text} for text in texts)):
         redis.xadd(log_key(0), fields)  # type: ignore[arg-type]
-    with open_store(settings_of(redis_url)) as client:
+    with open_store(logging_of(redis_url)) as client:
         assert drain(client, tmp_path) == 6
     assert undrained(redis) == 0
     assert [row["op"] for row in rows(tmp_path)] == ["unreadable"] * 5 + ["event"]
@@ -274,7 +259,7 @@ def test_a_foreign_entry_stops_nothing(redis_url: str, redis: Redis, tmp_path: P
 def test_days_that_meet_on_a_stream_are_written_apart(redis_url: str, redis: Redis, tmp_path: Path) -> None:
     for p, ms in ((0, DAY - 1), (0, DAY), (1, 5), (2, 2 * DAY)):
         redis.xadd(log_key(p), {"e": '{"op": "event", "item_id": "a"}'}, id=f"{ms}-0")
-    with open_store(settings_of(redis_url)) as client:
+    with open_store(logging_of(redis_url)) as client:
         assert drain(client, tmp_path) == 4
     assert len(log_files.days(tmp_path)) == 3
     assert undrained(redis) == 0

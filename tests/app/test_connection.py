@@ -11,22 +11,12 @@ import numpy as np
 import pytest
 from redis import Redis
 
-from app.metrics import Metrics
-from app.settings import Settings
 from app.store.breaker import FAILURES
 from app.store.users import Event, Interaction, StoreUnavailable, Users
 from index.vocabulary import hash_id
+from tests.app.stores import opened, settings_of
 
 pytestmark = pytest.mark.anyio
-
-
-@asynccontextmanager
-async def opened(url: str, **changed: Any) -> AsyncIterator[Users]:
-    users = Users(Settings.model_validate({"redis_url": url, "store_timeout_ms": 10_000, **changed}), Metrics())
-    try:
-        yield users
-    finally:
-        await users.close()
 
 
 def like(item_id: str, at: float = 1e9, *, user: str = "u", event_id: str | None = None) -> Event:
@@ -54,7 +44,7 @@ async def available(users: Users) -> None:
 
 
 async def test_a_slow_redis_is_waited_for(redis_url: str, redis: Redis) -> None:
-    async with opened(redis_url) as users:
+    async with opened(settings_of(redis_url)) as users:
         await users.record([like("a")])
         redis.client_pause(200)
         states = await asyncio.gather(*(users.read("u") for _ in range(20)))
@@ -62,7 +52,7 @@ async def test_a_slow_redis_is_waited_for(redis_url: str, redis: Redis) -> None:
 
 
 async def test_a_redis_that_hangs_is_left_alone_and_nobody_waits_for_it_any_more(redis_server: Any) -> None:
-    async with opened(redis_server.url, store_timeout_ms=150) as users:
+    async with opened(settings_of(redis_server.url, store_timeout_ms=150)) as users:
         await users.record([like("a")])
         redis_server.freeze()
         for _ in range(FAILURES):
@@ -84,7 +74,7 @@ async def test_a_redis_that_hangs_is_left_alone_and_nobody_waits_for_it_any_more
 
 
 async def test_a_redis_that_is_not_there_is_left_alone_and_found_again(redis_server: Any) -> None:
-    async with opened(redis_server.url) as users:
+    async with opened(settings_of(redis_server.url)) as users:
         await users.record([like("a")])
         for _ in range(2):
             redis_server.kill()
@@ -100,7 +90,7 @@ async def test_a_redis_that_is_not_there_is_left_alone_and_found_again(redis_ser
 
 
 async def test_a_read_is_repeated_when_its_connection_breaks(redis_url: str, redis: Redis) -> None:
-    async with opened(redis_url) as users:
+    async with opened(settings_of(redis_url)) as users:
         await users.record([like("a")])
         for _ in range(20):
             redis.client_kill_filter(_type="normal", skipme=True)
@@ -146,7 +136,7 @@ class Relay:
 
 async def test_events_with_an_id_are_sent_again_and_count_once(redis_url: str) -> None:
     relay = Relay(redis_url)
-    async with relay.listening() as url, opened(url) as users:
+    async with relay.listening() as url, opened(settings_of(url)) as users:
         await users.record([like("a")])
         relay.swallow = 1
         events = [like("b", event_id="1"), like("c", event_id="2")]
@@ -156,7 +146,7 @@ async def test_events_with_an_id_are_sent_again_and_count_once(redis_url: str) -
 
 async def test_events_without_an_id_are_not_sent_again(redis_url: str) -> None:
     relay = Relay(redis_url)
-    async with relay.listening() as url, opened(url) as users:
+    async with relay.listening() as url, opened(settings_of(url)) as users:
         await users.record([like("a")])
         for events in ([like("b")], [like("c", event_id="1"), like("d")]):
             relay.swallow = 1
@@ -169,7 +159,7 @@ async def test_events_without_an_id_are_not_sent_again(redis_url: str) -> None:
 
 
 async def test_a_replica_is_read_and_refuses_events_until_it_is_the_master(redis_server: Any) -> None:
-    async with opened(redis_server.url) as users:
+    async with opened(settings_of(redis_server.url)) as users:
         await users.record([like("a")])
         with redis_server.client() as client:
             client.execute_command("REPLICAOF", "127.0.0.1", "1")
@@ -182,7 +172,7 @@ async def test_a_replica_is_read_and_refuses_events_until_it_is_the_master(redis
 
 
 async def test_what_is_flushed_is_gone_and_the_store_goes_on(redis_url: str, redis: Redis) -> None:
-    async with opened(redis_url) as users:
+    async with opened(settings_of(redis_url)) as users:
         await users.record([like("a", event_id="1")])
         redis.flushall()
         redis.script_flush()
@@ -191,7 +181,7 @@ async def test_what_is_flushed_is_gone_and_the_store_goes_on(redis_url: str, red
 
 
 async def test_a_full_redis_can_be_read_and_forgets_and_keeps_steering(redis_server: Any) -> None:
-    async with opened(redis_server.url) as users:
+    async with opened(settings_of(redis_server.url)) as users:
         await users.record([like("a"), like("a", user="v")])
         await users.steer("u", {"s": 1.0})
         with redis_server.client() as client:
@@ -211,7 +201,7 @@ async def test_a_full_redis_can_be_read_and_forgets_and_keeps_steering(redis_ser
 
 async def test_an_event_is_visible_to_the_next_read_of_another_worker(redis_url: str) -> None:
     """10,000 trials over HTTP are `make faults`' work."""
-    async with opened(redis_url) as one, opened(redis_url) as other:
+    async with opened(settings_of(redis_url)) as one, opened(settings_of(redis_url)) as other:
         for number in range(500):
             writer, reader = (one, other) if number % 2 else (other, one)
             await writer.record([like(f"i{number}", 1e9 + number, event_id=f"{number}")])
@@ -219,7 +209,7 @@ async def test_an_event_is_visible_to_the_next_read_of_another_worker(redis_url:
 
 
 async def test_workers_that_write_at_once_lose_nothing(redis_url: str) -> None:
-    async with opened(redis_url) as one, opened(redis_url) as other:
+    async with opened(settings_of(redis_url)) as one, opened(settings_of(redis_url)) as other:
 
         async def write(users: Users, worker: int) -> None:
             for number in range(0, 90, 3):
@@ -234,7 +224,10 @@ async def test_workers_that_write_at_once_lose_nothing(redis_url: str) -> None:
 
 
 async def test_a_merge_keeps_what_comes_in_meanwhile(redis_url: str) -> None:
-    async with opened(redis_url, history_limit=1000) as one, opened(redis_url, history_limit=1000) as other:
+    async with (
+        opened(settings_of(redis_url, history_limit=1000)) as one,
+        opened(settings_of(redis_url, history_limit=1000)) as other,
+    ):
         await one.record([like(f"s{n}", 1e9 + n, user="source") for n in range(50)])
 
         async def write(user: str) -> None:
@@ -259,7 +252,7 @@ async def test_a_merge_keeps_what_comes_in_meanwhile(redis_url: str) -> None:
 async def test_a_merge_that_was_cut_short_is_completed_by_the_next(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with opened(redis_url) as users:
+    async with opened(settings_of(redis_url)) as users:
         await users.record([like("a", user="source"), like("b", user="target")])
         whole = users._forget
         cut: list[str] = []
@@ -281,7 +274,7 @@ async def test_a_merge_that_was_cut_short_is_completed_by_the_next(
 
 
 async def test_what_was_served_is_kept_within_its_bound_and_for_its_own_time(redis_url: str, redis: Redis) -> None:
-    async with opened(redis_url) as users:
+    async with opened(settings_of(redis_url)) as users:
         for start in range(0, 1200, 100):
             await users.note_served("u", np.arange(start, start + 100, dtype=np.uint64), time.time() + start)
         await users.note_served("u", np.array([5, 1150], dtype=np.uint64), time.time() + 5000)

@@ -1,32 +1,20 @@
 """What the streams hold: what changed the state of users, in the order in which it did."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from redis import Redis
 from redis.crc import key_slot
 
-from app.metrics import Metrics
 from app.settings import Settings
 from app.store.events import keys_and_records
 from app.store.keys import PARTITIONS, gone_key, log_key, partition, user_keys
-from app.store.users import Event, Interaction, LogFull, Users
+from app.store.users import Event, Interaction, LogFull
 from tests.app.conftest import RedisServer, Serving
+from tests.app.stores import logging_of, opened, settings_of
 
 pytestmark = pytest.mark.anyio
-
-
-@asynccontextmanager
-async def opened(redis_url: str, **changed: Any) -> AsyncIterator[Users]:
-    settings = {"redis_url": redis_url, "store_timeout_ms": 10_000, "event_log": True, **changed}
-    users = Users(Settings.model_validate(settings), Metrics())
-    try:
-        yield users
-    finally:
-        await users.close()
 
 
 def event(item_id: str, *, user: str = "u", event_id: str | None = None, recomm_id: str | None = None) -> Event:
@@ -48,7 +36,7 @@ def said(item_id: str, **more: str) -> dict[str, Any]:
 
 
 async def test_what_changes_state_is_on_the_stream_and_nothing_else_is(redis_url: str, redis: Redis) -> None:
-    async with opened(redis_url) as users:
+    async with opened(logging_of(redis_url)) as users:
         await users.record([event("a", event_id="1"), event("\u00e9\n", recomm_id="r"), event("a", event_id="1")])
         await users.steer("u", {"s": 1.0})
         await users.read("u")
@@ -63,7 +51,7 @@ async def test_what_changes_state_is_on_the_stream_and_nothing_else_is(redis_url
 
 
 async def test_without_the_setting_there_are_no_streams(redis_url: str, redis: Redis) -> None:
-    async with opened(redis_url, event_log=False) as users:
+    async with opened(settings_of(redis_url)) as users:
         await users.record([event("a")])
         await users.merge("t", "u")
         await users.delete("t")
@@ -71,7 +59,7 @@ async def test_without_the_setting_there_are_no_streams(redis_url: str, redis: R
 
 
 async def test_a_full_log_refuses_events_and_changes_nothing(redis_url: str, redis: Redis) -> None:
-    async with opened(redis_url, max_undrained=3 * PARTITIONS) as users:
+    async with opened(logging_of(redis_url, max_undrained=3 * PARTITIONS)) as users:
         await users.record([event(name, event_id=name) for name in "abc"])
         before = content(redis)
         with pytest.raises(LogFull, match="nothing drains it"):
@@ -85,7 +73,7 @@ async def test_a_full_log_refuses_events_and_changes_nothing(redis_url: str, red
 
 
 async def test_deletions_are_bounded_too(redis_url: str, redis: Redis) -> None:
-    async with opened(redis_url, max_undrained=PARTITIONS) as users:
+    async with opened(logging_of(redis_url, max_undrained=PARTITIONS)) as users:
         await users.record([event("a")])
         await users.delete("u")
         with pytest.raises(LogFull):
@@ -111,7 +99,7 @@ async def test_a_full_log_is_503_with_its_reason(serving: Serving, settings: Set
 
 
 async def test_a_full_redis_records_and_logs_nothing_and_forgets(any_redis: RedisServer) -> None:
-    async with opened(any_redis.url) as users:
+    async with opened(logging_of(any_redis.url)) as users:
         await users.record([event("a")])
         with any_redis.client() as redis:
             redis.config_set("maxmemory", 1)

@@ -1,31 +1,19 @@
 """Readers of one moment share a command, and nothing else: neither values nor clocks nor cancellations."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from math import ceil
 from typing import Any
 
 import pytest
 from redis import Redis
 
-from app.metrics import Metrics
-from app.settings import Settings
 from app.store.gathering import MOST
 from app.store.users import Event, Interaction, StoreUnavailable, Users
+from tests.app.stores import opened, settings_of
 
 pytestmark = pytest.mark.anyio
 
 READERS = [f"u{number}" for number in range(20)]
-
-
-@asynccontextmanager
-async def opened(url: str, **changed: Any) -> AsyncIterator[Users]:
-    users = Users(Settings.model_validate({"redis_url": url, "store_timeout_ms": 10_000, **changed}), Metrics())
-    try:
-        yield users
-    finally:
-        await users.close()
 
 
 async def known(users: Users) -> None:
@@ -39,7 +27,7 @@ def n_commands(redis: Redis) -> int:
 
 
 async def test_readers_of_one_moment_share_a_command_and_each_gets_their_own(redis_url: str, redis: Redis) -> None:
-    async with opened(redis_url) as users:
+    async with opened(settings_of(redis_url)) as users:
         await known(users)
         before = n_commands(redis)
         states = await asyncio.gather(*(users.read(one) for one in READERS))
@@ -49,7 +37,7 @@ async def test_readers_of_one_moment_share_a_command_and_each_gets_their_own(red
 
 
 async def test_one_may_ask_for_more_than_another(redis_url: str) -> None:
-    async with opened(redis_url) as users:
+    async with opened(settings_of(redis_url)) as users:
         await known(users)
         alone = await users.read("u2", served=True)
         plain, served, other = await asyncio.gather(
@@ -60,7 +48,7 @@ async def test_one_may_ask_for_more_than_another(redis_url: str) -> None:
 
 
 async def test_who_comes_later_is_read_later(redis_url: str, redis: Redis) -> None:
-    async with opened(redis_url) as users:
+    async with opened(settings_of(redis_url)) as users:
         await known(users)
         before = n_commands(redis)
         for one in READERS:
@@ -70,7 +58,7 @@ async def test_who_comes_later_is_read_later(redis_url: str, redis: Redis) -> No
 
 async def test_a_command_has_a_bound(redis_url: str, redis: Redis) -> None:
     n_readers = 2 * MOST + 1
-    async with opened(redis_url) as users:
+    async with opened(settings_of(redis_url)) as users:
         await known(users)
         before = n_commands(redis)
         states = await asyncio.gather(*(users.read("u0") for _ in range(n_readers)))
@@ -79,7 +67,7 @@ async def test_a_command_has_a_bound(redis_url: str, redis: Redis) -> None:
 
 
 async def test_each_reader_has_a_clock_of_their_own(redis_url: str, redis: Redis) -> None:
-    async with opened(redis_url) as users:
+    async with opened(settings_of(redis_url)) as users:
         await known(users)
         redis.client_pause(300)
         hasty, patient, late = await asyncio.gather(
@@ -93,7 +81,7 @@ async def test_each_reader_has_a_clock_of_their_own(redis_url: str, redis: Redis
 
 
 async def test_one_failure_is_everybodys_and_counts_once(redis_server: Any) -> None:
-    async with opened(redis_server.url) as users:
+    async with opened(settings_of(redis_server.url)) as users:
         await known(users)
         redis_server.kill()
         before = users._metrics.store_errors._value.get()
@@ -104,7 +92,7 @@ async def test_one_failure_is_everybodys_and_counts_once(redis_server: Any) -> N
 
 
 async def test_who_gives_up_takes_nobody_along(redis_url: str, redis: Redis) -> None:
-    async with opened(redis_url) as users:
+    async with opened(settings_of(redis_url)) as users:
         await known(users)
         redis.client_pause(100)
         gone, left = asyncio.create_task(users.read("u0")), asyncio.create_task(users.read("u2"))
@@ -116,7 +104,7 @@ async def test_who_gives_up_takes_nobody_along(redis_url: str, redis: Redis) -> 
 
 
 async def test_nobody_waits_for_ever_for_a_store_that_is_closed(redis_url: str, redis: Redis) -> None:
-    async with opened(redis_url) as users:
+    async with opened(settings_of(redis_url)) as users:
         redis.client_pause(500)
         waiting = asyncio.create_task(users.read("u0"))
         await asyncio.sleep(0.02)

@@ -4,8 +4,7 @@ import asyncio
 import json
 import random
 import string
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from redis import Redis
 from app import log_files, rebuilding
 from app.__main__ import main
 from app.collector import drain
-from app.metrics import Metrics
 from app.rebuilding import Rebuilt, groups
 from app.replay import Row, replay
 from app.settings import Settings
@@ -29,8 +27,9 @@ from app.store.keys import user_keys
 from app.store.merging import Bounds
 from app.store.restoring import Outcome, restore
 from app.store.streams import Entry
-from app.store.users import Interaction, Users
+from app.store.users import Interaction
 from tests.app.conftest import RedisServer
+from tests.app.stores import logging_of, opened
 
 pytestmark = pytest.mark.anyio
 
@@ -39,20 +38,6 @@ NAMES = string.ascii_lowercase[:6]
 KINDS = ("impression", "view", "like", "hide")
 
 SMALL = {"history_limit": 5, "seen_limit": 8, "hidden_limit": 3}
-
-
-def settings_of(redis_url: str, **changed: Any) -> Settings:
-    known = {"redis_url": redis_url, "store_timeout_ms": 10_000, "event_log": True}
-    return Settings.model_validate(known | changed)
-
-
-@asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Users]:
-    users = Users(settings, Metrics())
-    try:
-        yield users
-    finally:
-        await users.close()
 
 
 def event(user: str, number: int, at: float | None = None, *, kind: str = "like", weight: float = 1.0) -> Event:
@@ -101,7 +86,7 @@ async def test_a_flushed_store_is_what_it_was(
     redis_url: str, redis: Redis, tmp_path_factory: pytest.TempPathFactory, acts: list[tuple[str, str, str, int, str]]
 ) -> None:
     redis.flushall()
-    settings, log = settings_of(redis_url, **SMALL), tmp_path_factory.mktemp("log")
+    settings, log = logging_of(redis_url, **SMALL), tmp_path_factory.mktemp("log")
     async with opened(settings) as users:
         for number, (act, one, other, item, kind) in enumerate(acts):
             if act == "event":
@@ -131,7 +116,7 @@ async def test_it_goes_by_passes_and_merged_users_stay_together(
     redis_url: str, redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rebuilding, "ROWS", 10)
-    settings, chance = settings_of(redis_url), random.Random(1)
+    settings, chance = logging_of(redis_url), random.Random(1)
     names = [f"u{number}" for number in range(40)]
     async with opened(settings) as users:
         await users.record([event(chance.choice(names), number) for number in range(200)])
@@ -150,7 +135,7 @@ async def test_it_goes_by_passes_and_merged_users_stay_together(
 
 
 async def test_events_that_come_in_meanwhile_are_kept(redis_url: str, redis: Redis, tmp_path: Path) -> None:
-    settings = settings_of(redis_url)
+    settings = logging_of(redis_url)
     async with opened(settings) as users:
         for start in range(0, 300, 100):
             await users.record([event(NAMES[number % 6], number) for number in range(start, start + 100)])
@@ -170,7 +155,7 @@ async def test_events_that_come_in_meanwhile_are_kept(redis_url: str, redis: Red
 async def test_who_is_forgotten_while_it_runs_stays_forgotten(
     any_redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings_of(any_redis.url)
+    settings = logging_of(any_redis.url)
     async with opened(settings) as users:
         await users.record([event("a", 1), event("b", 2), event("c", 3)])
         drained(settings, tmp_path)
@@ -188,7 +173,7 @@ async def test_who_is_forgotten_while_it_runs_stays_forgotten(
 
 
 async def test_time_to_live_goes_on_where_it_was(redis_url: str, redis: Redis, tmp_path: Path) -> None:
-    settings = settings_of(redis_url, user_ttl_days=1)
+    settings = logging_of(redis_url, user_ttl_days=1)
     async with opened(settings) as users:
         await users.record([event("a", 1), event("b", 2)])
     drained(settings, tmp_path)
@@ -253,7 +238,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 def test_the_command_says_what_it_did(
     redis_url: str, redis: Redis, tmp_path: Path, command: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings_of(redis_url)
+    settings = logging_of(redis_url)
     monkeypatch.setenv("SPARROW_REDIS_URL", redis_url)
 
     async def record() -> None:

@@ -19,6 +19,7 @@ from app.store.events import BATCH
 from app.store.keys import PARTITIONS, event_key, user_keys
 from app.store.users import Event, EventResult, Interaction, StoreUnavailable, Users
 from index.vocabulary import hash_id
+from tests.app.stores import opened, settings_of
 
 pytestmark = pytest.mark.anyio
 
@@ -30,23 +31,9 @@ WITH_REDIS = hypothesis_settings(
 """Examples share the server; each begins with an empty one."""
 
 
-def limits(redis_url: str, **changed: Any) -> Settings:
-    # Two noisy cores: no test may turn red because a machine was slow.
-    return Settings.model_validate({"redis_url": redis_url, "store_timeout_ms": 10_000, **changed})
-
-
-@asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Users]:
-    users = Users(settings, Metrics())
-    try:
-        yield users
-    finally:
-        await users.close()
-
-
 @pytest.fixture
 async def users(redis_url: str) -> AsyncIterator[Users]:
-    async with opened(limits(redis_url)) as users:
+    async with opened(settings_of(redis_url)) as users:
         yield users
 
 
@@ -123,7 +110,7 @@ async def test_the_store_holds_what_the_oracle_holds(
     seen = history + more
     redis.flushdb()
     oracles = {user: Oracle(history, seen, hidden) for user in "uv"}
-    settings = limits(redis_url, history_limit=history, seen_limit=seen, hidden_limit=hidden)
+    settings = settings_of(redis_url, history_limit=history, seen_limit=seen, hidden_limit=hidden)
     async with opened(settings) as users:
         for events in requests:
             assert await users.record(events) == [oracles[one.user_id].record(one) for one in events]
@@ -145,7 +132,7 @@ async def test_nothing_is_known_about_a_stranger(users: Users) -> None:
 
 
 async def test_it_works_on_every_redis_of_this_machine(any_redis: Any) -> None:
-    async with opened(limits(any_redis.url, history_limit=2)) as users:
+    async with opened(settings_of(any_redis.url, history_limit=2)) as users:
         recorded = await users.record([event("a", 1e9), event("b", 3e9, kind="hide"), event("c", 2e9, event_id="1")])
         assert recorded == ["accepted"] * 3
         assert await users.record([event("c", 2e9, event_id="1")]) == ["duplicate"]
@@ -166,7 +153,7 @@ async def test_equal_timestamps_are_ordered_by_arrival_beyond_ten_and_over_reque
 
 
 async def test_an_old_event_takes_its_place_in_time_and_pushes_out_nothing_newer(redis_url: str) -> None:
-    async with opened(limits(redis_url, history_limit=2)) as users:
+    async with opened(settings_of(redis_url, history_limit=2)) as users:
         await users.record([event("new", 30), event("newer", 40)])
         await users.record([event("old", 20)])
         assert [one.item_id for one in (await users.read("u")).history] == ["newer", "new"]
@@ -195,7 +182,7 @@ async def test_an_event_id_counts_for_one_user_and_for_24_hours(users: Users, re
 
 
 async def test_every_key_has_a_bound_a_ttl_and_the_hash_tag_of_its_user(redis_url: str, redis: Redis) -> None:
-    settings = limits(redis_url, history_limit=3, seen_limit=4, hidden_limit=2, user_ttl_days=2)
+    settings = settings_of(redis_url, history_limit=3, seen_limit=4, hidden_limit=2, user_ttl_days=2)
     async with opened(settings) as users:
         await users.record([event(f"i{n}", 1e9 + n, kind="hide", event_id=f"e{n}") for n in range(20)])
         keys = user_keys("u")
@@ -257,7 +244,7 @@ async def test_ids_come_back_as_they_were(
 
 async def test_reading_is_one_round_trip(redis_url: str, users: Users) -> None:
     await users.record([event(f"i{n}", kind="hide") for n in range(50)])
-    async with counting(redis_url) as (url, requests), opened(limits(url)) as through:
+    async with counting(redis_url) as (url, requests), opened(settings_of(url)) as through:
         await through.read("u")  # opens the connection
         for _ in range(3):
             requests.clear()
@@ -268,7 +255,7 @@ async def test_reading_is_one_round_trip(redis_url: str, users: Users) -> None:
 
 
 async def test_recording_for_many_users_is_one_round_trip(redis_url: str) -> None:
-    async with counting(redis_url) as (url, requests), opened(limits(url)) as through:
+    async with counting(redis_url) as (url, requests), opened(settings_of(url)) as through:
         await through.record([event("a")])  # opens the connection and loads the script
         requests.clear()
         await through.record([event(f"i{n}", user=f"u{n % 10}") for n in range(50)])
@@ -321,7 +308,7 @@ CALLS: dict[str, Callable[[Users], Any]] = {
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1", "unix:///nowhere/redis.sock"])
 async def test_a_store_that_was_never_there_is_unavailable(call: Callable[[Users], Any], url: str) -> None:
-    async with opened(limits(url)) as users:
+    async with opened(settings_of(url)) as users:
         with pytest.raises(StoreUnavailable):
             await call(users)
 
@@ -330,7 +317,7 @@ async def test_a_store_that_was_never_there_is_unavailable(call: Callable[[Users
 async def test_a_store_that_goes_is_unavailable_and_is_used_again_when_it_is_back(
     redis_server: Any, call: Callable[[Users], Any]
 ) -> None:
-    async with opened(limits(redis_server.url)) as users:
+    async with opened(settings_of(redis_server.url)) as users:
         await asyncio.gather(*(call(users) for _ in range(5)))
         redis_server.kill()
         for _ in range(3):
@@ -343,7 +330,7 @@ async def test_a_store_that_goes_is_unavailable_and_is_used_again_when_it_is_bac
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 async def test_a_store_that_hangs_is_given_up(redis_server: Any, call: Callable[[Users], Any]) -> None:
-    async with opened(limits(redis_server.url, store_timeout_ms=50)) as users:
+    async with opened(settings_of(redis_server.url, store_timeout_ms=50)) as users:
         await call(users)
         redis_server.freeze()
         with pytest.raises(StoreUnavailable):
@@ -351,7 +338,7 @@ async def test_a_store_that_hangs_is_given_up(redis_server: Any, call: Callable[
 
 
 async def test_a_full_store_refuses_events_and_changes_nothing(redis_server: Any) -> None:
-    async with opened(limits(redis_server.url)) as users:
+    async with opened(settings_of(redis_server.url)) as users:
         await users.record([event("a", event_id="1")])
         with redis_server.client() as client:
             client.config_set("maxmemory", 1)
@@ -371,7 +358,7 @@ async def test_a_forgotten_script_is_loaded_again(users: Users, redis: Redis) ->
 async def test_each_outage_is_counted_and_logged_once(redis_server: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "app.store")
     metrics = Metrics()
-    users = Users(limits(redis_server.url), metrics)
+    users = Users(settings_of(redis_server.url), metrics)
     redis_server.kill()
     for _ in range(3):
         with pytest.raises(StoreUnavailable):
@@ -403,7 +390,7 @@ async def test_a_full_redis_is_logged_once_though_it_can_be_read(
 ) -> None:
     caplog.set_level("INFO", "app.store")
     silent = event("b", kind="impression", weight=0.0)
-    async with opened(limits(redis_server.url)) as users:
+    async with opened(settings_of(redis_server.url)) as users:
         await users.record([event("a")])
         with redis_server.client() as client:
             client.config_set("maxmemory", 1)
