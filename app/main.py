@@ -1,6 +1,7 @@
 """The application: `create_app(settings)` wires settings, user store, live index, metrics, errors and routes."""
 
 import asyncio
+import multiprocessing
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -27,6 +28,7 @@ from app.store.users import Users
 from app.telemetry import BodyLimit, PathCheck, Telemetry
 from app.tracing import Tracing, tracing
 from app.warming import warm
+from app.watchdog import Watchdog
 
 DESCRIPTION = "Which items, in which rows, for this user, now? Errors are application/problem+json."
 
@@ -95,9 +97,13 @@ async def _lifespan(application: FastAPI) -> AsyncIterator[None]:
     load: Load = application.state.load
     levels = gauges.watch(application.state.metrics, load, users.connection)
     watches = [asyncio.create_task(one) for one in (live_index.watch(), load.watch(), levels)]
+    watchdog = Watchdog(asyncio.get_running_loop())
+    if multiprocessing.parent_process() is not None:  # which starts another in its place
+        watchdog.start()
     try:
         yield
     finally:
+        watchdog.stop()
         for watch in watches:
             watch.cancel()
             with suppress(asyncio.CancelledError):
