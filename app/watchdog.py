@@ -2,7 +2,7 @@
 
 A loop that does not turn answers nobody, and keeps the connections that the kernel hands it. A thread looks from
 beside: a second is missed where the loop has not turned in it, and so many missed in a row are no load any more. Time
-in which the whole process stands still (a suspended machine, a debugger) is not counted, as the thread stands still too.
+in which the whole process stands still (a suspended machine, a debugger) is not counted: the thread stands still too.
 """
 
 import asyncio
