@@ -15,6 +15,7 @@ from app.recommend import Profile, segment_reasons
 from app.selection import EVERYTHING, Selection
 from app.shelf import Row
 from index.snapshot import Snapshot
+from index.taken import Taken
 
 
 def page(
@@ -37,7 +38,7 @@ def page(
     """
     if ordering is not PLAIN:
         size = size._replace(reach=POOL)
-    placing = Placing(snapshot, size, ordering, set(), in_time)
+    placing = Placing(snapshot, size, ordering, Taken(), in_time)
     liked = everybody(snapshot, profile, size, selection)
     if not profile.personal:
         others = placing.timely(crowd_rows(snapshot, profile, size, selection))

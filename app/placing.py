@@ -8,10 +8,12 @@ from math import ceil
 from typing import NamedTuple
 
 from app.ordering import PLAIN, Ordering, listed, order
+from app.rankings import first
 from app.selection import EVERYTHING
 from app.shelf import Row
 from index.search import Hits
 from index.snapshot import Snapshot
+from index.taken import Taken
 
 MIN_FILL = 3
 """Fewest items of a row, or half the row size where that is more; a shorter row looks broken."""
@@ -54,42 +56,37 @@ class Placing(NamedTuple):
     snapshot: Snapshot
     size: Size
     ordering: Ordering
-    taken: set[int]
+    taken: Taken
     """Items of earlier rows."""
     in_time: Callable[[], bool]
 
     def timely(self, candidates: Iterable[Row]) -> Iterator[Row]:
         """The candidates until time is over, but at least until there is a row."""
         for row in candidates:
-            if self.taken and not self.in_time():
+            if self.taken.any and not self.in_time():
                 return
             yield row
 
     def place(self, candidates: Iterable[Row]) -> Iterator[Row]:
         """The candidates that fit, cut to what earlier rows left; adds their items to `taken`."""
-        size, taken, min_fill = self.size, self.taken, self.size.min_fill
+        size, taken = self.size, self.taken
         for row in candidates:
             if size.shown and row.row_id in size.shown:
                 continue
-            best = row.hits.items[: size.row_size].tolist()
-            n_taken = len(taken.intersection(best))
-            if n_taken > size.max_overlap * len(best):
-                continue
-            if n_taken or self.ordering is not PLAIN:
-                hits = self._left_of(row.hits)
-                best = hits.items.tolist()
+            if self.ordering is PLAIN:
+                hits = taken.take(row.hits, size.row_size, size.min_fill, size.max_overlap)
             else:
-                hits = Hits(row.hits.items[: size.row_size], row.hits.scores[: size.row_size])
-            if len(best) >= min_fill:
-                taken.update(best)
-                yield row._replace(hits=hits)
+                hits = self._ordered(row.hits)
+            if hits is not None:
+                yield row.holding(hits)
 
-    def _left_of(self, hits: Hits) -> Hits:
-        """A row's worth of what earlier rows left of its ranking."""
-        row_size, taken = self.size.row_size, self.taken
-        near = hits.items if self.ordering is not PLAIN else hits.items[: row_size + len(taken)]
-        places = [place for place, item in enumerate(near.tolist()) if item not in taken]
-        if self.ordering is PLAIN:
-            return Hits(hits.items[places[:row_size]], hits.scores[places[:row_size]])
-        ranking = listed(Hits(hits.items[places], hits.scores[places]))
-        return order(self.snapshot, ranking, row_size, EVERYTHING, self.ordering)
+    def _ordered(self, ranking: Hits) -> Hits | None:
+        """A row's worth of what earlier rows left of a ranking, as the ordering would have it."""
+        size, taken = self.size, self.taken
+        best = first(ranking, size.row_size)
+        if len(best.items) - len(taken.left_of(best)) > size.max_overlap * len(best.items):
+            return None
+        places = taken.left_of(ranking)
+        left = listed(Hits(ranking.items[places], ranking.scores[places]))
+        ordered = order(self.snapshot, left, size.row_size, EVERYTHING, self.ordering)
+        return taken.take(ordered, size.row_size, size.min_fill, overlap=0.0)

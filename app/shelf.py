@@ -24,6 +24,10 @@ class Row(NamedTuple):
     segment: int | None = None
     """Number of the segment that the user's history must give the reason for; None: it has one."""
 
+    def holding(self, hits: Hits) -> "Row":
+        """The same shelf with other items. A third of the cost of _replace, and a page has a dozen."""
+        return Row(self.kind, self.key, self.title, self.reason, hits, self.crowd, self.segment)
+
     @property
     def row_id(self) -> str:
         """Opaque, and the same for the same shelf in every snapshot."""

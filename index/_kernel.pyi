@@ -66,6 +66,12 @@ def score_each_query(
     queries: Float32,
 ) -> Float32: ...
 
+class Taken:
+    def left_of(self, items: Int32, most: int) -> Int64: ...
+    def take(
+        self, items: Int32, scores: Float32, size: int, fewest: int, overlap: float
+    ) -> tuple[Int32, Float32] | None: ...
+
 _Boosts: TypeAlias = tuple[Float32, float, float]
 
 class Kernel:

@@ -27,6 +27,7 @@
 #include "scoring.hpp"
 #include "searcher.hpp"
 #include "sum.hpp"
+#include "taken.hpp"
 
 namespace nb = nanobind;
 
@@ -387,6 +388,32 @@ nb::object among(const Array<std::int32_t> &values, const Array<std::int32_t> &o
     return nb::ndarray<nb::numpy, bool>(found, {values.size()}, owner).cast();
 }
 
+Ranking ranking_of(const Array<std::int32_t> &items) {
+    const bool are_rows = std::none_of(items.data(), items.data() + items.size(), [](std::int32_t i) { return i < 0; });
+    require(are_rows, "item rows must not be below 0: leave out unknown items");
+    return {items.data(), items.size()};
+}
+
+nb::object left_of(const Taken &taken, const Array<std::int32_t> &items, std::size_t most) {
+    return owned(taken.left_of(ranking_of(items), most));
+}
+
+// The row that is taken, or None.
+nb::object take_row(Taken &taken, const Array<std::int32_t> &items, const Array<float> &scores, std::size_t size,
+                    std::size_t fewest, double overlap) {
+    require(items.size() == scores.size(), "there must be a score an item");
+    const std::vector<std::int64_t> places = taken.take(ranking_of(items), {size, fewest, overlap});
+    if (places.empty()) {
+        return nb::none();
+    }
+    Hits hits;
+    hits.reserve(places.size());
+    for (const std::int64_t place : places) {
+        hits.push_back({scores.data()[place], items.data()[place]});
+    }
+    return pair(hits);
+}
+
 nb::object places_that_count(const Array<std::int32_t> &rows, const Array<double> &times, const Array<double> &weights,
                              const Array<std::int32_t> &hidden, double least) {
     require(times.size() == rows.size() && weights.size() == rows.size(), "acts must have a time and a weight each");
@@ -557,6 +584,10 @@ NB_MODULE(_kernel, module) {
     module.def("score_each_query", &score_each_query, "row_starts"_a.noconvert(), "dims"_a.noconvert(),
                "values"_a.noconvert(), "n_dims"_a, "steps"_a.noconvert().none(), "rows"_a.noconvert(),
                "queries"_a.noconvert());
+    nb::class_<Taken>(module, "Taken")
+        .def(nb::init<>())
+        .def("left_of", &left_of, "items"_a.noconvert(), "most"_a)
+        .def("take", &take_row, "items"_a.noconvert(), "scores"_a.noconvert(), "size"_a, "fewest"_a, "overlap"_a);
     nb::class_<Kernel>(module, "Kernel")
         .def(nb::init<Array<std::int64_t>, AnyArray, AnyArray, std::size_t, OfRows, Array<std::uint16_t>,
                       Array<std::uint32_t>, Array<float>, Array<float>, Array<std::uint32_t>, const std::string &,
