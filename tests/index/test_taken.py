@@ -62,4 +62,4 @@ def test_what_is_no_ranking_is_refused() -> None:
     with pytest.raises(ValueError, match="a score an item"):
         Taken().take(Hits(np.arange(3, dtype=np.int32), np.ones(2, dtype=np.float32)), 2, 1, 1.0)
     with pytest.raises(TypeError):
-        Taken().take(Hits(np.arange(3).astype(np.int64), np.ones(3, dtype=np.float32)), 2, 1, 1.0)  # type: ignore[arg-type]
+        Taken().take(Hits(np.arange(3, dtype=np.int32), np.ones(3)), 2, 1, 1.0)  # type: ignore[arg-type]
