@@ -16,15 +16,12 @@ from app.selection import Selection
 from app.shelf import RowKind
 from index.arrays import among
 from index.query import encode_each
-from index.search import Hits, best_of
+from index.search import Floor, Hits, best_of
 from index.snapshot import Snapshot
 from index.types import Float32, Float64, Int32
 
 POOL = 1000
 """Best items of a user from which top picks and because-rows are made."""
-
-PROBE = 1 / 25
-"""Share of the catalogue that a pool begins with, if that is less: few readers of a small one have more above FLOOR."""
 
 FLOOR = 0.5
 FLOOR_RANK = 100
@@ -36,7 +33,7 @@ class Pool(NamedTuple):
     """A user's best items."""
 
     hits: Hits
-    """At least as many as a row may need."""
+    """As many as a row may need, and all of `above`."""
     floor: float
     """The least score of an item in a because-row or a personal row of a segment."""
     above: Hits
@@ -46,15 +43,9 @@ class Pool(NamedTuple):
 
 
 def pool_of(snapshot: Snapshot, profile: Profile, depth: int, selection: Selection) -> Pool:
-    """The pool, of at least `depth` items: by one search, by another one where a first look was not enough."""
-    most = max(POOL, depth)
-    n = min(most, max(FLOOR_RANK, depth, int(PROBE * len(snapshot.items))))
-    pool = _best(snapshot, profile, n, selection)
-    return pool if pool.whole or n == most else _best(snapshot, profile, most, selection)
-
-
-def _best(snapshot: Snapshot, profile: Profile, n: int, selection: Selection) -> Pool:
-    hits = best(snapshot, profile.query, n, profile.exclude, selection)
+    """The pool, of the `depth` best items and what else reaches the floor."""
+    n = max(POOL, depth)
+    hits = best(snapshot, profile.query, n, profile.exclude, selection, Floor(FLOOR_RANK, FLOOR, spared=depth))
     floor = floor_of(hits)
     enough = above(hits, floor)
     return Pool(hits, floor, enough, whole=len(enough.items) < n)
@@ -112,8 +103,7 @@ def ranking(
 
 def _after(snapshot: Snapshot, before: Profile, item: int, given: NDArray[np.int32], selection: Selection) -> Hits:
     """What a because-row is made of, without what was given."""
-    pool = best(snapshot, before.query, POOL, before.exclude, selection)
-    pool = above(pool, floor_of(pool))
+    pool = pool_of(snapshot, before, 0, selection).above
     (scores,), _ = likeness(snapshot, before.query, np.array([item], dtype=np.int32), pool)
     hits = above(best_of(pool.items, scores, len(scores)), 0.0)
     new = ~np.isin(hits.items, given)

@@ -24,7 +24,7 @@ from app.store.events import HIDING_KINDS, UNSEEN_KINDS
 from app.store.state import KINDS, History, Interaction, UserState
 from index.arrays import among, distinct
 from index.query import contributions_to_each, encode
-from index.search import NONE, Hits, best_of, score_segments
+from index.search import NONE, Floor, Hits, best_of, score_segments
 from index.segments import Segments
 from index.snapshot import Snapshot
 from index.types import Float32, Int32, UInt64
@@ -180,9 +180,16 @@ def recommend(
     return order(snapshot, rank, count, selection, ordering)
 
 
-def best(snapshot: Snapshot, query: NDArray[np.float32], n: int, exclude: NDArray[np.int32], left: Selection) -> Hits:
-    """The items that a query scores highest, of those selected and not excluded."""
-    found = snapshot.searcher.top_n(query, n, exclude=exclude, within=left.within, boosts=left.boosts)
+def best(
+    snapshot: Snapshot,
+    query: NDArray[np.float32],
+    n: int,
+    exclude: NDArray[np.int32],
+    left: Selection,
+    floor: Floor | None = None,
+) -> Hits:
+    """The items that a query scores highest, of those selected and not excluded, down to a floor."""
+    found = snapshot.searcher.top_n(query, n, exclude=exclude, within=left.within, boosts=left.boosts, floor=floor)
     return left.cut(found)
 
 

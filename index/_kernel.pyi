@@ -73,6 +73,7 @@ class Taken:
     ) -> tuple[Int32, Float32] | None: ...
 
 _Boosts: TypeAlias = tuple[Float32, float, float]
+_Floor: TypeAlias = tuple[int, float, int]
 
 class Kernel:
     def __init__(
@@ -101,9 +102,16 @@ class Kernel:
         count: int,
         boosts: _Boosts | None = None,
         prune: bool = True,
+        floor: _Floor | None = None,
     ) -> tuple[Int32, Float32]: ...
     def top_n_within(
-        self, query: Float32, n: int, exclude: Int32, items: Int32, boosts: _Boosts | None = None
+        self,
+        query: Float32,
+        n: int,
+        exclude: Int32,
+        items: Int32,
+        boosts: _Boosts | None = None,
+        floor: _Floor | None = None,
     ) -> tuple[Int32, Float32]: ...
     def top_n_per_set(
         self, query: Float32, n: int, exclude: Int32, sets: Sequence[Int32 | None], boosts: _Boosts | None = None

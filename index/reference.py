@@ -28,6 +28,17 @@ class Hits(NamedTuple):
     """(n,): their scores, descending; may be negative."""
 
 
+class Floor(NamedTuple):
+    """A score that hits must reach, told by the best of them."""
+
+    rank: int
+    """At least 1. There is no floor where fewer are found, or the rank-th scores 0 or less."""
+    share: float
+    """Of what the rank-th best scores: a hit that scores less is left out; above 0, at most 1, as float32."""
+    spared: int = 0
+    """So many of the best stay, whatever they score."""
+
+
 def score_rows(rows: SparseRows, query: Float32) -> Float32:
     """Score every row against a dense query of (n_dims,): float32 (n_rows,)."""
     products = rows.values * query.take(rows.dims)  # query[rows.dims] takes longer where dims are uint16
@@ -91,9 +102,20 @@ def best(scores: Float32, items: Int32, n: int) -> Hits:
     return Hits(items[order], own[order])
 
 
-def select(scores: Float32, n: int, exclude: Int32, within: Int32 | None) -> Hits:
-    """The n best items that are not excluded and, if `within` is given, lie in it."""
-    return best(scores, candidates(len(scores), exclude, within), n)
+def select(scores: Float32, n: int, exclude: Int32, within: Int32 | None, floor: Floor | None = None) -> Hits:
+    """The n best items that are not excluded and, if they are given, lie `within` and reach the floor."""
+    hits = best(scores, candidates(len(scores), exclude, within), n)
+    return hits if floor is None else down_to(hits, floor)
+
+
+def down_to(hits: Hits, floor: Floor) -> Hits:
+    """The hits that reach a floor, and those that it spares."""
+    if len(hits.scores) < floor.rank or not hits.scores[floor.rank - 1] > 0:
+        return hits
+    least = np.float32(floor.share) * hits.scores[floor.rank - 1]
+    kept = hits.scores >= least
+    kept[: floor.spared] = True
+    return Hits(hits.items[kept], hits.scores[kept])
 
 
 def _sums(products: Float32, starts: Int64, lengths: Int64) -> Float32:

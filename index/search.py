@@ -16,12 +16,12 @@ from index.bitmap import Bitmap
 from index.boosts import Boosts
 from index.embeddings import SparseItemEmbeddings
 from index.postings import Postings
-from index.reference import Hits
+from index.reference import Floor, Hits
 from index.segments import Segments
 from index.sparse import SparseRows
 from index.types import Float32, Float64, Int32, UInt64
 
-__all__ = ["NONE", "Hits", "Searcher", "best_of", "products", "products_of_each", "score_segments"]
+__all__ = ["NONE", "Floor", "Hits", "Searcher", "best_of", "products", "products_of_each", "score_segments"]
 
 NONE: Int32 = np.empty(0, dtype=np.int32)
 """No items."""
@@ -65,14 +65,18 @@ class Searcher:
         exclude: Int32 = NONE,
         within: Int32 | Bitmap | None = None,
         boosts: Boosts | None = None,
+        floor: Floor | None = None,
     ) -> Hits:
-        """The n items with the highest scores, without `exclude` and only in `within`.
+        """The n items with the highest scores, without `exclude`, only in `within` and down to a floor.
 
-        Fewer come back where fewer are left; nothing is padded. Boosted scores come back boosted.
+        Fewer come back where fewer are left; nothing is padded. Boosted scores come back boosted. With a floor a search
+        costs about what one for those above it does, however large n is.
         """
+        factors = _factors(boosts)
         if within is None or isinstance(within, Bitmap):
-            return Hits(*self.kernel.top_n(query, _size(n), exclude, *_bits(within), _factors(boosts)))
-        return Hits(*self.kernel.top_n_within(query, _size(n), exclude, within, _factors(boosts)))
+            bits = _bits(within)
+            return Hits(*self.kernel.top_n(query, _size(n), exclude, *bits, factors, floor=floor))
+        return Hits(*self.kernel.top_n_within(query, _size(n), exclude, within, factors, floor))
 
     def top_n_per_segment(
         self,

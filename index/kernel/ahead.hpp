@@ -11,7 +11,7 @@ namespace sparrow {
 template <typename RowAt, typename Visit>
 void read_ahead(const Rows &rows, std::size_t n, RowAt row_at, Visit visit) {
     constexpr std::size_t kAhead = 6;                    // rows on their way; as many again that we look up
-    constexpr std::size_t kNear = std::size_t{1} << 18;  // non-zeros that a cache holds: nothing to fetch
+    constexpr std::size_t kNear = std::size_t{1} << 16;  // non-zeros that a cache holds with all else: nothing to fetch
     const std::size_t n_fetched = rows.n_nonzeros > kNear ? n : 0;
     for (std::size_t i = 0; i < n_fetched && i < 2 * kAhead; i++) {
         prefetch_start(rows, row_at(i));

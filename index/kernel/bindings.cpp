@@ -39,8 +39,9 @@ using Array = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using AnyArray = nb::ndarray<nb::ro, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Matrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Words = std::optional<Array<std::uint64_t>>;
-using OfRows = std::optional<Array<float>>;                             // a value a row
-using Factors = std::optional<std::tuple<Array<float>, float, float>>;  // with the least and the greatest
+using OfRows = std::optional<Array<float>>;                                   // a value a row
+using Factors = std::optional<std::tuple<Array<float>, float, float>>;        // with the least and the greatest
+using Bottom = std::optional<std::tuple<std::int64_t, float, std::int64_t>>;  // a floor: rank, share, spared
 
 template <typename T>
 nb::object owned(std::vector<T> values) {
@@ -161,6 +162,17 @@ nb::tuple flat(const std::vector<Hits> &answers) {
     return nb::make_tuple(starts, owned(std::move(items)), owned(std::move(scores)));
 }
 
+Floor floor_of(const Bottom &bottom) {
+    if (!bottom) {
+        return {};
+    }
+    const auto &[rank, share, spared] = *bottom;
+    require(rank > 0, "the rank of a floor must be at least 1");
+    require(0.0f < share && share <= 1.0f, "the share of a floor must be above 0 and at most 1");
+    require(spared >= 0, "what a floor spares must not be negative");
+    return {static_cast<std::size_t>(rank), share, static_cast<std::size_t>(spared)};
+}
+
 // A searcher with the arrays that it looks into.
 class Kernel {
   public:
@@ -183,10 +195,10 @@ class Kernel {
     std::string level_name() const { return searcher_.loops().name; }
 
     nb::tuple top_n(const Array<float> &query, std::size_t n, const Array<std::int32_t> &exclude, const Words &words,
-                    std::size_t count, const Factors &factors, bool prune) const {
+                    std::size_t count, const Factors &factors, bool prune, const Bottom &bottom) const {
         check_query(query.size(), rows());
         const Excluded excluded = exclusion(exclude);
-        const Wanted wanted{n, excluded, allow(words, count), boost(factors)};
+        const Wanted wanted{n, excluded, allow(words, count), boost(factors), floor_of(bottom)};
         Hits hits;
         {
             const nb::gil_scoped_release release;
@@ -196,11 +208,11 @@ class Kernel {
     }
 
     nb::tuple top_n_within(const Array<float> &query, std::size_t n, const Array<std::int32_t> &exclude,
-                           const Array<std::int32_t> &items, const Factors &factors) const {
+                           const Array<std::int32_t> &items, const Factors &factors, const Bottom &bottom) const {
         check_query(query.size(), rows());
         std::vector<std::int32_t> own = copied(items, rows().n_rows);
         const Excluded excluded = exclusion(exclude);
-        const Wanted wanted{n, excluded, {}, boost(factors)};
+        const Wanted wanted{n, excluded, {}, boost(factors), floor_of(bottom)};
         Hits hits;
         {
             const nb::gil_scoped_release release;
@@ -229,7 +241,7 @@ class Kernel {
         }
         check_items(own.data(), own.size(), rows().n_rows);
         const Excluded excluded = exclusion(exclude);
-        const Wanted wanted{n, excluded, {}, boost(factors)};
+        const Wanted wanted{n, excluded, {}, boost(factors), {}};
         std::vector<Hits> answers;
         {
             const nb::gil_scoped_release release;
@@ -598,9 +610,10 @@ NB_MODULE(_kernel, module) {
              "steps"_a.noconvert().none() = nb::none())
         .def_prop_ro("level", &Kernel::level_name)
         .def("top_n", &Kernel::top_n, "query"_a.noconvert(), "n"_a, "exclude"_a.noconvert(),
-             "words"_a.noconvert().none(), "count"_a, "boosts"_a.noconvert().none() = nb::none(), "prune"_a = true)
+             "words"_a.noconvert().none(), "count"_a, "boosts"_a.noconvert().none() = nb::none(), "prune"_a = true,
+             "floor"_a.none() = nb::none())
         .def("top_n_within", &Kernel::top_n_within, "query"_a.noconvert(), "n"_a, "exclude"_a.noconvert(),
-             "items"_a.noconvert(), "boosts"_a.noconvert().none() = nb::none())
+             "items"_a.noconvert(), "boosts"_a.noconvert().none() = nb::none(), "floor"_a.none() = nb::none())
         .def("top_n_per_set", &Kernel::top_n_per_set, "query"_a.noconvert(), "n"_a, "exclude"_a.noconvert(),
              "sets"_a.noconvert(), "boosts"_a.noconvert().none() = nb::none())
         .def("batch", &Kernel::batch, "queries"_a.noconvert(), "n"_a, "exclude"_a.noconvert(),

@@ -75,6 +75,9 @@ Hits Searcher::top_n(const float *dense, Wanted wanted, bool prune) const {
     Query query = checked(dense, wanted.boosts);
     const Allowed &allowed = wanted.allowed;
     wanted.n = std::min(wanted.n, allowed.all() ? rows_.n_rows : allowed.count);
+    if (!wanted.floor.matters(wanted.n)) {
+        wanted.floor = {};
+    }
     const bool worth_planning = (allowed.all() || !few(query, allowed.count)) && reading_cost(query) > kPlanCost;
     return walk(query, wanted, prune && worth_planning && postings_.n_blocks > 1);
 }
@@ -95,7 +98,7 @@ Hits Searcher::top_n_within(const float *dense, Wanted wanted, std::vector<std::
 }
 
 Hits Searcher::one_by_one(const Query &query, const Wanted &wanted, const Set &set) const {
-    Best best(std::min(wanted.n, set.n));
+    Best best(std::min(wanted.n, set.n), wanted.floor);
     score_each(
         rows_, query.dense(), wanted.n == 0 ? 0 : set.n,
         [&](std::size_t i) { return static_cast<std::size_t>(set.items[i]); },

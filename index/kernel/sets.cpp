@@ -89,7 +89,7 @@ std::vector<Hits> Searcher::from_one_pass(const Query &query, const Wanted &want
     rounding *= std::max(1.0, static_cast<double>(wanted.boosts.greatest));
     hide(wanted.excluded, 0, rows_.n_rows, scores);
     const Excluded nobody(nullptr, 0);  // who is excluded is hidden already
-    const Wanted shown{wanted.n, nobody, {}, wanted.boosts};
+    const Wanted shown{wanted.n, nobody, {}, wanted.boosts, {}};
     Room room;
     std::vector<Hits> answers;
     for (const Set &set : sets) {

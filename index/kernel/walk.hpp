@@ -3,8 +3,9 @@
 //
 // The sooner a high threshold is known the less is read, so a pruned walk guesses one: of n items to be found in all
 // blocks, a part f of them should hold about n f. What is the n f-th best score there, with a margin, is taken for a
-// score that n items reach. In the end that is known: should fewer than n be above the guess, a second walk with what
-// the first one found makes up for it. The answer is exact either way.
+// score that n items reach. So is a floor guessed, from its rank. In the end all is known: should neither n items nor
+// the floor be above the guess, a second walk with what the first one found makes up for it. The answer is exact either
+// way.
 #pragma once
 
 #include <algorithm>
@@ -39,6 +40,7 @@ class Walk {
 
   private:
     void pass();
+    bool guessed_too_high();
     void visit(std::size_t block, std::size_t n_allowed);
     void visit_rows(std::size_t block);
     void visit_postings(std::size_t block, std::size_t n_allowed);

@@ -1,10 +1,11 @@
-// What a caller wants: how many items, which not, which at most, and which rather.
+// What a caller wants: how many items, which not, which at most, which rather, and down to what score.
 #pragma once
 
 #include <cfloat>
 #include <cmath>
 #include <cstddef>
 
+#include "floor.hpp"
 #include "hits.hpp"
 #include "items.hpp"
 
@@ -33,6 +34,7 @@ struct Wanted {
     const Excluded &excluded;
     Allowed allowed = {};
     Boosts boosts = {};
+    Floor floor = {};
 };
 
 // Whether an item is excluded is asked last: it takes longer than to compare scores.

@@ -12,8 +12,8 @@ from app.homepage import page
 from app.placing import Size
 from app.pursuit import SAME_TASTE
 from app.rankings import FLOOR, FLOOR_RANK, of_segment, pool_of
-from app.recommend import Profile, recommend, resolve
-from app.selection import Selection
+from app.recommend import Profile, best, recommend, resolve
+from app.selection import EVERYTHING, Selection
 from app.shelf import Row
 from app.store.users import Interaction, UserState
 from index.bitmap import Bitmap
@@ -109,20 +109,24 @@ def test_what_holds_for_every_page(
 
 
 @settings(deadline=None, max_examples=60)
-@given(seed=st.integers(0, 3), history=history, size=sizes)
-def test_a_pool_that_was_not_enough_at_first_is_fetched_whole(
-    make_snapshot: MakeSnapshot, seed: int, history: list[Interaction], size: Size
+@given(seed=st.integers(0, 3), history=history, depth=st.integers(0, 45), most=st.integers(2, 45))
+def test_a_pool_is_the_best_items_and_what_else_reaches_the_floor(
+    make_snapshot: MakeSnapshot, seed: int, history: list[Interaction], depth: int, most: int
 ) -> None:
     snapshot = make_snapshot(seed)
     profile = resolve(snapshot, NOBODY, history)
-    pages = []
-    for share in (0.0, 1.0):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(rankings, "FLOOR_RANK", 2)
-            patch.setattr(rankings, "PROBE", share)
-            pages.append(page(snapshot, profile, size))
-    told = [[(*row[:4], row.hits.items.tolist(), row.hits.scores.tolist()) for row in rows] for rows in pages]
-    assert told[0] == told[1]
+    hits = best(snapshot, profile.query, len(snapshot.items), profile.exclude, EVERYTHING)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rankings, "FLOOR_RANK", 2)
+        patch.setattr(rankings, "POOL", most)
+        pool = pool_of(snapshot, profile, depth, EVERYTHING)
+    floor = FLOOR * float(hits.scores[:2][-1]) if len(hits.scores) else 0.0
+    enough = int(np.count_nonzero(hits.scores >= np.float32(floor)))
+    n = min(max(most, depth), max(depth, enough))
+    assert pool.floor == floor
+    assert (pool.hits.items.tolist(), pool.hits.scores.tolist()) == (hits.items[:n].tolist(), hits.scores[:n].tolist())
+    assert pool.above.items.tolist() == hits.items[: min(n, enough)].tolist()
+    assert pool.whole == (enough < max(most, depth))
 
 
 @settings(deadline=None, max_examples=60)

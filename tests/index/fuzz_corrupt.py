@@ -87,11 +87,13 @@ def questions(dice: Random, rng: np.random.Generator, n_items: int, n_dims: int)
     count = dice.choice([int(np.bitwise_count(words).sum()), 0, 1, 2**40])
     factors = (10.0 ** rng.uniform(-2, 2, n_items)).astype(np.float32)
     boosts = dice.choice([None, (factors, 2.0**-7, 128.0), (factors, 1.0, 1.0)])
+    floor = dice.choice([None, (1, 0.5, 0), (n, 1.0, 2**40)])
     return [
         lambda kernel: kernel.top_n(query, n, some, None, 0, boosts),
         lambda kernel: kernel.top_n(query, n, NONE, None, 0, None, prune=False),
         lambda kernel: kernel.top_n(query, n, some, words, count, boosts),
-        lambda kernel: kernel.top_n_within(query, n, NONE, some, boosts),
+        lambda kernel: kernel.top_n(query, n, some, words, count, boosts, floor=floor),
+        lambda kernel: kernel.top_n_within(query, n, NONE, some, boosts, floor),
         lambda kernel: kernel.top_n_per_set(query, n, some, [None, np.unique(some), np.unique(some[:3])], boosts)[1:],
         lambda kernel: kernel.batch(queries, n, [some] * len(queries), None, 0)[1:],
         lambda kernel: kernel.batch(queries[:2], n, [some] * 2, words, count)[1:],

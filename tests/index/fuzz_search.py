@@ -25,7 +25,7 @@ from index.bitmap import Bitmap
 from index.boosts import Boosts
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.reference import Hits
-from index.search import NONE, Searcher, score_segments
+from index.search import NONE, Floor, Searcher, score_segments
 from index.segments import Segments
 from index.types import Float32, Int32
 from index.vocabulary import Vocabulary
@@ -408,31 +408,43 @@ def factors(boosts: Boosts | None) -> tuple[Float32, float, float] | None:
     return None if boosts is None else (boosts.factors, boosts.least, boosts.greatest)
 
 
+def some_floor(world: World) -> Floor | None:
+    """Mostly none; of any rank, sparing nothing, some or all."""
+    dice = world.dice
+    if dice.random() < 0.6:
+        return None
+    rank = dice.choice([1, 2, 5, 20, 100, world.n_items, world.n_items + 3])
+    return Floor(rank, dice.choice([1.0, 0.999, 0.9, 0.5, 0.5, 0.1, 1e-30]), dice.choice([0, 0, 1, 10, 150, 10**9]))
+
+
 def ask_top_n(world: World, rng: np.random.Generator, number: int) -> Question:
     query, n, exclude = world.queries[number], size(world), excluded(world, rng, number)
     boosts, scores = boosted(world, rng, number)
-    expected = [reference.select(scores, n, exclude, None)]
-    options = {"n": n, "exclude": exclude, "boosts": factors(boosts)}
+    floor = some_floor(world)
+    expected = [reference.select(scores, n, exclude, None, floor)]
+    options = {"n": n, "exclude": exclude, "boosts": factors(boosts), "floor": floor}
+    entry = "top_n" if floor is None else "top_n to a floor"
     if world.dice.random() < 0.1:
-        args = (query, n, exclude, None, 0, factors(boosts))
-        return Question(
-            "top_n, not pruned", 1, lambda s: [Hits(*s.kernel.top_n(*args, prune=False))], expected, options
-        )
-    return Question("top_n", 1, lambda s: [s.top_n(query, n, exclude=exclude, boosts=boosts)], expected, options)
+        args = (query, n, exclude, None, 0, factors(boosts), False, floor)
+        return Question(f"{entry}, not pruned", 1, lambda s: [Hits(*s.kernel.top_n(*args))], expected, options)
+    return Question(
+        entry, 1, lambda s: [s.top_n(query, n, exclude=exclude, boosts=boosts, floor=floor)], expected, options
+    )
 
 
 def ask_within(world: World, rng: np.random.Generator, number: int) -> Question:
     query, n, exclude, rows = world.queries[number], size(world), excluded(world, rng, number), chosen(world, rng)
     boosts, scores = boosted(world, rng, number)
-    expected = [reference.select(scores, n, exclude, rows)]
+    floor = some_floor(world)
+    expected = [reference.select(scores, n, exclude, rows, floor)]
     bits = world.dice.random() < 0.5
     within = Bitmap.from_rows(rows, world.n_items) if bits else rows
     return Question(
         "top_n within a bitmap" if bits else "top_n within rows",
         1,
-        lambda s: [s.top_n(query, n, exclude=exclude, within=within, boosts=boosts)],
+        lambda s: [s.top_n(query, n, exclude=exclude, within=within, boosts=boosts, floor=floor)],
         expected,
-        {"n": n, "exclude": exclude, "within": rows, "boosts": factors(boosts)},
+        {"n": n, "exclude": exclude, "within": rows, "boosts": factors(boosts), "floor": floor},
     )
 
 

@@ -13,7 +13,7 @@ from index._kernel import levels
 from index.bitmap import Bitmap
 from index.boosts import Boosts
 from index.embeddings import SparseItemEmbeddings, SparseRows
-from index.search import Searcher
+from index.search import Floor, Searcher
 from index.types import Float32, Int32
 from index.vocabulary import Vocabulary
 
@@ -94,6 +94,9 @@ def test_pruning_allows_for_boosts(clustered: SparseItemEmbeddings, level: str, 
     same(found, expected(clustered, query, boosts, n, out, None))
     filtered = searcher.top_n(query, n, exclude=out, within=chosen[0], boosts=boosts)
     same(filtered, expected(clustered, query, boosts, n, out, chosen[0].rows()))
+    floor = Floor(max(1, n // 10), 0.8)
+    down = searcher.top_n(query, n, exclude=out, boosts=boosts, floor=floor)
+    same(down, reference.down_to(found, floor))
 
 
 def test_factors_of_one_item_multiply() -> None:

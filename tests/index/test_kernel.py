@@ -24,7 +24,7 @@ from index.bitmap import Bitmap
 from index.boosts import Boosts
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.reference import Hits
-from index.search import NONE, Searcher, score_segments
+from index.search import NONE, Floor, Searcher, score_segments
 from index.segments import Segments
 from index.types import Float32, Int32
 from index.vocabulary import Vocabulary
@@ -178,6 +178,28 @@ def test_top_n(searchers: list[Searcher], asked: list[tuple[Float32, Float32]]) 
             expected = Hits(order.items[:n], order.scores[:n])
             for searcher in searchers:
                 assert_same(searcher.top_n(query, n), expected)
+
+
+FLOORS = (Floor(100, 0.5), Floor(1, 0.9, 30), Floor(40, 1.0), Floor(10, 0.7, 600), Floor(5000, 0.95), Floor(2, 1e-3))
+
+
+@pytest.mark.parametrize("floor", FLOORS, ids=str)
+def test_top_n_down_to_a_floor(searchers: list[Searcher], asked: list[tuple[Float32, Float32]], floor: Floor) -> None:
+    """Most of 1000 lie below some of the floors; others are reached by more than that."""
+    exclude = np.random.default_rng(14).integers(0, N_ITEMS, 50).astype(np.int32)
+    within = Bitmap.from_mask(np.random.default_rng(15).random(N_ITEMS) < 0.4)
+    rows = within.rows()
+    few = rows[::200].copy()
+    for query, scores in asked:
+        everywhere, inside, among_few = (
+            reference.select(scores, 1000, exclude, some, floor) for some in (None, rows, few)
+        )
+        for searcher in searchers:
+            assert_same(searcher.top_n(query, 1000, exclude=exclude, floor=floor), everywhere)
+            args = (query, 1000, exclude, None, 0, None, False, floor)
+            assert_same(Hits(*searcher.kernel.top_n(*args)), everywhere)
+            assert_same(searcher.top_n(query, 1000, exclude=exclude, within=within, floor=floor), inside)
+            assert_same(searcher.top_n(query, 1000, exclude=exclude, within=few, floor=floor), among_few)
 
 
 def test_top_n_without_pruning(searchers: list[Searcher], asked: list[tuple[Float32, Float32]]) -> None:

@@ -14,7 +14,7 @@ from index import postings, reference
 from index._kernel import levels
 from index.bitmap import Bitmap
 from index.embeddings import SparseItemEmbeddings, SparseRows
-from index.search import NONE, Searcher, products_of_each, score_segments
+from index.search import NONE, Floor, Searcher, products_of_each, score_segments
 from index.segments import Segment, Segments
 
 Make = Callable[..., SparseItemEmbeddings]
@@ -40,6 +40,13 @@ def brute_force(scores: list[float], n: int, exclude: list[int], within: list[in
     allowed = set(range(len(scores)) if within is None else within) - set(exclude)
     ranked = sorted(allowed, key=lambda item: (-scores[item], item))[:n]
     return [(item, scores[item]) for item in ranked]
+
+
+def above_floor(ranked: list[tuple[int, float]], floor: Floor) -> list[tuple[int, float]]:
+    if len(ranked) < floor.rank or ranked[floor.rank - 1][1] <= 0:
+        return ranked
+    least = float(np.float32(floor.share) * np.float32(ranked[floor.rank - 1][1]))
+    return [hit for place, hit in enumerate(ranked) if place < floor.spared or hit[1] >= least]
 
 
 def pairs(hits: reference.Hits) -> list[tuple[int, float]]:
@@ -104,6 +111,51 @@ def test_top_n_is_brute_force_to_the_last_bit(
     if allowed is not None:
         bits = Bitmap.from_rows(allowed, N_ITEMS)
         assert pairs(searcher.top_n(query, n, exclude=int32(exclude), within=bits)) == expected
+
+
+FLOORS = st.builds(Floor, st.integers(1, 22), st.sampled_from([1e-30, 0.1, 0.5, 0.9, 1.0]), st.integers(0, 22))
+
+
+@given(worlds(), LEVELS, st.integers(0, 25), ROWS, st.none() | ROWS, FLOORS)
+def test_a_floor_cuts_what_brute_force_finds(
+    make: Make, world: dict[str, Any], level: str, n: int, exclude: list[int], within: list[int] | None, floor: Floor
+) -> None:
+    embeddings = make(**world)
+    query = query_for(embeddings, world["seed"], world["steps"])
+    searcher = Searcher.of(embeddings, level)
+    expected = above_floor(brute_force(all_scores(embeddings, query), n, exclude, within), floor)
+    allowed = None if within is None else int32(within)
+    assert pairs(searcher.top_n(query, n, exclude=int32(exclude), within=allowed, floor=floor)) == expected
+    if allowed is not None:
+        bits = Bitmap.from_rows(allowed, N_ITEMS)
+        assert pairs(searcher.top_n(query, n, exclude=int32(exclude), within=bits, floor=floor)) == expected
+
+
+@given(worlds(), st.integers(0, 25), FLOORS)
+def test_the_reference_knows_floors(make: Make, world: dict[str, Any], n: int, floor: Floor) -> None:
+    embeddings = make(**world)
+    scores = all_scores(embeddings, query_for(embeddings, world["seed"], world["steps"]))
+    found = reference.select(np.array(scores, dtype=np.float32), n, NONE, None, floor)
+    assert pairs(found) == above_floor(brute_force(scores, n, [], None), floor)
+
+
+@pytest.mark.parametrize(
+    ("floor", "told"),
+    [
+        (Floor(0, 0.5), "rank of a floor must be at least 1"),
+        (Floor(-1, 0.5), "rank of a floor must be at least 1"),
+        (Floor(1, 0.0), "share of a floor must be above 0 and at most 1"),
+        (Floor(1, 1.5), "share of a floor must be above 0 and at most 1"),
+        (Floor(1, float("nan")), "share of a floor must be above 0 and at most 1"),
+        (Floor(1, 0.5, -1), "what a floor spares must not be negative"),
+    ],
+)
+def test_floors_that_are_none_are_refused(make: Make, floor: Floor, told: str) -> None:
+    searcher = Searcher.of(make())
+    query = np.ones(searcher.embeddings.n_dims, dtype=np.float32)
+    for within in (None, int32([1, 2])):
+        with pytest.raises(ValueError, match=told):
+            searcher.top_n(query, 3, within=within, floor=floor)
 
 
 @given(worlds(), LEVELS, st.integers(0, 70), st.integers(0, 25), ROWS, st.none() | ROWS)
