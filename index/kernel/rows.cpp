@@ -1,5 +1,6 @@
 #include "rows.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace sparrow {
@@ -7,22 +8,49 @@ namespace {
 
 constexpr std::size_t kCacheLine = 64;
 
-template <typename Dim, typename Value>
-float sum(const Rows &rows, const Dim *dims, const Value *values, std::size_t row, const float *query) {
-    float total = 0.0f;
-    for (std::size_t place = rows.begin(row), end = rows.end(row); place < end; place++) {
+// The sums of n rows, each in its own order.
+template <std::size_t n, typename Dim, typename Value>
+void sum(const Rows &rows, const Dim *dims, const Value *values, const std::size_t *chosen, const float *query,
+         float *sums) {
+    std::size_t begins[n], shared = rows.n_nonzeros;
+    for (std::size_t i = 0; i < n; i++) {
+        begins[i] = rows.begin(chosen[i]);
+        shared = std::min(shared, rows.end(chosen[i]) - begins[i]);
+    }
+    float totals[n] = {};
+    const auto add = [&](std::size_t i, std::size_t place) {
         if (dims[place] < rows.n_dims) {
             const float product = static_cast<float>(values[place]) * query[dims[place]];
-            total += product;
+            totals[i] += product;
+        }
+    };
+    for (std::size_t j = 0; j < shared; j++) {
+        for (std::size_t i = 0; i < n; i++) {
+            add(i, begins[i] + j);
         }
     }
-    return total;
+    for (std::size_t i = 0; i < n; i++) {
+        for (std::size_t place = begins[i] + shared, end = rows.end(chosen[i]); place < end; place++) {
+            add(i, place);
+        }
+    }
+    std::copy(totals, totals + n, sums);
 }
 
-template <typename Value>
-float sum(const Rows &rows, const Value *values, std::size_t row, const float *query) {
-    return rows.wide ? sum(rows, rows.wide_dims(), values, row, query)
-                     : sum(rows, rows.narrow_dims(), values, row, query);
+template <std::size_t n, typename Value>
+void sum(const Rows &rows, const Value *values, const std::size_t *chosen, const float *query, float *sums) {
+    rows.wide ? sum<n>(rows, rows.wide_dims(), values, chosen, query, sums)
+              : sum<n>(rows, rows.narrow_dims(), values, chosen, query, sums);
+}
+
+template <std::size_t n>
+void score_some(const Rows &rows, const std::size_t *chosen, const float *query, float *scores) {
+    rows.steps == nullptr ? sum<n>(rows, rows.floats(), chosen, query, scores)
+                          : sum<n>(rows, rows.codes(), chosen, query, scores);
+    for (std::size_t i = 0; i < n; i++) {
+        scores[i] = rows.steps == nullptr ? scores[i] : scores[i] * rows.steps[chosen[i]];
+        scores[i] = rows.scale == nullptr ? scores[i] : scores[i] * rows.scale[chosen[i]];
+    }
 }
 
 void prefetch(const void *start, std::size_t n_bytes) {
@@ -36,9 +64,18 @@ void prefetch(const void *start, std::size_t n_bytes) {
 }  // namespace
 
 float score(const Rows &rows, std::size_t row, const float *query) {
-    const float total = rows.steps == nullptr ? sum(rows, rows.floats(), row, query)
-                                              : sum(rows, rows.codes(), row, query) * rows.steps[row];
-    return rows.scale == nullptr ? total : total * rows.scale[row];
+    float found = 0.0f;
+    score_some<1>(rows, &row, query, &found);
+    return found;
+}
+
+void score_together(const Rows &rows, const std::size_t *chosen, std::size_t n, const float *query, float *scores) {
+    if (n == kTogether) {
+        return score_some<kTogether>(rows, chosen, query, scores);
+    }
+    for (std::size_t i = 0; i < n; i++) {
+        scores[i] = score(rows, chosen[i], query);
+    }
 }
 
 void spread(const Rows &rows, std::size_t row, float *dense) {

@@ -45,6 +45,10 @@ struct Rows {
 // which leaves the kernel; it must be compiled without contraction.
 float score(const Rows &rows, std::size_t row, const float *query);
 
+// The scores of up to kTogether rows: a sum waits for each of its additions, while other sums could go on.
+constexpr std::size_t kTogether = 4;
+void score_together(const Rows &rows, const std::size_t *chosen, std::size_t n, const float *query, float *scores);
+
 // Write a row, before its scale, into n_dims zeros.
 void spread(const Rows &rows, std::size_t row, float *dense);
 

@@ -13,9 +13,17 @@ namespace sparrow {
 // Visit each of the items item_at(0..n-1) as a Hit, in that order.
 template <typename ItemAt, typename Visit>
 void score_each(const Rows &rows, const float *query, std::size_t n, ItemAt item_at, Visit visit) {
+    std::size_t items[kTogether];
+    float scores[kTogether];
     read_ahead(rows, n, item_at, [&](std::size_t i) {
-        const std::size_t item = item_at(i);
-        visit(Hit{score(rows, item, query), static_cast<std::int32_t>(item)});
+        const std::size_t place = i % kTogether;
+        items[place] = item_at(i);
+        if (place + 1 == kTogether || i + 1 == n) {
+            score_together(rows, items, place + 1, query, scores);
+            for (std::size_t j = 0; j <= place; j++) {
+                visit(Hit{scores[j], static_cast<std::int32_t>(items[j])});
+            }
+        }
     });
 }
 
