@@ -8,7 +8,7 @@ from app.opinions import NO_OPINIONS
 from app.placing import Size
 from app.popular import popular, popular_in_segment
 from app.pursuit import LEANING, pursue
-from app.rankings import first, of_segment, pool_of
+from app.rankings import first, of_segments, pool_of
 from app.recommend import Profile, crowd, segment_reasons
 from app.selection import Selection
 from app.shelf import Row
@@ -30,9 +30,9 @@ def personal_rows(snapshot: Snapshot, profile: Profile, size: Size, selection: S
     numbers = pursue(snapshot, profile, size.n_segments, LEANING, selection)
     pool = pool_of(snapshot, profile, size.depth, selection)
     yield Row("top_picks", "", "Top picks for you", "Picked from your whole history", first(pool.hits, size.depth))
+    rankings = of_segments(snapshot, profile, numbers, pool, size.depth, selection)
     segments = (
-        _segment_row(snapshot, number, "", of_segment(snapshot, profile, number, pool, size.depth, selection), number)
-        for number in numbers
+        _segment_row(snapshot, number, "", hits, number) for number, hits in zip(numbers, rankings, strict=True)
     )
     # What top picks show is no reason for another row.
     rest = Hits(pool.above.items[size.row_size :], pool.above.scores[size.row_size :])

@@ -4,6 +4,7 @@ One scoring pass of the user's query makes those of a page: what it ranks above 
 candidates of because-rows and the items of every segment.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +15,8 @@ from app.popular import popular, popular_in_segment
 from app.recommend import Profile, best
 from app.selection import Selection
 from app.shelf import RowKind
-from index.arrays import among
 from index.query import encode_each
-from index.search import Floor, Hits, best_of
+from index.search import Floor, Hits, best_of, typical_hits
 from index.snapshot import Snapshot
 from index.types import Float32, Float64, Int32
 
@@ -51,13 +51,16 @@ def pool_of(snapshot: Snapshot, profile: Profile, depth: int, selection: Selecti
     return Pool(hits, floor, enough, whole=len(enough.items) < n)
 
 
-def of_segment(snapshot: Snapshot, profile: Profile, number: int, pool: Pool, depth: int, selection: Selection) -> Hits:
-    """What a personal row of a segment is made of: its typical members, of those that reach the floor."""
-    members = snapshot.segments.typical_of(number)
+def of_segments(
+    snapshot: Snapshot, profile: Profile, numbers: Sequence[int], pool: Pool, depth: int, selection: Selection
+) -> Iterator[Hits]:
+    """What personal rows of segments, none twice, are made of: typical members that reach the floor."""
     if pool.whole:
-        return within(pool.above, members)
-    chosen = selection._replace(within=selection.among(members))
-    return above(best(snapshot, profile.query, depth, profile.exclude, chosen), pool.floor)
+        yield from typical_hits(snapshot.segments, numbers, pool.above)
+        return
+    for number in numbers:
+        chosen = selection._replace(within=selection.among(snapshot.segments.typical_of(number)))
+        yield above(best(snapshot, profile.query, depth, profile.exclude, chosen), pool.floor)
 
 
 def floor_of(pool: Hits) -> float:
@@ -114,12 +117,6 @@ def above(hits: Hits, floor: float) -> Hits:
     """The hits with scores of at least `floor`, and above 0."""
     enough = hits.scores >= floor if floor > 0 else hits.scores > 0
     return first(hits, int(np.count_nonzero(enough)))
-
-
-def within(hits: Hits, items: Int32) -> Hits:
-    """The hits that are one of some items."""
-    inside = among(hits.items, items)
-    return Hits(hits.items[inside], hits.scores[inside])
 
 
 def first(hits: Hits, n: int) -> Hits:

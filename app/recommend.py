@@ -24,7 +24,7 @@ from app.store.events import HIDING_KINDS, UNSEEN_KINDS
 from app.store.state import KINDS, History, Interaction, UserState
 from index.arrays import among, distinct
 from index.query import contributions_to_each, encode
-from index.search import NONE, Floor, Hits, best_of, score_segments
+from index.search import NONE, Floor, Hits, best_segments
 from index.segments import Segments
 from index.snapshot import Snapshot
 from index.types import Float32, Int32, UInt64
@@ -243,14 +243,13 @@ def strongest_segments(
 ) -> tuple[Int32, Float32]:
     """Numbers and scores of what `rank_segments` ranks, from a score on."""
     segments = snapshot.segments
-    scores = score_segments(segments, profile.query)
-    scores[segments.sizes - segments.holding(profile.exclude) < MIN_UNSEEN] = 0
     wanted = count if selection.within is None else len(segments)
-    numbers, scores = best_of(segments.numbers, scores, wanted)
-    n_strong = int(np.count_nonzero((scores > 0) & (scores >= np.float64(least))))
+    numbers, scores = best_segments(
+        segments, profile.query, wanted, exclude=profile.exclude, fewest=MIN_UNSEEN, least=least
+    )
     if selection.within is None:
-        return numbers[:n_strong], scores[:n_strong]
-    pairs = enumerate(numbers[:n_strong].tolist())
+        return numbers, scores
+    pairs = enumerate(numbers.tolist())
     offering = (place for place, number in pairs if _n_left(segments, number, profile, selection) >= MIN_UNSEEN)
     places = list(islice(offering, count))
     return numbers[places], scores[places]

@@ -11,6 +11,7 @@ from app.placing import Size
 from app.recommend import recommend, resolve, similar
 from app.store.state import NO_HASHES, Interaction, UserState
 from index import arrays
+from index.search import typical_hits
 from index.snapshot import Snapshot
 
 HISTORY = 20
@@ -25,8 +26,9 @@ def warm(snapshot: Snapshot) -> None:
     history = [Interaction(item_id, "like", 1.0, now) for item_id in snapshot.items.item_ids(rows)]
     nobody = UserState(history=(), seen=NO_HASHES, hidden=NO_HASHES)
     profile = resolve(snapshot, nobody, history)
-    recommend(snapshot, profile, HISTORY)
     similar(snapshot, rows[:1], HISTORY)
+    recommended = recommend(snapshot, profile, HISTORY)
+    typical_hits(snapshot.segments, (), recommended)  # what a page asks for only where its pool is whole
     homepage.page(snapshot, profile, Size(n_rows=HISTORY, row_size=HISTORY, max_overlap=1.0))
     homepage.page(snapshot, resolve(snapshot, nobody, ()), Size(n_rows=HISTORY, row_size=HISTORY, max_overlap=1.0))
     snapshot.catalogue.properties(rows)

@@ -53,7 +53,23 @@ def likeness(
 def pursue(
     cosines: Float32, numbers: Int32, scores: Float32, used: Sequence[int], count: int, same: float
 ) -> Int32: ...
-def count_per_set(starts: Int64, numbers: Int32, n_sets: int, items: Int32) -> Int64: ...
+def split_by_set(
+    starts: Int64, numbers: Int32, n_sets: int, wanted: Sequence[int], items: Int32, scores: Float32
+) -> tuple[list[int], Int32, Float32]: ...
+def best_sets(
+    row_starts: Int64,
+    dims: Dims,
+    values: Values,
+    n_dims: int,
+    query: Float32,
+    starts: Int64,
+    numbers: Int32,
+    sizes: Int64,
+    exclude: Int32,
+    fewest: int,
+    least: float,
+    n: int,
+) -> tuple[Int32, Float32]: ...
 def best_of(items: Int32, scores: Float32, n: int) -> tuple[Int32, Float32]: ...
 def texts_of(texts: Bytes, starts: Int64, rows: Int32) -> list[str]: ...
 def score_each_query(

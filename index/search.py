@@ -10,7 +10,7 @@ from itertools import pairwise, repeat
 import numpy as np
 
 from index import postings
-from index._kernel import Kernel, likeness, score_each_query, score_rows
+from index._kernel import Kernel, best_sets, likeness, score_each_query, score_rows, split_by_set
 from index._kernel import best_of as kernel_best_of
 from index.bitmap import Bitmap
 from index.boosts import Boosts
@@ -21,7 +21,18 @@ from index.segments import Segments
 from index.sparse import SparseRows
 from index.types import Float32, Float64, Int32, UInt64
 
-__all__ = ["NONE", "Floor", "Hits", "Searcher", "best_of", "products", "products_of_each", "score_segments"]
+__all__ = [
+    "NONE",
+    "Floor",
+    "Hits",
+    "Searcher",
+    "best_of",
+    "best_segments",
+    "products",
+    "products_of_each",
+    "score_segments",
+    "typical_hits",
+]
 
 NONE: Int32 = np.empty(0, dtype=np.int32)
 """No items."""
@@ -129,6 +140,23 @@ def best_of(items: Int32, scores: Float32, n: int) -> Hits:
 def score_segments(segments: Segments, query: Float32) -> Float32:
     """How much a query of (n_dims,) leans towards each segment, (n_segments,)."""
     return products(segments.rows, query)
+
+
+def best_segments(
+    segments: Segments, query: Float32, n: int, *, exclude: Int32, fewest: int, least: float = 0.0
+) -> tuple[Int32, Float32]:
+    """Numbers and scores of the n segments that a query leans to most, above 0 and from a score on.
+
+    Each has so many items at least that are not one of `exclude`, none twice.
+    """
+    rows = segments.rows
+    matrix = (rows.row_starts, rows.dims, rows.values, rows.n_dims)
+    return best_sets(*matrix, query, *segments.by_item, segments.sizes, exclude, fewest, least, _size(n))
+
+
+def typical_hits(segments: Segments, numbers: Sequence[int], hits: Hits) -> list[Hits]:
+    """Those of some hits that are typical of each of some segments, none twice."""
+    return _split(*split_by_set(*segments.typical_by_item, len(segments), numbers, *hits))
 
 
 def products(rows: SparseRows, query: Float32) -> Float32:

@@ -17,9 +17,9 @@ from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index import arrays, discovery
-from index._kernel import count_per_set
 from index._kernel import pursue as kernel_pursue
 from index.discovery import Discovery
 from index.embeddings import SparseItemEmbeddings, SparseRows
@@ -101,10 +101,14 @@ class Segments:
 
     @cached_property
     def _n_typical(self) -> Int64:
-        owners = np.repeat(np.arange(len(self)), np.diff(self.starts))
+        return np.bincount(self._owners[self._are_typical], minlength=len(self))
+
+    @cached_property
+    def _are_typical(self) -> NDArray[np.bool_]:
+        """Whether each of `items` is typical of its segment."""
         strongest = np.zeros(len(self), dtype=np.float32)
-        np.maximum.at(strongest, owners, self.strengths)
-        return np.bincount(owners[self.strengths >= TYPICAL * strongest[owners]], minlength=len(self))
+        np.maximum.at(strongest, self._owners, self.strengths)
+        return self.strengths >= TYPICAL * strongest[self._owners]
 
     def number(self, segment_id: str) -> int | None:
         """The segment's number in this snapshot, None where the id is unknown."""
@@ -121,17 +125,20 @@ class Segments:
         """The numbers of all segments."""
         return np.arange(len(self), dtype=np.int32)
 
-    def holding(self, items: Int32) -> Int64:
-        """How many of these items, none twice, are in each segment, (n_segments,)."""
-        return count_per_set(*self._by_item, len(self), items)
+    @cached_property
+    def by_item(self) -> tuple[Int64, Int32]:
+        """Where the segments of each item start, (last item with one + 2,), and their numbers, one behind the other."""
+        return _by_item(self.items, self._owners)
 
     @cached_property
-    def _by_item(self) -> tuple[Int64, Int32]:
-        """The numbers of the segments of each item, one behind the other, and where those of an item start."""
-        order = np.argsort(self.items, kind="stable")
-        numbers = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.starts))
-        starts = np.concatenate([[0], np.cumsum(np.bincount(self.items))])
-        return starts.astype(np.int64), numbers[order]
+    def typical_by_item(self) -> tuple[Int64, Int32]:
+        """The same of the segments that an item is typical of."""
+        return _by_item(self.items[self._are_typical], self._owners[self._are_typical])
+
+    @cached_property
+    def _owners(self) -> Int32:
+        """The segment of each of `items`."""
+        return np.repeat(self.numbers, np.diff(self.starts))
 
     @cached_property
     def owners(self) -> Int32:
@@ -183,6 +190,11 @@ class Segments:
             for s in document["segments"]
         )
         return Segments(segments, starts, items, strengths, rows, frozenset(document["retired"]))
+
+
+def _by_item(items: Int32, owners: Int32) -> tuple[Int64, Int32]:
+    starts = np.concatenate([[0], np.cumsum(np.bincount(items))])
+    return starts.astype(np.int64), owners[np.argsort(items, kind="stable")]
 
 
 def pursue(

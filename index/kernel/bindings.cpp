@@ -22,6 +22,7 @@
 #include "levels.hpp"
 #include "likeness.hpp"
 #include "lookup.hpp"
+#include "membership.hpp"
 #include "postings.hpp"
 #include "pursuit.hpp"
 #include "scoring.hpp"
@@ -487,28 +488,39 @@ nb::object pursue_numbers(const Matrix &cosines, const Array<std::int32_t> &numb
     return owned(pursue({cosines.data(), n}, {numbers.data(), scores.data(), numbers.size()}, used, count, same));
 }
 
-// How many of some items are in each set; what sets an item is in lies one behind the other.
-nb::object count_per_set(const Array<std::int64_t> &starts, const Array<std::int32_t> &numbers, std::size_t n_sets,
-                         const Array<std::int32_t> &items) {
-    std::vector<std::int64_t> counts(n_sets);
-    for (std::size_t i = 0; i < items.size(); i++) {
-        const auto item = static_cast<std::uint32_t>(items.data()[i]);
-        if (item + std::size_t{1} >= starts.size()) {
-            continue;
-        }
-        const std::int64_t first = starts.data()[item], last = starts.data()[item + 1];
-        if (first < 0 || last > static_cast<std::int64_t>(numbers.size())) {
-            throw std::invalid_argument("starts lead outside the numbers");
-        }
-        for (std::int64_t place = first; place < last; place++) {
-            const auto number = static_cast<std::uint32_t>(numbers.data()[place]);
-            if (number >= n_sets) {
-                throw std::invalid_argument("a number is that of no set");
+Membership membership(const Array<std::int64_t> &starts, const Array<std::int32_t> &numbers, std::size_t n_sets) {
+    require(starts.size() > 0, "starts must say where the last item ends");
+    return {starts.data(), numbers.data(), starts.size() - 1, numbers.size(), n_sets};
+}
+
+nb::tuple split_by_set(const Array<std::int64_t> &starts, const Array<std::int32_t> &numbers, std::size_t n_sets,
+                       const std::vector<std::int32_t> &wanted, const Array<std::int32_t> &items,
+                       const Array<float> &scores) {
+    require(items.size() == scores.size(), "there must be a score an item");
+    const Membership sets = membership(starts, numbers, n_sets);
+    return flat(split(sets, wanted, items.data(), scores.data(), items.size()));
+}
+
+// The n sets whose rows a query scores highest, above 0 and at least `least`, of those with enough items left.
+nb::tuple best_sets(const Array<std::int64_t> &row_starts, const AnyArray &dims, const AnyArray &values,
+                    std::size_t n_dims, const Array<float> &query, const Array<std::int64_t> &starts,
+                    const Array<std::int32_t> &numbers, const Array<std::int64_t> &sizes,
+                    const Array<std::int32_t> &exclude, std::int64_t fewest, double least, std::size_t n) {
+    const Rows rows = view(row_starts, dims, values, n_dims, std::nullopt, std::nullopt);
+    check_query(query.size(), rows);
+    require(sizes.size() == rows.n_rows, "there must be a size a row");
+    const Membership sets = membership(starts, numbers, rows.n_rows);
+    const std::vector<std::int64_t> excluded = count_per_set(sets, exclude.data(), exclude.size());
+    Best best(std::min(n, rows.n_rows));
+    score_each(
+        rows, query.data(), rows.n_rows, [](std::size_t row) { return row; },
+        [&](Hit hit) {
+            const bool enough = sizes.data()[hit.item] - excluded[static_cast<std::size_t>(hit.item)] >= fewest;
+            if (enough && hit.score > 0.0f && static_cast<double>(hit.score) >= least) {
+                best.push(hit);
             }
-            counts[number]++;
-        }
-    }
-    return owned(std::move(counts));
+        });
+    return pair(best.sorted());
 }
 
 nb::tuple best_of(const Array<std::int32_t> &items, const Array<float> &scores, std::size_t n) {
@@ -589,8 +601,11 @@ NB_MODULE(_kernel, module) {
                "queries"_a.noconvert(), "items"_a.noconvert(), "taste"_a.noconvert(), "n_best"_a);
     module.def("pursue", &pursue_numbers, "cosines"_a.noconvert(), "numbers"_a.noconvert(), "scores"_a.noconvert(),
                "used"_a, "count"_a, "same"_a);
-    module.def("count_per_set", &count_per_set, "starts"_a.noconvert(), "numbers"_a.noconvert(), "n_sets"_a,
-               "items"_a.noconvert());
+    module.def("split_by_set", &split_by_set, "starts"_a.noconvert(), "numbers"_a.noconvert(), "n_sets"_a, "wanted"_a,
+               "items"_a.noconvert(), "scores"_a.noconvert());
+    module.def("best_sets", &best_sets, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
+               "n_dims"_a, "query"_a.noconvert(), "starts"_a.noconvert(), "numbers"_a.noconvert(),
+               "sizes"_a.noconvert(), "exclude"_a.noconvert(), "fewest"_a, "least"_a, "n"_a);
     module.def("best_of", &best_of, "items"_a.noconvert(), "scores"_a.noconvert(), "n"_a);
     module.def("texts_of", &texts_of, "texts"_a.noconvert(), "starts"_a.noconvert(), "rows"_a.noconvert());
     module.def("score_each_query", &score_each_query, "row_starts"_a.noconvert(), "dims"_a.noconvert(),

@@ -11,7 +11,7 @@ from app import rankings
 from app.homepage import page
 from app.placing import Size
 from app.pursuit import SAME_TASTE
-from app.rankings import FLOOR, FLOOR_RANK, of_segment, pool_of
+from app.rankings import FLOOR, FLOOR_RANK, of_segments, pool_of
 from app.recommend import Profile, best, recommend, resolve
 from app.selection import EVERYTHING, Selection
 from app.shelf import Row
@@ -140,10 +140,11 @@ def test_a_row_of_a_segment_is_the_same_whether_the_pool_has_all_of_it_or_not(
     selection = Selection(None if rows is None else Bitmap.from_rows(rows, n_items))
     pool = pool_of(snapshot, profile, 8, selection)
     assert pool.whole
-    for number in range(len(snapshot.segments)):
-        found, searched = (
-            of_segment(snapshot, profile, number, own, n_items, selection) for own in (pool, pool._replace(whole=False))
-        )
+    numbers = range(len(snapshot.segments))
+    both = (
+        of_segments(snapshot, profile, numbers, own, n_items, selection) for own in (pool, pool._replace(whole=False))
+    )
+    for found, searched in zip(*both, strict=True):
         assert found.items.tolist() == searched.items.tolist()
         assert found.scores.tolist() == searched.scores.tolist()
 

@@ -132,7 +132,20 @@ def explore(seed: int, number: int, seen: Counter[str]) -> None:
         "pursue": lambda: _kernel.pursue(
             rng.choice(FLOATS, (9, 9)).astype(np.float32), items[:9] % 9, weights[:9], [3], 9, 0.7
         ),
-        "count_per_set": lambda: _kernel.count_per_set(arrays["row_starts"], items, 7, items),
+        "split_by_set": lambda: _kernel.split_by_set(
+            arrays["row_starts"], (arrays["dims"] % 7).astype(np.int32), 7, [3, 0, 5], items, weights
+        ),
+        "best_sets": lambda: _kernel.best_sets(
+            *matrix[:4],
+            np.ones(n_dims, dtype=np.float32),
+            arrays["row_starts"],
+            (arrays["dims"] % n_items).astype(np.int32),
+            np.diff(arrays["row_starts"]),
+            items,
+            1,
+            0.0,
+            9,
+        ),
         "best_of": lambda: _kernel.best_of(items, times.astype(np.float32), 12),
     }
     for name, build in builds.items():

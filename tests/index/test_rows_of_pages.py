@@ -1,4 +1,4 @@
-"""What the kernel does for a page, against the plain and slow way: cosines, pursuit, counts, the best of some."""
+"""What the kernel does for a page, against the plain and slow way: cosines, pursuit, sets, the best of some."""
 
 import numpy as np
 import pytest
@@ -79,20 +79,28 @@ def test_pursuit_refuses_what_does_not_exist() -> None:
         _kernel.pursue(cosines[:2].copy(), np.array([0], dtype=np.int32), scores, [], 1, 0.5)
 
 
-@given(st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=8), st.lists(st.integers(-1, 10), max_size=9))
-def test_counts_per_set(sets_of: list[list[int]], asked: list[int]) -> None:
-    starts = np.concatenate([[0], np.cumsum([len(own) for own in sets_of])]).astype(np.int64)
-    numbers = np.array([number for own in sets_of for number in own], dtype=np.int32)
-    found = _kernel.count_per_set(starts, numbers, 6, np.array(asked, dtype=np.int32))
-    met = [number for item in asked if 0 <= item < len(sets_of) for number in sets_of[item]]
-    assert found.tolist() == [met.count(number) for number in range(6)]
+@pytest.mark.parametrize(
+    ("starts", "numbers"), [([0, 9], [0]), ([-1, 1], [0]), ([0, 1], [2]), ([0, 1], [-1]), ([], [])]
+)
+def test_tables_that_lead_outside_are_refused(starts: list[int], numbers: list[int]) -> None:
+    table: tuple[Int64, Int32] = (np.array(starts, dtype=np.int64), np.array(numbers, dtype=np.int32))
+    items, scores, sizes = np.zeros(1, np.int32), np.ones(1, np.float32), np.ones(2, np.int64)
+    rows = SparseRows.from_csr(np.array([0, 1, 1]), np.zeros(1, int), np.ones(1), 1)
+    matrix = (rows.row_starts, rows.dims, rows.values, rows.n_dims)
+    with pytest.raises(ValueError, match=r"outside|no set|the last item"):
+        _kernel.split_by_set(*table, 2, [0], items, scores)
+    with pytest.raises(ValueError, match=r"outside|no set|the last item"):
+        _kernel.best_sets(*matrix, scores, *table, sizes, items, 0, 0.0, 3)
 
 
-@pytest.mark.parametrize(("starts", "numbers"), [([0, 9], [0]), ([-1, 1], [0]), ([0, 1], [2]), ([0, 1], [-1])])
-def test_counts_refuse_what_leads_outside(starts: list[int], numbers: list[int]) -> None:
-    arrays: tuple[Int64, Int32] = (np.array(starts, dtype=np.int64), np.array(numbers, dtype=np.int32))
-    with pytest.raises(ValueError, match=r"outside|no set"):
-        _kernel.count_per_set(*arrays, 2, np.array([0], dtype=np.int32))
+def test_sets_refuse_what_does_not_fit() -> None:
+    table: tuple[Int64, Int32] = (np.array([0, 1], np.int64), np.zeros(1, np.int32))
+    items, scores, sizes = np.zeros(1, np.int32), np.ones(1, np.float32), np.ones(1, np.int64)
+    rows = SparseRows.from_csr(np.array([0, 1, 1]), np.zeros(1, int), np.ones(1), 1)
+    with pytest.raises(ValueError, match="there must be a score an item"):
+        _kernel.split_by_set(*table, 2, [0], items, np.ones(2, np.float32))
+    with pytest.raises(ValueError, match="there must be a size a row"):
+        _kernel.best_sets(rows.row_starts, rows.dims, rows.values, rows.n_dims, scores, *table, sizes, items, 0, 0.0, 3)
 
 
 @given(st.lists(st.sampled_from([-1.0, -0.0, 0.0, 0.5, 2.0]), max_size=30), st.integers(0, 40))

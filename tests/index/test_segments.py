@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from index import blockwise, discovery, segments, sparse
 from index.discovery import Cluster, Discovery
 from index.embeddings import SparseItemEmbeddings, SparseRows
+from index.search import NONE, Hits, best_segments, score_segments, typical_hits
 from index.segments import CarriedIds, FoundSegment, Segments, sparse_centroids
 from index.types import Float32, Int32
 from index.vocabulary import Vocabulary
@@ -282,16 +283,80 @@ def found_of(*groups: list[int]) -> list[FoundSegment]:
     ]
 
 
-@given(st.lists(st.sets(st.integers(0, 30)), max_size=5), st.sets(st.integers(0, 40)))
-def test_how_many_items_of_a_set_each_segment_holds(groups: list[set[int]], items: set[int]) -> None:
-    members = [np.array(sorted(group), dtype=np.int32) for group in groups]
-    starts = np.cumsum([0, *map(len, members)])
-    none = SparseRows.from_csr(np.zeros(len(groups) + 1, np.int64), np.empty(0, int), np.empty(0), 1)
-    made = tuple(segments.Segment(str(number), "", (), (), len(group)) for number, group in enumerate(groups))
-    held = np.concatenate([np.empty(0, np.int32), *members])
-    found = Segments(made, starts, held, np.ones(len(held), np.float32), none, frozenset())
-    asked = np.array(sorted(items, reverse=True), dtype=np.int32)
-    assert found.holding(asked).tolist() == [len(group & items) for group in groups]
+GROUPS = st.lists(st.sets(st.integers(0, 30)), max_size=7)
+
+
+def segments_of(groups: list[set[int]], seed: int) -> Segments:
+    """Segments of these items, of some strengths, with rows of few values: none, up to all dims, and many ties."""
+    rng = np.random.default_rng(seed)
+    members = [rng.permutation(sorted(group)).astype(np.int32) for group in groups]
+    strengths = [
+        np.sort(rng.choice(np.array([1, 0.7, 0.6, 0.5, 0.3], np.float32), len(group)))[::-1] for group in groups
+    ]
+    dense = rng.integers(-2, 3, (len(groups), 9)) * (rng.random((len(groups), 9)) < rng.random((len(groups), 1)))
+    owners, dims = np.nonzero(dense)
+    row_starts = np.cumsum([0, *np.bincount(owners, minlength=len(groups))])
+    return Segments(
+        tuple(segments.Segment(str(number), "", (), (), len(group)) for number, group in enumerate(groups)),
+        np.cumsum([0, *map(len, groups)]),
+        np.concatenate([np.empty(0, np.int32), *members]),
+        np.concatenate([np.empty(0, np.float32), *strengths]),
+        SparseRows.from_csr(row_starts, dims, dense[owners, dims], 9),
+        frozenset(),
+    )
+
+
+@given(
+    GROUPS,
+    st.integers(0, 999),
+    st.sets(st.integers(0, 40)),
+    st.integers(0, 8),
+    st.integers(-1, 6),
+    st.sampled_from([0.0, 1.0, 1e300]),
+)
+def test_the_best_segments_are_those_of_a_sort(
+    groups: list[set[int]], seed: int, out: set[int], n: int, fewest: int, least: float
+) -> None:
+    found = segments_of(groups, seed)
+    query = np.random.default_rng(seed + 1).integers(-2, 3, 9).astype(np.float32)
+    scores = score_segments(found, query).tolist()
+    good = [
+        number
+        for number, group in enumerate(groups)
+        if len(group - out) >= fewest and scores[number] > 0 and scores[number] >= least
+    ]
+    expected = sorted(good, key=lambda number: (-scores[number], number))[:n]
+    exclude = np.array(sorted(out, reverse=True), dtype=np.int32)
+    numbers, own = best_segments(found, query, n, exclude=exclude, fewest=fewest, least=least)
+    assert numbers.tolist() == expected
+    assert own.tolist() == [scores[number] for number in expected]
+
+
+def test_wrong_questions_for_segments_are_refused() -> None:
+    found, query = segments_of([{1, 2}, {2}], 3), np.zeros(9, np.float32)
+    with pytest.raises(ValueError, match="n is -1"):
+        best_segments(found, query, -1, exclude=NONE, fewest=1)
+    with pytest.raises(ValueError, match="the query has 8 dims"):
+        best_segments(found, query[1:], 1, exclude=NONE, fewest=1)
+    hits = Hits(np.array([1], np.int32), np.ones(1, np.float32))
+    for numbers, number in (([2], 2), ([-1], -1), ([1, 0, 1], 1)):
+        with pytest.raises(ValueError, match=rf"set {number} does not exist or is wanted twice"):
+            typical_hits(found, numbers, hits)
+
+
+@given(GROUPS, st.integers(0, 999), st.lists(st.integers(-1, 40)), st.data())
+def test_typical_hits_are_those_among_the_typical_members(
+    groups: list[set[int]], seed: int, items: list[int], data: st.DataObject
+) -> None:
+    found = segments_of(groups, seed)
+    numbers = data.draw(st.permutations(range(len(groups))))[: seed % 8]
+    scores = np.random.default_rng(seed).random(len(items), dtype=np.float32)
+    split = typical_hits(found, numbers, Hits(np.array(items, np.int32), scores))
+    assert len(split) == len(numbers)
+    for number, own in zip(numbers, split, strict=True):
+        inside = [place for place, item in enumerate(items) if item in found.typical_of(number)]
+        assert own.items.tolist() == [items[place] for place in inside]
+        assert own.scores.tolist() == scores[inside].tolist()
 
 
 @given(st.lists(st.lists(st.floats(0.125, 1, width=16), max_size=6), max_size=5))
