@@ -2,16 +2,16 @@
 
 import sys
 from collections.abc import Iterator
-
-import numpy as np
+from operator import itemgetter
 
 from app.opinions import Opinions
 from app.placing import Size
-from app.rankings import above, likeness
+from app.rankings import likeness
 from app.recommend import Profile, because, titles
 from app.shelf import Row
 from index.search import Hits, best_of
 from index.snapshot import Snapshot
+from index.types import Int64
 
 STRONG = 0.5
 """An item may head a because-row where its weight is at least this share of the user's largest."""
@@ -32,34 +32,26 @@ def because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) -
         return
     chosen = anchors(snapshot, profile.opinions)
     scores, worth = likeness(snapshot, profile.query, profile.items[chosen], pool, size.row_size)
-    convincing = max(CONVINCING * float(worth.max()), sys.float_info.min)
+    ranked = sorted(zip(worth.tolist(), scores, chosen.tolist(), strict=True), key=itemgetter(0), reverse=True)
+    convincing = max(CONVINCING * ranked[0][0], sys.float_info.min)
     titles_before: set[str] = set()
-    for number in np.argsort(-worth, kind="stable").tolist():
-        if worth[number] < convincing:
+    for own_worth, own_scores, place in ranked:
+        if own_worth < convincing:
             return
-        head = profile.opinions[chosen[number]]
+        head = profile.opinions[place]
         (title,) = titles(snapshot, [head.item])
         if title not in titles_before:
             titles_before.add(title)
-            hits = above(best_of(pool.items, scores[number], size.depth), 0.0)
+            hits = best_of(pool.items, own_scores, size.depth, positive=True)
             key = snapshot.items.item_id(head.item)
             yield Row("because", key, because(head, title), "Often liked by the same people", hits)
 
 
-def anchors(snapshot: Snapshot, opinions: Opinions) -> list[int]:
+def anchors(snapshot: Snapshot, opinions: Opinions) -> Int64:
     """Places of strong, recent items of the history that are not alike.
 
     Only the better known half of them: what is like an item is noise where the item has few users.
     """
-    weights = opinions.weights
-    liked = np.flatnonzero(weights >= STRONG * weights.max())
-    users = snapshot.popularity[opinions.items[liked]]
-    middle = len(users) // 2
-    tried = liked[users >= np.partition(users, middle)[middle]][:ANCHORS]
-    apart = snapshot.embeddings.decoder.cosines(opinions.items[tried]) <= np.float64(DISTINCT)
-    chosen: list[int] = []
-    for place, far in enumerate(apart.tolist()):
-        if all(far[other] for other in chosen):
-            chosen.append(place)
-    places: list[int] = tried[chosen].tolist()
-    return places
+    return snapshot.searcher.anchors(
+        opinions.items, opinions.weights, snapshot.popularity, strong=STRONG, most=ANCHORS, distinct=DISTINCT
+    )

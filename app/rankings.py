@@ -76,7 +76,7 @@ def likeness(snapshot: Snapshot, query: Float32, heads: Int32, pool: Hits, n_bes
     """
     queries = encode_each(snapshot.embeddings, heads)
     taste = pool.scores / np.linalg.norm(query)
-    return snapshot.searcher.likeness(heads, queries, pool.items, taste, n_best)
+    return snapshot.searcher.likeness(pool.items, taste, heads, queries, n_best)
 
 
 def ranking(
@@ -108,7 +108,7 @@ def _after(snapshot: Snapshot, before: Profile, item: int, given: NDArray[np.int
     """What a because-row is made of, without what was given."""
     pool = pool_of(snapshot, before, 0, selection).above
     (scores,), _ = likeness(snapshot, before.query, np.array([item], dtype=np.int32), pool)
-    hits = above(best_of(pool.items, scores, len(scores)), 0.0)
+    hits = best_of(pool.items, scores, len(scores), positive=True)
     new = ~np.isin(hits.items, given)
     return Hits(hits.items[new], hits.scores[new])
 

@@ -23,10 +23,11 @@ from app.steering import resolve as resolve_steering
 from app.store.events import HIDING_KINDS, UNSEEN_KINDS
 from app.store.state import KINDS, History, Interaction, UserState
 from index.arrays import among, distinct
-from index.query import contributions_to_each, encode
+from index.query import causes, encode
 from index.search import NONE, Floor, Hits, best_segments
 from index.segments import Segments
 from index.snapshot import Snapshot
+from index.sparse import Chosen
 from index.types import Float32, Int32, UInt64
 from index.vocabulary import hash_id
 
@@ -265,9 +266,9 @@ def segment_reasons(snapshot: Snapshot, profile: Profile, numbers: Sequence[int]
     if not profile.opinions:
         return [ASKED_FOR if number in asked_for else LIKED_BY_MANY for number in numbers]
     others = [number for number in numbers if number not in asked_for]
-    causes = _causes(snapshot, profile, others)
-    names = titles(snapshot, [cause.item for cause in causes])
-    told = dict(zip(others, map(because, causes, names), strict=True))
+    liked = _causes(snapshot, profile, others)
+    names = titles(snapshot, [one.item for one in liked])
+    told = dict(zip(others, map(because, liked, names), strict=True))
     return [told.get(number, ASKED_FOR) for number in numbers]
 
 
@@ -275,10 +276,9 @@ def _causes(snapshot: Snapshot, profile: Profile, numbers: Sequence[int]) -> lis
     """What the user likes that speaks most for each segment."""
     if not numbers:
         return []
-    rows = snapshot.segments.rows.dense(np.array(numbers, dtype=np.int32))
-    owed = contributions_to_each(snapshot.embeddings, profile.items, profile.weights, profile.query, rows)
-    places = np.where(profile.weights > 0, owed, -np.inf).argmax(axis=1)
-    return [profile.opinions[place] for place in places.tolist()]
+    segments = Chosen(snapshot.segments.rows, np.array(numbers, dtype=np.int32))
+    places = causes(snapshot.embeddings, profile.items, profile.weights, profile.query, segments)
+    return [profile.opinions[place] for place in places]
 
 
 def because(opinion: Opinion, title: str) -> str:

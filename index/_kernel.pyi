@@ -37,19 +37,9 @@ def dense_rows(
 def cosines(
     row_starts: Int64, dims: Dims, values: Values, n_dims: int, steps: Float32 | None, rows: Int32
 ) -> Float32: ...
-def likeness(
-    row_starts: Int64,
-    dims: Dims,
-    values: Values,
-    n_dims: int,
-    item_scale: Float32 | None,
-    steps: Float32 | None,
-    heads: Int32,
-    queries: Float32,
-    items: Int32,
-    taste: Float32,
-    n_best: int,
-) -> tuple[Float32, Float64]: ...
+def causes(
+    rows: _Csr, n_dims: int, items: Int32, weights: Float32, query: Float32, targets: _Csr, numbers: Int32
+) -> list[int]: ...
 def pursue(
     cosines: Float32, numbers: Int32, scores: Float32, used: Sequence[int], count: int, same: float
 ) -> Int32: ...
@@ -70,17 +60,8 @@ def best_sets(
     least: float,
     n: int,
 ) -> tuple[Int32, Float32]: ...
-def best_of(items: Int32, scores: Float32, n: int) -> tuple[Int32, Float32]: ...
+def best_of(items: Int32, scores: Float32, n: int, positive: bool = False) -> tuple[Int32, Float32]: ...
 def texts_of(texts: Bytes, starts: Int64, rows: Int32) -> list[str]: ...
-def score_each_query(
-    row_starts: Int64,
-    dims: Dims,
-    values: Values,
-    n_dims: int,
-    steps: Float32 | None,
-    rows: Int32,
-    queries: Float32,
-) -> Float32: ...
 
 class Taken:
     def left_of(self, items: Int32, most: int) -> Int64: ...
@@ -90,6 +71,7 @@ class Taken:
 
 _Boosts: TypeAlias = tuple[Float32, float, float]
 _Floor: TypeAlias = tuple[int, float, int]
+_Csr: TypeAlias = tuple[Int64, Dims, Values, Float32 | None]
 
 class Kernel:
     def __init__(
@@ -136,3 +118,9 @@ class Kernel:
         self, queries: Float32, n: int, exclude: Sequence[Int32], words: UInt64 | None, count: int
     ) -> tuple[list[int], Int32, Float32]: ...
     def score_items(self, query: Float32, items: Int32) -> Float32: ...
+    def anchors(
+        self, items: Int32, weights: Float32, users: Float32, strong: float, most: int, distinct: float
+    ) -> Int64: ...
+    def likeness(
+        self, items: Int32, taste: Float32, heads: Int32, queries: _Csr, chosen: Int32, n_best: int
+    ) -> tuple[Float32, Float64]: ...

@@ -13,7 +13,7 @@ import numpy as np
 from index import _kernel
 from index._kernel import sum_rows
 from index.embeddings import SparseItemEmbeddings, SparseRows
-from index.search import products_of_each
+from index.sparse import Chosen
 from index.types import Float32, Float64, Int32, Int64
 
 
@@ -37,18 +37,13 @@ def strongest(rows: Int32, times: Float64, weights: Float64, hidden: Int32, leas
     return _kernel.strongest(rows, times, weights, hidden, least)
 
 
-def encode_each(embeddings: SparseItemEmbeddings, items: Int32) -> Float32:
-    """The query vector of each item, of weight 1 and alone, as `encode` makes it: (len(items), n_dims)."""
-    rows = encoder_rows(embeddings)
-    if rows is None:
-        queries = np.zeros((len(items), embeddings.n_dims), dtype=np.float32)
-        queries[np.arange(len(items)), items] = 1
-    else:
-        queries = rows.dense(items)
+def encode_each(embeddings: SparseItemEmbeddings, items: Int32) -> Chosen:
+    """The query of each item, of weight 1 and alone, as `encode` makes it."""
+    encoded = _encoded(embeddings, items)
     if embeddings.query_factor is None and embeddings.query_dims is None:
-        return queries
-    made = [_cut(_through(embeddings.query_factor, query), embeddings.query_dims) for query in queries]
-    return np.array(made, dtype=np.float32).reshape(queries.shape)
+        return encoded
+    made = [_cut(_through(embeddings.query_factor, query), embeddings.query_dims) for query in encoded.dense()]
+    return _all_of(made, embeddings.n_dims)
 
 
 def length(query: Float32) -> float:
@@ -100,15 +95,20 @@ def contributor(
     return owed
 
 
-def contributions_to_each(
-    embeddings: SparseItemEmbeddings, items: Int32, weights: Float32, query: Float32, targets: Float32
-) -> Float32:
-    """What `contributions` is for each of targets (n_targets, n_dims), (n_targets, len(items)); summed in float32."""
-    kept = np.where(query != 0, targets, np.float32(0))
+def causes(
+    embeddings: SparseItemEmbeddings, items: Int32, weights: Float32, query: Float32, targets: Chosen
+) -> list[int]:
+    """The place in the history of what `contributions` says adds most to query . target, for each target.
+
+    Summed in float32. Of items with a weight above 0, of equal ones the first; 0 where there is none.
+    """
     if embeddings.query_factor is not None:
-        kept = np.array([_through(embeddings.query_factor, target) for target in kept], dtype=np.float32)
-    rows = encoder_rows(embeddings)
-    return weights * (kept[:, items] if rows is None else products_of_each(rows, items, kept))
+        kept = np.where(query != 0, targets.dense(), np.float32(0))
+        targets = _all_of([_through(embeddings.query_factor, target) for target in kept], embeddings.n_dims)
+        query = np.ones_like(query)  # what was left out stays so
+    encoded = _encoded(embeddings, items)
+    history = (encoded.rows.csr, embeddings.n_dims, encoded.numbers, weights, query)
+    return _kernel.causes(*history, targets.rows.csr, targets.numbers)
 
 
 def encoder_rows(embeddings: SparseItemEmbeddings) -> SparseRows | None:
@@ -116,6 +116,19 @@ def encoder_rows(embeddings: SparseItemEmbeddings) -> SparseRows | None:
     if isinstance(embeddings.encoder, SparseRows):
         return embeddings.encoder
     return embeddings.decoder if embeddings.encoder == "tied" else None
+
+
+def _encoded(embeddings: SparseItemEmbeddings, items: Int32) -> Chosen:
+    """The rows of E of some items."""
+    rows = encoder_rows(embeddings)
+    if rows is not None:
+        return Chosen(rows, items)
+    ones = np.ones(len(items), dtype=np.float32)
+    return Chosen.all_of(SparseRows.from_csr(np.arange(len(items) + 1), items, ones, embeddings.n_dims))
+
+
+def _all_of(queries: list[Float32], n_dims: int) -> Chosen:
+    return Chosen.all_of(SparseRows.from_dense(np.array(queries, dtype=np.float32).reshape(len(queries), n_dims)))
 
 
 def _through(factor: Float32 | None, query: Float32) -> Float32:

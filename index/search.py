@@ -10,7 +10,7 @@ from itertools import pairwise, repeat
 import numpy as np
 
 from index import postings
-from index._kernel import Kernel, best_sets, likeness, score_each_query, score_rows, split_by_set
+from index._kernel import Kernel, best_sets, score_rows, split_by_set
 from index._kernel import best_of as kernel_best_of
 from index.bitmap import Bitmap
 from index.boosts import Boosts
@@ -18,8 +18,8 @@ from index.embeddings import SparseItemEmbeddings
 from index.postings import Postings
 from index.reference import Floor, Hits
 from index.segments import Segments
-from index.sparse import SparseRows
-from index.types import Float32, Float64, Int32, UInt64
+from index.sparse import Chosen, SparseRows
+from index.types import Float32, Float64, Int32, Int64, UInt64
 
 __all__ = [
     "NONE",
@@ -29,7 +29,6 @@ __all__ = [
     "best_of",
     "best_segments",
     "products",
-    "products_of_each",
     "score_segments",
     "typical_hits",
 ]
@@ -118,23 +117,32 @@ class Searcher:
         """The scores of the given items, (len(items),): bit for bit those of top_n."""
         return self.kernel.score_items(query, items)
 
+    def anchors(
+        self, items: Int32, weights: Float32, users: Float32, *, strong: float, most: int, distinct: float
+    ) -> Int64:
+        """Places of items of a history that are strong, well known and not alike, in the order of the history.
+
+        Strong: of a weight of at least `strong` times the largest. Well known: of `users` (n_items,) no fewer than the
+        upper half of those have. The first `most` of them are tried; none has a cosine above `distinct` to one before.
+        """
+        return self.kernel.anchors(items, weights, users, strong, most, distinct)
+
     def likeness(
-        self, heads: Int32, queries: Float32, items: Int32, taste: Float32, n_best: int
+        self, items: Int32, taste: Float32, heads: Int32, queries: Chosen, n_best: int
     ) -> tuple[Float32, Float64]:
-        """How well items go with each of some heads, by its query, and with a taste (len(items),): the geometric mean.
+        """How well items go with a taste (len(items),) and with each of some heads, by its query: the geometric mean.
 
         (len(heads), len(items)): 0 where the score or the taste is less, and for the head itself; and of each head the
         sum of its n_best best, (len(heads),).
         """
-        rows = self.embeddings.decoder
-        matrix = (rows.row_starts, rows.dims, rows.values, rows.n_dims, self.embeddings.item_scale, rows.steps)
-        scores, worth = likeness(*matrix, heads, queries, items, taste, _size(n_best))
+        rows, numbers = queries
+        scores, worth = self.kernel.likeness(items, taste, heads, rows.csr, numbers, _size(n_best))
         return scores.reshape(len(heads), len(items)), worth
 
 
-def best_of(items: Int32, scores: Float32, n: int) -> Hits:
-    """The n best of some items that are scored already, ties by row."""
-    return Hits(*kernel_best_of(items, scores, _size(n)))
+def best_of(items: Int32, scores: Float32, n: int, *, positive: bool = False) -> Hits:
+    """The n best of some items that are scored already, ties by row; where they must be positive, those above 0."""
+    return Hits(*kernel_best_of(items, scores, _size(n), positive))
 
 
 def score_segments(segments: Segments, query: Float32) -> Float32:
@@ -162,15 +170,6 @@ def typical_hits(segments: Segments, numbers: Sequence[int], hits: Hits) -> list
 def products(rows: SparseRows, query: Float32) -> Float32:
     """The product of each row, of float32 values, with a dense query of (n_dims,), (n_rows,)."""
     return score_rows(rows.row_starts, rows.dims, rows.values, rows.n_dims, query)
-
-
-def products_of_each(rows: SparseRows, chosen: Int32, queries: Float32) -> Float32:
-    """The product of each chosen row with each of dense queries (n_queries, n_dims), (n_queries, len(chosen)).
-
-    ValueError if a row does not exist.
-    """
-    matrix = (rows.row_starts, rows.dims, rows.values, rows.n_dims, rows.steps)
-    return score_each_query(*matrix, chosen, queries).reshape(len(queries), len(chosen))
 
 
 def _size(n: int) -> int:

@@ -10,6 +10,7 @@ Values are float32, or quantised: int8 codes, with one float32 step a row.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,6 +51,18 @@ class SparseRows:
         for array in in_form:
             array.flags.writeable = False
         return cls(*in_form, n_dims)
+
+    @classmethod
+    def from_dense(cls, dense: Float32) -> "SparseRows":
+        """The rows of a matrix (n_rows, n_dims) without their zeros."""
+        owners, dims = np.nonzero(dense)
+        starts = np.searchsorted(owners, np.arange(len(dense) + 1))
+        return cls(starts, dims.astype(dims_type(dense.shape[1])), dense[owners, dims], dense.shape[1])
+
+    @property
+    def csr(self) -> tuple[Int64, Dims, Values, Float32 | None]:
+        """The arrays, as the kernel takes them."""
+        return self.row_starts, self.dims, self.values, self.steps
 
     @property
     def n_rows(self) -> int:
@@ -100,6 +113,22 @@ class SparseRows:
             return self
         values = self.values * np.repeat(self.steps, np.diff(self.row_starts))
         return replace(self, values=values, steps=None)
+
+
+class Chosen(NamedTuple):
+    """Some rows of a matrix, by number; they must exist and may repeat."""
+
+    rows: SparseRows
+    numbers: Int32
+
+    @classmethod
+    def all_of(cls, rows: SparseRows) -> "Chosen":
+        """Every row."""
+        return cls(rows, np.arange(rows.n_rows, dtype=np.int32))
+
+    def dense(self) -> Float32:
+        """The rows with their zeros, (len(numbers), n_dims)."""
+        return self.rows.dense(self.numbers)
 
 
 def dims_type(n_dims: int) -> type[np.uint16] | type[np.uint32]:

@@ -18,6 +18,8 @@
 #include <utility>
 #include <vector>
 
+#include "anchors.hpp"
+#include "causes.hpp"
 #include "history.hpp"
 #include "levels.hpp"
 #include "likeness.hpp"
@@ -43,6 +45,7 @@ using Words = std::optional<Array<std::uint64_t>>;
 using OfRows = std::optional<Array<float>>;                                   // a value a row
 using Factors = std::optional<std::tuple<Array<float>, float, float>>;        // with the least and the greatest
 using Bottom = std::optional<std::tuple<std::int64_t, float, std::int64_t>>;  // a floor: rank, share, spared
+using Csr = std::tuple<Array<std::int64_t>, AnyArray, AnyArray, OfRows>;      // row_starts, dims, values and steps
 
 template <typename T>
 nb::object owned(std::vector<T> values) {
@@ -79,6 +82,11 @@ Rows view(const Array<std::int64_t> &starts, const AnyArray &dims, const AnyArra
             wide};
 }
 
+Rows view(const Csr &csr, std::size_t n_dims) {
+    const auto &[starts, dims, values, steps] = csr;
+    return view(starts, dims, values, n_dims, std::nullopt, steps);
+}
+
 void check_query(std::size_t size, const Rows &rows) {
     if (size != rows.n_dims) {
         throw std::invalid_argument("the query has " + std::to_string(size) + " dims, the items have " +
@@ -97,6 +105,11 @@ void check_items(const std::int32_t *items, std::size_t n, std::size_t n_items) 
         throw std::invalid_argument("item rows " + std::to_string(*least) + ".." + std::to_string(*most) +
                                     " given, of 0.." + std::to_string(n_items - 1) + ": leave out unknown items");
     }
+}
+
+Chosen choose(const Rows &rows, const Array<std::int32_t> &numbers) {
+    check_items(numbers.data(), numbers.size(), rows.n_rows);
+    return {rows, numbers.data(), numbers.size()};
 }
 
 // Checked item rows that are our own: an array of Python's another thread may change while the kernel works.
@@ -281,6 +294,27 @@ class Kernel {
         return owned(std::move(scores));
     }
 
+    // The lock stays ours in these two: they take less time than others would need to find it free.
+
+    nb::object anchors(const Array<std::int32_t> &items, const Array<float> &weights, const Array<float> &users,
+                       float strong, std::size_t most, double distinct) const {
+        require(weights.size() == items.size(), "there must be a weight a row");
+        require(users.size() == rows().n_rows, "there must be a number of users an item");
+        Rows unscaled = rows();
+        unscaled.scale = nullptr;
+        return owned(sparrow::anchors(choose(unscaled, items), weights.data(), users.data(), {strong, most, distinct}));
+    }
+
+    nb::tuple likeness(const Array<std::int32_t> &items, const Array<float> &taste, const Array<std::int32_t> &heads,
+                       const Csr &queries, const Array<std::int32_t> &chosen, std::size_t n_best) const {
+        require(taste.size() == items.size(), "there must be a taste an item");
+        require(chosen.size() == heads.size(), "there must be a query a head");
+        const Rows query_rows = view(queries, rows().n_dims);
+        Likeness found =
+            sparrow::likeness(choose(rows(), items), taste.data(), {heads.data(), choose(query_rows, chosen)}, n_best);
+        return nb::make_tuple(owned(std::move(found.scores)), owned(std::move(found.worth)));
+    }
+
   private:
     const Rows &rows() const { return searcher_.rows(); }
 
@@ -458,22 +492,16 @@ nb::object dense_rows(const Array<std::int64_t> &row_starts, const AnyArray &dim
 nb::object cosines_of(const Array<std::int64_t> &row_starts, const AnyArray &dims, const AnyArray &values,
                       std::size_t n_dims, const OfRows &steps, const Array<std::int32_t> &chosen) {
     const Rows rows = view(row_starts, dims, values, n_dims, std::nullopt, steps);
-    check_items(chosen.data(), chosen.size(), rows.n_rows);
-    return owned(cosines(rows, chosen.data(), chosen.size()));
+    return owned(cosines(choose(rows, chosen)));
 }
 
-nb::tuple likeness_to_each(const Array<std::int64_t> &row_starts, const AnyArray &dims, const AnyArray &values,
-                           std::size_t n_dims, const OfRows &scale, const OfRows &steps,
-                           const Array<std::int32_t> &heads, const Matrix &queries, const Array<std::int32_t> &items,
-                           const Array<float> &taste, std::size_t n_best) {
-    const Rows rows = view(row_starts, dims, values, n_dims, scale, steps);
-    check_query(queries.shape(1), rows);
-    require(queries.shape(0) == heads.size(), "there must be a query a head");
-    require(taste.size() == items.size(), "there must be a taste an item");
-    check_items(items.data(), items.size(), rows.n_rows);
-    Likeness found = likeness(rows, {heads.data(), queries.data(), heads.size()},
-                              {items.data(), taste.data(), items.size()}, n_best);
-    return nb::make_tuple(owned(std::move(found.scores)), owned(std::move(found.worth)));
+std::vector<std::int32_t> causes_of(const Csr &csr, std::size_t n_dims, const Array<std::int32_t> &items,
+                                    const Array<float> &weights, const Array<float> &query, const Csr &target_csr,
+                                    const Array<std::int32_t> &numbers) {
+    const Rows rows = view(csr, n_dims), targets = view(target_csr, n_dims);
+    check_query(query.size(), rows);
+    require(weights.size() == items.size(), "there must be a weight a row");
+    return causes(choose(rows, items), weights.data(), query.data(), choose(targets, numbers));
 }
 
 nb::object pursue_numbers(const Matrix &cosines, const Array<std::int32_t> &numbers, const Array<float> &scores,
@@ -523,11 +551,13 @@ nb::tuple best_sets(const Array<std::int64_t> &row_starts, const AnyArray &dims,
     return pair(best.sorted());
 }
 
-nb::tuple best_of(const Array<std::int32_t> &items, const Array<float> &scores, std::size_t n) {
+nb::tuple best_of(const Array<std::int32_t> &items, const Array<float> &scores, std::size_t n, bool positive) {
     require(items.size() == scores.size(), "there must be a score an item");
     Best best(std::min(n, items.size()));
     for (std::size_t i = 0; i < items.size(); i++) {
-        best.push({scores.data()[i], items.data()[i]});
+        if (!positive || scores.data()[i] > 0.0f) {
+            best.push({scores.data()[i], items.data()[i]});
+        }
     }
     return pair(best.sorted());
 }
@@ -556,21 +586,6 @@ nb::list texts_of(const Array<std::uint8_t> &bytes, const Array<std::int64_t> &s
     return found;
 }
 
-// Scores of some rows for several queries, query by query.
-nb::object score_each_query(const Array<std::int64_t> &row_starts, const AnyArray &dims, const AnyArray &values,
-                            std::size_t n_dims, const OfRows &steps, const Array<std::int32_t> &chosen,
-                            const Matrix &queries) {
-    const Rows rows = view(row_starts, dims, values, n_dims, std::nullopt, steps);
-    check_query(queries.shape(1), rows);
-    const std::vector<std::int32_t> own = copied(chosen, rows.n_rows);
-    std::vector<float> scores(queries.shape(0) * own.size());
-    {
-        const nb::gil_scoped_release release;
-        score_for_each(rows, queries.data(), queries.shape(0), own.data(), own.size(), scores.data());
-    }
-    return owned(std::move(scores));
-}
-
 }  // namespace
 }  // namespace sparrow
 
@@ -596,9 +611,8 @@ NB_MODULE(_kernel, module) {
                "n_dims"_a, "steps"_a.noconvert().none(), "rows"_a.noconvert());
     module.def("cosines", &cosines_of, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
                "n_dims"_a, "steps"_a.noconvert().none(), "rows"_a.noconvert());
-    module.def("likeness", &likeness_to_each, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
-               "n_dims"_a, "item_scale"_a.noconvert().none(), "steps"_a.noconvert().none(), "heads"_a.noconvert(),
-               "queries"_a.noconvert(), "items"_a.noconvert(), "taste"_a.noconvert(), "n_best"_a);
+    module.def("causes", &causes_of, "rows"_a.noconvert(), "n_dims"_a, "items"_a.noconvert(), "weights"_a.noconvert(),
+               "query"_a.noconvert(), "targets"_a.noconvert(), "numbers"_a.noconvert());
     module.def("pursue", &pursue_numbers, "cosines"_a.noconvert(), "numbers"_a.noconvert(), "scores"_a.noconvert(),
                "used"_a, "count"_a, "same"_a);
     module.def("split_by_set", &split_by_set, "starts"_a.noconvert(), "numbers"_a.noconvert(), "n_sets"_a, "wanted"_a,
@@ -606,11 +620,8 @@ NB_MODULE(_kernel, module) {
     module.def("best_sets", &best_sets, "row_starts"_a.noconvert(), "dims"_a.noconvert(), "values"_a.noconvert(),
                "n_dims"_a, "query"_a.noconvert(), "starts"_a.noconvert(), "numbers"_a.noconvert(),
                "sizes"_a.noconvert(), "exclude"_a.noconvert(), "fewest"_a, "least"_a, "n"_a);
-    module.def("best_of", &best_of, "items"_a.noconvert(), "scores"_a.noconvert(), "n"_a);
+    module.def("best_of", &best_of, "items"_a.noconvert(), "scores"_a.noconvert(), "n"_a, "positive"_a = false);
     module.def("texts_of", &texts_of, "texts"_a.noconvert(), "starts"_a.noconvert(), "rows"_a.noconvert());
-    module.def("score_each_query", &score_each_query, "row_starts"_a.noconvert(), "dims"_a.noconvert(),
-               "values"_a.noconvert(), "n_dims"_a, "steps"_a.noconvert().none(), "rows"_a.noconvert(),
-               "queries"_a.noconvert());
     nb::class_<Taken>(module, "Taken")
         .def(nb::init<>())
         .def("left_of", &left_of, "items"_a.noconvert(), "most"_a)
@@ -633,5 +644,9 @@ NB_MODULE(_kernel, module) {
              "sets"_a.noconvert(), "boosts"_a.noconvert().none() = nb::none())
         .def("batch", &Kernel::batch, "queries"_a.noconvert(), "n"_a, "exclude"_a.noconvert(),
              "words"_a.noconvert().none(), "count"_a)
-        .def("score_items", &Kernel::score_items, "query"_a.noconvert(), "items"_a.noconvert());
+        .def("score_items", &Kernel::score_items, "query"_a.noconvert(), "items"_a.noconvert())
+        .def("anchors", &Kernel::anchors, "items"_a.noconvert(), "weights"_a.noconvert(), "users"_a.noconvert(),
+             "strong"_a, "most"_a, "distinct"_a)
+        .def("likeness", &Kernel::likeness, "items"_a.noconvert(), "taste"_a.noconvert(), "heads"_a.noconvert(),
+             "queries"_a.noconvert(), "chosen"_a.noconvert(), "n_best"_a);
 }

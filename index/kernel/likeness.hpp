@@ -5,22 +5,14 @@
 #include <cstdint>
 #include <vector>
 
-#include "rows.hpp"
+#include "scoring.hpp"
 
 namespace sparrow {
 
-// Items with what the history speaks for each; a view.
-struct Pool {
-    const std::int32_t *items;  // (n,): they must exist
-    const float *taste;         // (n,)
-    std::size_t n;
-};
-
 // Items of a history, and the queries that each of them alone makes; a view.
 struct Heads {
-    const std::int32_t *items;  // (n,)
-    const float *queries;       // (n, n_dims)
-    std::size_t n;
+    const std::int32_t *items;  // (queries.n,)
+    Chosen queries;
 };
 
 struct Likeness {
@@ -28,7 +20,8 @@ struct Likeness {
     std::vector<double> worth;  // (n_heads,): the sum of the best of each
 };
 
-// Worth is of the `n_best` best, summed in ascending order.
-Likeness likeness(const Rows &rows, const Heads &heads, const Pool &pool, std::size_t n_best);
+// Taste is what the history speaks for each item of the pool, (pool.n,). Worth is of the `n_best` best, summed in
+// ascending order.
+Likeness likeness(const Chosen &pool, const float *taste, const Heads &heads, std::size_t n_best);
 
 }  // namespace sparrow

@@ -8,19 +8,19 @@ namespace {
 
 constexpr std::size_t kCacheLine = 64;
 
-// The sums of n rows, each in its own order.
-template <std::size_t n, typename Dim, typename Value>
-void sum(const Rows &rows, const Dim *dims, const Value *values, const std::size_t *chosen, const float *query,
-         float *sums) {
+// The sums of n rows, each in its own order; floats, or eight in one.
+template <std::size_t n, typename Dim, typename Value, typename Query, typename Sum>
+void sum(const Rows &rows, const Dim *dims, const Value *values, const std::size_t *chosen, const Query &query,
+         Sum *sums) {
     std::size_t begins[n], shared = rows.n_nonzeros;
     for (std::size_t i = 0; i < n; i++) {
         begins[i] = rows.begin(chosen[i]);
         shared = std::min(shared, rows.end(chosen[i]) - begins[i]);
     }
-    float totals[n] = {};
+    Sum totals[n] = {};
     const auto add = [&](std::size_t i, std::size_t place) {
         if (dims[place] < rows.n_dims) {
-            const float product = static_cast<float>(values[place]) * query[dims[place]];
+            const Sum product = static_cast<float>(values[place]) * query[dims[place]];
             totals[i] += product;
         }
     };
@@ -37,19 +37,29 @@ void sum(const Rows &rows, const Dim *dims, const Value *values, const std::size
     std::copy(totals, totals + n, sums);
 }
 
-template <std::size_t n, typename Value>
-void sum(const Rows &rows, const Value *values, const std::size_t *chosen, const float *query, float *sums) {
+template <std::size_t n, typename Value, typename Query, typename Sum>
+void sum(const Rows &rows, const Value *values, const std::size_t *chosen, const Query &query, Sum *sums) {
     rows.wide ? sum<n>(rows, rows.wide_dims(), values, chosen, query, sums)
               : sum<n>(rows, rows.narrow_dims(), values, chosen, query, sums);
 }
 
-template <std::size_t n>
-void score_some(const Rows &rows, const std::size_t *chosen, const float *query, float *scores) {
+template <std::size_t n, typename Query, typename Score>
+void score_some(const Rows &rows, const std::size_t *chosen, const Query &query, Score *scores) {
     rows.steps == nullptr ? sum<n>(rows, rows.floats(), chosen, query, scores)
                           : sum<n>(rows, rows.codes(), chosen, query, scores);
     for (std::size_t i = 0; i < n; i++) {
-        scores[i] = rows.steps == nullptr ? scores[i] : scores[i] * rows.steps[chosen[i]];
-        scores[i] = rows.scale == nullptr ? scores[i] : scores[i] * rows.scale[chosen[i]];
+        scores[i] = rows.steps == nullptr ? scores[i] : rows.steps[chosen[i]] * scores[i];
+        scores[i] = rows.scale == nullptr ? scores[i] : rows.scale[chosen[i]] * scores[i];
+    }
+}
+
+template <typename Query, typename Score>
+void score_up_to(std::size_t n, const Rows &rows, const std::size_t *chosen, const Query &query, Score *scores) {
+    if (n == kTogether) {
+        return score_some<kTogether>(rows, chosen, query, scores);
+    }
+    for (std::size_t i = 0; i < n; i++) {
+        score_some<1>(rows, chosen + i, query, scores + i);
     }
 }
 
@@ -70,40 +80,16 @@ float score(const Rows &rows, std::size_t row, const float *query) {
 }
 
 void score_together(const Rows &rows, const std::size_t *chosen, std::size_t n, const float *query, float *scores) {
-    if (n == kTogether) {
-        return score_some<kTogether>(rows, chosen, query, scores);
-    }
-    for (std::size_t i = 0; i < n; i++) {
-        scores[i] = score(rows, chosen[i], query);
-    }
+    score_up_to(n, rows, chosen, query, scores);
+}
+
+void score_together(const Rows &rows, const std::size_t *chosen, std::size_t n, const EightQueries &queries,
+                    Eight *scores) {
+    score_up_to(n, rows, chosen, queries, scores);
 }
 
 void spread(const Rows &rows, std::size_t row, float *dense) {
-    for (std::size_t place = rows.begin(row), end = rows.end(row); place < end; place++) {
-        const std::size_t dim = rows.wide ? rows.wide_dims()[place] : rows.narrow_dims()[place];
-        if (dim < rows.n_dims) {
-            dense[dim] = rows.rounded(row, place);
-        }
-    }
-}
-
-std::vector<float> cosines(const Rows &rows, const std::int32_t *chosen, std::size_t n) {
-    std::vector<float> found(n * n), lengths(n);
-    for (std::size_t i = 0; i < n; i++) {
-        std::vector<float> dense(rows.n_dims);
-        spread(rows, static_cast<std::size_t>(chosen[i]), dense.data());
-        for (std::size_t j = 0; j < n; j++) {
-            found[i * n + j] = score(rows, static_cast<std::size_t>(chosen[j]), dense.data());
-        }
-        const float length = std::sqrt(found[i * n + i]);
-        lengths[i] = length == 0.0f ? 1.0f : length;
-    }
-    for (std::size_t i = 0; i < n; i++) {
-        for (std::size_t j = 0; j < n; j++) {
-            found[i * n + j] = found[i * n + j] / lengths[j] / lengths[i];
-        }
-    }
-    return found;
+    each_value(rows, row, [&](std::size_t dim, float value) { dense[dim] = value; });
 }
 
 double unscaled_norm(const Rows &rows, std::size_t row) {

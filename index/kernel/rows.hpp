@@ -3,7 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+
+#include "eight.hpp"
 
 namespace sparrow {
 
@@ -45,15 +46,26 @@ struct Rows {
 // which leaves the kernel; it must be compiled without contraction.
 float score(const Rows &rows, std::size_t row, const float *query);
 
-// The scores of up to kTogether rows: a sum waits for each of its additions, while other sums could go on.
+// The scores of up to kTogether rows: a sum waits for each of its additions, while other sums could go on. For eight
+// queries each score is that for it alone.
 constexpr std::size_t kTogether = 4;
 void score_together(const Rows &rows, const std::size_t *chosen, std::size_t n, const float *query, float *scores);
+void score_together(const Rows &rows, const std::size_t *chosen, std::size_t n, const EightQueries &queries,
+                    Eight *scores);
+
+// Visit the non-zeros of a row, before its scale, as dim and value.
+template <typename Visit>
+void each_value(const Rows &rows, std::size_t row, Visit visit) {
+    for (std::size_t place = rows.begin(row), end = rows.end(row); place < end; place++) {
+        const std::size_t dim = rows.wide ? rows.wide_dims()[place] : rows.narrow_dims()[place];
+        if (dim < rows.n_dims) {
+            visit(dim, rows.rounded(row, place));
+        }
+    }
+}
 
 // Write a row, before its scale, into n_dims zeros.
 void spread(const Rows &rows, std::size_t row, float *dense);
-
-// The cosine of each of some rows to each, (n, n), row by row; 0 for one without a value.
-std::vector<float> cosines(const Rows &rows, const std::int32_t *chosen, std::size_t n);
 
 // The L2 norm of a row before its scale, in double precision.
 double unscaled_norm(const Rows &rows, std::size_t row);

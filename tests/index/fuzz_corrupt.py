@@ -78,7 +78,14 @@ def damage(dice: Random, rng: np.random.Generator, name: str, array: Array) -> A
     return damaged
 
 
-def questions(dice: Random, rng: np.random.Generator, n_items: int, n_dims: int) -> list[Callable[[Kernel], Any]]:
+def csr_of(arrays: dict[str, Any]) -> tuple[Any, ...]:
+    """The rows, as the kernel takes those of others than its own."""
+    return tuple(arrays[name] for name in ("row_starts", "dims", "values", "steps"))
+
+
+def questions(
+    dice: Random, rng: np.random.Generator, n_items: int, n_dims: int, csr: tuple[Any, ...]
+) -> list[Callable[[Kernel], Any]]:
     """One a entry point, with a bitmap and a count that need not fit together."""
     queries = (rng.standard_normal((33, n_dims)) * 10.0 ** dice.choice([0, 0, 0, 20, -30])).astype(np.float32)
     query, n = queries[0], dice.choice([1, 5, n_items, 10**6])
@@ -86,6 +93,7 @@ def questions(dice: Random, rng: np.random.Generator, n_items: int, n_dims: int)
     words = rng.integers(0, 2**64, (n_items + 63) // 64, dtype=np.uint64)
     count = dice.choice([int(np.bitwise_count(words).sum()), 0, 1, 2**40])
     factors = (10.0 ** rng.uniform(-2, 2, n_items)).astype(np.float32)
+    weights, users = (rng.choice(FLOATS, length).astype(np.float32) for length in (len(some), n_items))
     boosts = dice.choice([None, (factors, 2.0**-7, 128.0), (factors, 1.0, 1.0)])
     floor = dice.choice([None, (1, 0.5, 0), (n, 1.0, 2**40)])
     return [
@@ -98,6 +106,8 @@ def questions(dice: Random, rng: np.random.Generator, n_items: int, n_dims: int)
         lambda kernel: kernel.batch(queries, n, [some] * len(queries), None, 0)[1:],
         lambda kernel: kernel.batch(queries[:2], n, [some] * 2, words, count)[1:],
         lambda kernel: (some, kernel.score_items(query, some)),
+        lambda kernel: (some[kernel.anchors(some, weights, users, 0.5, 8, 0.3)], None),
+        lambda kernel: (some, kernel.likeness(some, weights, some[:9], csr, some[:9], 12)),
     ]
 
 
@@ -106,12 +116,13 @@ def explore(seed: int, number: int, seen: Counter[str]) -> None:
     rng, dice = np.random.default_rng([seed, number]), Random(f"{seed}/{number}")
     arrays, n_dims = whole(dice, rng)
     n_items = len(arrays["row_starts"]) - 1
-    asked = questions(dice, rng, n_items, n_dims)
+    asked = questions(dice, rng, n_items, n_dims, csr_of(arrays))
     filled = [name for name in NAMES if arrays[name] is not None and len(arrays[name])]
     for name in dice.sample(filled, min(len(filled), dice.choice([1, 1, 2, 9]))):
         arrays[name] = damage(dice, rng, name, arrays[name])
     matrix = (arrays["row_starts"], arrays["dims"], arrays["values"], n_dims, arrays["item_scale"])
     lists = (arrays["lines"], arrays["list_starts"], arrays["units"], arrays["norms"], arrays["lengths"])
+    csr = csr_of(arrays)
     items = rng.integers(0, n_items, 50).astype(np.int32)
     weights, times = rng.standard_normal(50).astype(np.float32), rng.choice([np.nan, *FLOATS], 50)
     keys = damage(dice, rng, "keys", np.sort(rng.integers(0, 2**64, 50, dtype=np.uint64)))[: len(items)]
@@ -122,12 +133,9 @@ def explore(seed: int, number: int, seen: Counter[str]) -> None:
         "rows_of_keys": lambda: _kernel.rows_of_keys(keys, items, keys[::-1].copy()),
         "strongest": lambda: _kernel.strongest(items, times, times[::-1].copy(), items[:3], 0.5),
         "dense_rows": lambda: _kernel.dense_rows(*matrix[:4], arrays["steps"], np.arange(n_items, dtype=np.int32)),
-        "score_each_query": lambda: _kernel.score_each_query(
-            *matrix[:4], arrays["steps"], np.arange(n_items, dtype=np.int32), np.ones((6, n_dims), dtype=np.float32)
-        ),
         "cosines": lambda: _kernel.cosines(*matrix[:4], arrays["steps"], items[:9]),
-        "likeness": lambda: _kernel.likeness(
-            *matrix, arrays["steps"], items[:5], rng.choice(FLOATS, (5, n_dims)).astype(np.float32), items, weights, 12
+        "causes": lambda: _kernel.causes(
+            csr, n_dims, items, weights, rng.choice(FLOATS, n_dims).astype(np.float32), csr, items[:9]
         ),
         "pursue": lambda: _kernel.pursue(
             rng.choice(FLOATS, (9, 9)).astype(np.float32), items[:9] % 9, weights[:9], [3], 9, 0.7

@@ -369,12 +369,6 @@ def test_rows_that_another_thread_changes_lead_nowhere(entry: str) -> None:
 # --- the ends of float32 ---
 
 
-def dense_rows(dense: Float32) -> SparseRows:
-    owners, dims = np.nonzero(dense)
-    starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(dense)))])
-    return SparseRows.from_csr(starts, dims, dense[owners, dims], dense.shape[1])
-
-
 def best(embeddings: SparseItemEmbeddings, query: Float32, n: int) -> Hits:
     return reference.select(all_scores(embeddings, query), n, NONE, None)
 
@@ -386,7 +380,7 @@ def test_products_that_vanish_before_a_large_item_scale(make: Make, level: str) 
     dense[:, 16] = 0
     dense[77] = [0] * 16 + [1]
     scale = np.full(100, 1e20, dtype=np.float32)
-    embeddings = make(n_items=100, decoder=dense_rows(dense * np.float32(1e-20)), item_scale=scale)
+    embeddings = make(n_items=100, decoder=SparseRows.from_dense(dense * np.float32(1e-20)), item_scale=scale)
     query = np.full(17, 2.0**-149 / 1e-20, dtype=np.float32)
     expected = best(embeddings, query, 1)
     assert expected.items.tolist() == [77]
@@ -416,7 +410,9 @@ def test_boosted_scores_that_vanish_are_ties(level: str) -> None:
 def test_a_batch_of_queries_below_the_normal_range(make: Make, level: str) -> None:
     """bfloat16 has few bits there, and large rows make much of the difference."""
     rng = np.random.default_rng(8)
-    embeddings = make(n_items=2000, n_dims=40, decoder=dense_rows(rng.normal(0, 1e5, (2000, 40)).astype(np.float32)))
+    embeddings = make(
+        n_items=2000, n_dims=40, decoder=SparseRows.from_dense(rng.normal(0, 1e5, (2000, 40)).astype(np.float32))
+    )
     queries = (rng.standard_normal((32, 40)) * 1e-40).astype(np.float32)
     for query, found in zip(queries, Searcher.of(embeddings, level).batch(queries, 20), strict=True):
         assert_same(found, best(embeddings, query, 20))
@@ -427,14 +423,14 @@ def test_a_batch_of_queries_that_bfloat16_rounds_as_far_as_it_can(make: Make, le
     """The best item loses by it what all others gain."""
     dense = np.tile(np.array([0, 0.9999], dtype=np.float32), (50, 1))
     dense[7] = 1.0002, 0
-    embeddings = make(n_items=50, decoder=dense_rows(dense))
+    embeddings = make(n_items=50, decoder=SparseRows.from_dense(dense))
     query = np.array([1 + 2.0**-8 - 2.0**-16, 1 + 2.0**-8 + 2.0**-16], dtype=np.float32)
     for found in Searcher.of(embeddings, level).batch(np.repeat(query[None], 32, axis=0), 1):
         assert_same(found, best(embeddings, query, 1))
 
 
 def test_a_query_that_bfloat16_cannot_hold_is_refused(make: Make) -> None:
-    searcher = Searcher.of(make(decoder=dense_rows(np.full((20, 2), 1e-3, dtype=np.float32))))
+    searcher = Searcher.of(make(decoder=SparseRows.from_dense(np.full((20, 2), 1e-3, dtype=np.float32))))
     queries = np.full((32, 2), np.finfo(np.float32).max, dtype=np.float32)
     with pytest.raises(ValueError, match="so large that scores may pass the range of float32"):
         searcher.batch(queries, 3)

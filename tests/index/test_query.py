@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from index import query, reference
 from index.embeddings import SparseItemEmbeddings, SparseRows
+from index.sparse import Chosen
 
 Make = Callable[..., SparseItemEmbeddings]
 HISTORIES = st.lists(st.tuples(st.integers(0, 19), st.floats(-2, 2, width=16)), max_size=12)
@@ -109,7 +110,7 @@ def test_the_query_of_each_item_is_that_of_a_history_of_it(
     make: Make, seed: int, kind: str, items: list[int], query_dims: int | None
 ) -> None:
     embeddings = variant(make, seed, kind, query_dims)
-    found = query.encode_each(embeddings, np.array(items, np.int32))
+    found = query.encode_each(embeddings, np.array(items, np.int32)).dense()
     assert found.shape == (len(items), embeddings.n_dims)
     assert found.dtype == np.float32
     for item, own in zip(items, found, strict=True):
@@ -146,10 +147,25 @@ def test_contributions_add_up_to_the_score(
         float(w * (dense_encoder(embeddings)[i] * (user != 0)) @ target) for i, w in zip(items, weights, strict=True)
     ]
     np.testing.assert_allclose(owed, each, rtol=1e-5, atol=1e-4)
-    targets = np.stack([target, np.zeros_like(target), -2 * target])
-    to_each = query.contributions_to_each(embeddings, items, weights, user, targets)
-    assert to_each.dtype == np.float32
-    np.testing.assert_allclose(to_each, np.outer([1, 0, -2], each), rtol=1e-5, atol=1e-4)
+
+
+@given(st.integers(0, 99), KINDS, HISTORIES, st.none() | st.integers(1, 6), st.lists(st.integers(0, 19), max_size=12))
+def test_a_cause_is_the_largest_contribution(
+    make: Make, seed: int, kind: str, history: list[tuple[int, float]], query_dims: int | None, targets: list[int]
+) -> None:
+    embeddings = variant(make, seed, kind, query_dims)
+    items, weights = arrays(history)
+    user = query.encode(embeddings, items, weights)
+    asked = Chosen(embeddings.decoder.floats(), np.array(targets, dtype=np.int32))
+    found = query.causes(embeddings, items, weights, user, asked)
+    assert len(found) == len(targets)
+    for place, target in zip(found, asked.dense(), strict=True):
+        owed = query.contributions(embeddings, items, weights, user, target)
+        if (weights > 0).any():
+            assert weights[place] > 0
+            assert owed[place] == pytest.approx(owed[weights > 0].max(), rel=1e-5, abs=1e-4)
+        else:
+            assert place == 0
 
 
 @given(st.integers(0, 99), KINDS, HISTORIES, st.none() | st.integers(1, 6), st.integers(0, 99))

@@ -1,15 +1,19 @@
-"""What the kernel does for a page, against the plain and slow way: cosines, pursuit, sets, the best of some."""
+"""What the kernel does for a page, against the plain and slow way: cosines, pursuit, causes, anchors and so on."""
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index import _kernel, sparse
-from index.search import products_of_each
-from index.sparse import SparseRows
+from index import _kernel, reference, sparse
+from index.embeddings import SparseItemEmbeddings
+from index.search import Searcher
+from index.sparse import Chosen, SparseRows
 from index.types import Float32, Int32, Int64
 
+Make = Callable[..., SparseItemEmbeddings]
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -23,11 +27,22 @@ def some_rows(rng: np.random.Generator) -> SparseRows:
     return sparse.quantised(rows) if rng.random() < 0.5 else rows
 
 
+def some_of(rng: np.random.Generator, rows: SparseRows, most: int) -> Int32:
+    """Numbers of rows, perhaps of none, some of them several times."""
+    return rng.integers(0, rows.n_rows, int(rng.integers(0, most))).astype(np.int32)
+
+
+def products_of_each(rows: SparseRows, chosen: Int32, queries: Float32) -> Float32:
+    """Query by query, (len(queries), len(chosen))."""
+    products = [reference.score_rows(rows, query)[chosen] for query in queries]
+    return np.array(products, dtype=np.float32).reshape(len(queries), len(chosen))
+
+
 @given(SEEDS)
 def test_cosines_are_those_of_dense_rows(seed: int) -> None:
     rng = np.random.default_rng(seed)
     rows = some_rows(rng)
-    chosen = rng.integers(0, rows.n_rows, int(rng.integers(0, 9))).astype(np.int32)
+    chosen = some_of(rng, rows, 20)
     products = products_of_each(rows, chosen, rows.dense(chosen))
     lengths = np.sqrt(products.diagonal())
     lengths[lengths == 0] = 1
@@ -114,3 +129,79 @@ def test_the_best_of_some(scores: list[float], n: int) -> None:
 def test_the_best_of_some_refuses_other_numbers_of_scores() -> None:
     with pytest.raises(ValueError, match="a score an item"):
         _kernel.best_of(np.array([1, 2], dtype=np.int32), np.ones(1, dtype=np.float32), 1)
+
+
+@given(st.lists(st.sampled_from([-1.0, -0.0, 0.0, 0.5, 2.0, float("nan")]), max_size=30), st.integers(0, 40))
+def test_the_best_of_some_that_are_above_0(scores: list[float], n: int) -> None:
+    items, own = np.arange(len(scores), dtype=np.int32), np.array(scores, dtype=np.float32)
+    good = own > 0
+    expected, found = _kernel.best_of(items[good], own[good], n), _kernel.best_of(items, own, n, positive=True)
+    assert [array.tolist() for array in found] == [array.tolist() for array in expected]
+
+
+WEIGHTS = [-1.0, 0.0, 0.3, 0.5, 1.0, 1.0, 0.7]
+
+
+@given(SEEDS)
+def test_a_cause_is_what_adds_most(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = some_rows(rng)
+    items = some_of(rng, rows, 40)
+    weights = rng.choice(WEIGHTS, len(items)).astype(np.float32)
+    targets = Chosen(rows.floats(), some_of(rng, rows, 20))
+    query = rng.choice([-1, 0, 2], rows.n_dims).astype(np.float32)
+    found = _kernel.causes(rows.csr, rows.n_dims, items, weights, query, targets.rows.csr, targets.numbers)
+    kept = np.where(query != 0, targets.dense(), np.float32(0))
+    owed = np.where(weights > 0, weights * products_of_each(rows, items, kept), -np.inf)
+    assert found == (owed.argmax(axis=1).tolist() if len(items) else [0] * len(targets.numbers))
+
+
+def test_causes_of_what_does_not_fit_are_refused() -> None:
+    csr = SparseRows.from_dense(np.eye(3, dtype=np.float32)).csr
+    item, one, query = np.array([2], dtype=np.int32), np.ones(1, dtype=np.float32), np.ones(3, dtype=np.float32)
+    assert _kernel.causes(csr, 3, item, one, query, csr, item) == [0]
+    for outside in (np.array([-1], dtype=np.int32), np.array([3], dtype=np.int32)):
+        with pytest.raises(ValueError, match="leave out unknown items"):
+            _kernel.causes(csr, 3, outside, one, query, csr, item)
+        with pytest.raises(ValueError, match="leave out unknown items"):
+            _kernel.causes(csr, 3, item, one, query, csr, outside)
+    with pytest.raises(ValueError, match="a weight a row"):
+        _kernel.causes(csr, 3, item, query, query, csr, item)
+    with pytest.raises(ValueError, match="the query has 1 dims"):
+        _kernel.causes(csr, 3, item, one, one, csr, item)
+
+
+def anchors_slowly(rows: SparseRows, items: Int32, weights: Float32, users: Float32, most: int) -> list[int]:
+    """In plain NumPy, of those that weigh half as much as the strongest, with cosines of at most 0.3."""
+    strong = np.flatnonzero(weights >= 0.5 * weights.max(initial=-9))
+    if not len(strong):
+        return []
+    known = users[items[strong]]
+    tried = strong[known >= np.sort(known)[len(known) // 2]][:most].tolist()
+    chosen: list[int] = []
+    for place in tried:
+        near = rows.cosines(items[[place, *chosen]])[0, 1:]
+        if (near <= np.float64(0.3)).all():
+            chosen.append(place)
+    return chosen
+
+
+@given(SEEDS, st.sampled_from([0, 3, 8, 30]))
+def test_anchors_are_strong_well_known_and_not_alike(make: Make, seed: int, most: int) -> None:
+    rng = np.random.default_rng(seed)
+    n_items = int(rng.integers(1, 40))
+    embeddings = make(seed, n_items, int8=rng.random() < 0.5, item_scale=rng.random(n_items).astype(np.float32))
+    items = some_of(rng, embeddings.decoder, 40)
+    weights, users = rng.choice(WEIGHTS, len(items)).astype(np.float32), rng.choice(9, n_items).astype(np.float32)
+    found = Searcher.of(embeddings).anchors(items, weights, users, strong=0.5, most=most, distinct=0.3)
+    assert found.tolist() == anchors_slowly(embeddings.decoder, items, weights, users, most)
+
+
+def test_anchors_of_what_does_not_fit_are_refused(make: Make) -> None:
+    searcher = Searcher.of(make())
+    item, one, users = np.array([0], np.int32), np.ones(1, np.float32), np.ones(20, np.float32)
+    wrong = [(item, users, users, "a weight a row"), (item, one, one, "number of users an item")]
+    wrong += [(np.array([row], np.int32), one, users, "leave out unknown items") for row in (-1, 20)]
+    for items, weights, popularity, message in wrong:
+        with pytest.raises(ValueError, match=message):
+            searcher.anchors(items, weights, popularity, strong=0.5, most=8, distinct=0.3)

@@ -14,8 +14,9 @@ from index import postings, reference
 from index._kernel import levels
 from index.bitmap import Bitmap
 from index.embeddings import SparseItemEmbeddings, SparseRows
-from index.search import NONE, Floor, Searcher, products_of_each, score_segments
+from index.search import NONE, Floor, Searcher, score_segments
 from index.segments import Segment, Segments
+from index.sparse import Chosen
 
 Make = Callable[..., SparseItemEmbeddings]
 N_ITEMS = 20
@@ -208,20 +209,6 @@ def test_chosen_items_score_as_they_do_among_all(
     assert found.tolist() == [scores[item] for item in items]
 
 
-@given(worlds(), LEVELS, st.integers(0, 9), ROWS)
-def test_chosen_items_score_for_each_query_as_for_it_alone(
-    make: Make, world: dict[str, Any], level: str, n_queries: int, items: list[int]
-) -> None:
-    embeddings = make(**world | {"item_scale": None})
-    searcher = Searcher.of(embeddings, level)
-    queries = np.empty((n_queries, embeddings.n_dims), dtype=np.float32)
-    queries[:] = [query_for(embeddings, seed, world["steps"]) for seed in range(n_queries)] or 0
-    found = products_of_each(embeddings.decoder, int32(items), queries)
-    assert found.shape == (n_queries, len(items))
-    for query, own in zip(queries, found, strict=True):
-        np.testing.assert_array_equal(own, searcher.score_items(query, int32(items)))
-
-
 @given(worlds(), LEVELS, ROWS, ROWS, st.integers(0, 30))
 def test_likeness_is_the_geometric_mean_of_score_and_taste(
     make: Make, world: dict[str, Any], level: str, heads: list[int], items: list[int], n_best: int
@@ -229,9 +216,9 @@ def test_likeness_is_the_geometric_mean_of_score_and_taste(
     embeddings = make(**world)
     searcher = Searcher.of(embeddings, level)
     taste = np.random.default_rng(world["seed"]).choice([-1, 0, 0.3, 2.5], len(items)).astype(np.float32)
-    queries = embeddings.decoder.dense(int32(heads))
-    found, worth = searcher.likeness(int32(heads), queries, int32(items), taste, n_best)
-    for row, (head, query) in enumerate(zip(heads, queries, strict=True)):
+    queries = Chosen(embeddings.decoder, int32(heads))
+    found, worth = searcher.likeness(int32(items), taste, int32(heads), queries, n_best)
+    for row, (head, query) in enumerate(zip(heads, queries.dense(), strict=True)):
         products = np.maximum(searcher.score_items(query, int32(items)), 0) * np.maximum(taste, 0)
         expected = np.where(int32(items) == head, np.float32(0), np.sqrt(products))
         np.testing.assert_array_equal(found[row], expected)
@@ -240,13 +227,25 @@ def test_likeness_is_the_geometric_mean_of_score_and_taste(
 
 
 def test_rows_and_queries_that_do_not_fit_are_refused(make: Make) -> None:
-    rows = make().decoder
-    queries = np.zeros((2, rows.n_dims), dtype=np.float32)
-    for outside in (-1, N_ITEMS):
+    searcher, one = Searcher.of(make()), int32([0])
+    rows, taste = searcher.embeddings.decoder, np.ones(1, dtype=np.float32)
+    for outside in (int32([-1]), int32([N_ITEMS])):
         with pytest.raises(ValueError, match="leave out unknown items"):
-            products_of_each(rows, int32([0, outside]), queries)
-    with pytest.raises(ValueError, match="the query has"):
-        products_of_each(rows, int32([0]), queries[:, 1:].copy())
+            searcher.likeness(outside, taste, one, Chosen(rows, one), 1)
+        with pytest.raises(ValueError, match="leave out unknown items"):
+            searcher.likeness(one, taste, one, Chosen(rows, outside), 1)
+    with pytest.raises(ValueError, match="a taste an item"):
+        searcher.likeness(one, np.ones(2, dtype=np.float32), one, Chosen(rows, one), 1)
+    with pytest.raises(ValueError, match="a query a head"):
+        searcher.likeness(one, taste, int32([0, 1]), Chosen(rows, one), 1)
+
+
+@pytest.mark.parametrize("n_dims", [65_536, 65_537])
+def test_the_highest_dim_makes_items_alike(make: Make, n_dims: int) -> None:
+    rows = SparseRows.from_csr(np.arange(4), np.array([0, n_dims - 1, n_dims - 1]), np.full(3, 2.0), n_dims)
+    searcher, items = Searcher.of(make(n_items=3, decoder=rows)), int32([0, 1, 2])
+    found, worth = searcher.likeness(items, np.ones(3, dtype=np.float32), items[1:2], Chosen(rows, items[1:2]), 2)
+    assert (found.tolist(), worth.tolist()) == ([[0, 0, 2]], [2])
 
 
 @given(worlds(), LEVELS, st.lists(st.sets(st.integers(0, N_ITEMS - 1)), max_size=5), st.integers(0, 8), ROWS)

@@ -40,6 +40,9 @@ def test_rows_are_those_of_the_dense_matrix(dense: NDArray[np.int8], random: Any
     for i, row in enumerate(dense):
         np.testing.assert_array_equal(rows.dense_row(i), row)
         np.testing.assert_array_equal(rows.row(i)[0], np.flatnonzero(row))
+    filled = SparseRows.from_dense(dense.astype(np.float32))
+    sparse.check(filled, "filled")
+    assert [array.tolist() for array in filled.csr[:3]] == [array.tolist() for array in rows.csr[:3]]
     chosen = data.draw(st.lists(st.integers(0, n_rows - 1), max_size=9)) if n_rows else []
     taken = rows.take(np.array(chosen, dtype=np.int32))
     sparse.check(taken, "taken")
