@@ -3,7 +3,7 @@
 Answers are those of `index.reference`, to the last bit, on every CPU.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, repeat
 
@@ -101,7 +101,7 @@ class Searcher:
 
         A segment's items are rows without repeats. [None, *segments] gives the top n and the rows of a whole homepage.
         """
-        return _split(*self.kernel.top_n_per_set(query, _size(n), exclude, segments, _factors(boosts)))
+        return list(_each(*self.kernel.top_n_per_set(query, _size(n), exclude, segments, _factors(boosts))))
 
     def batch(
         self, queries: Float32, n: int, *, exclude: Sequence[Int32] | None = None, within: Bitmap | None = None
@@ -111,7 +111,7 @@ class Searcher:
         From about eight queries up this takes less time than asking one by one, and answers after the last.
         """
         excluded = list(repeat(NONE, len(queries)) if exclude is None else exclude)
-        return _split(*self.kernel.batch(queries, _size(n), excluded, *_bits(within)))
+        return list(_each(*self.kernel.batch(queries, _size(n), excluded, *_bits(within))))
 
     def score_items(self, query: Float32, items: Int32) -> Float32:
         """The scores of the given items, (len(items),): bit for bit those of top_n."""
@@ -162,9 +162,9 @@ def best_segments(
     return best_sets(*matrix, query, *segments.by_item, segments.sizes, exclude, fewest, least, _size(n))
 
 
-def typical_hits(segments: Segments, numbers: Sequence[int], hits: Hits) -> list[Hits]:
+def typical_hits(segments: Segments, numbers: Sequence[int], hits: Hits) -> Iterator[Hits]:
     """Those of some hits that are typical of each of some segments, none twice."""
-    return _split(*split_by_set(*segments.typical_by_item, len(segments), numbers, *hits))
+    return _each(*split_by_set(*segments.typical_by_item, len(segments), numbers, *hits))
 
 
 def products(rows: SparseRows, query: Float32) -> Float32:
@@ -186,6 +186,6 @@ def _factors(boosts: Boosts | None) -> tuple[Float32, float, float] | None:
     return None if boosts is None else (boosts.factors, boosts.least, boosts.greatest)
 
 
-def _split(starts: list[int], items: Int32, scores: Float32) -> list[Hits]:
+def _each(starts: list[int], items: Int32, scores: Float32) -> Iterator[Hits]:
     made = tuple.__new__  # a page has a dozen rows, and Hits(...) takes as long as to search a segment
-    return [made(Hits, (items[first:last], scores[first:last])) for first, last in pairwise(starts)]
+    return (made(Hits, (items[first:last], scores[first:last])) for first, last in pairwise(starts))

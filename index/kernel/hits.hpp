@@ -1,4 +1,4 @@
-// What a search finds, and the order of it: descending score, equal scores by ascending item.
+// The best of what a search finds.
 #pragma once
 
 #include <algorithm>
@@ -8,21 +8,9 @@
 #include <vector>
 
 #include "floor.hpp"
+#include "order.hpp"
 
 namespace sparrow {
-
-struct Hit {
-    float score;
-    std::int32_t item;
-};
-
-using Hits = std::vector<Hit>;
-
-struct Better {
-    bool operator()(const Hit &a, const Hit &b) const {
-        return a.score > b.score || (a.score == b.score && a.item < b.item);
-    }
-};
 
 // Keeps the n best of what is pushed, down to a floor.
 class Best {
@@ -74,7 +62,7 @@ class Best {
         if (hits_.size() > 2 * n_) {
             shrink();
         }
-        std::sort(hits_.begin(), hits_.end(), Better());
+        sort(hits_);
         hits_.resize(std::min(n_, hits_.size()));
         hits_.resize(std::max(std::min(floor_.spared, hits_.size()), n_above_floor()));
         return std::move(hits_);

@@ -16,6 +16,18 @@ namespace {
 // Sums in double precision are rounded; this share of the whole sum more than covers it.
 constexpr double kSlack = 1e-9;
 
+// std::invalid_argument if the sum of all sizes is not finite: then one of them is not, as finite floats cannot pass
+// the range of double precision.
+void check_finite(double sum, const std::vector<Active> &active) {
+    if (std::isfinite(sum)) {
+        return;
+    }
+    const auto wrong =
+        std::find_if(active.begin(), active.end(), [](const Active &one) { return !std::isfinite(one.value); });
+    throw std::invalid_argument("the query holds " + std::to_string(wrong->value) + " at dim " +
+                                std::to_string(wrong->dim) + "; it must be finite");
+}
+
 }  // namespace
 
 Query::Query(const float *dense, std::size_t n_dims) : dense_(dense), active_(n_dims) {
@@ -26,18 +38,15 @@ Query::Query(const float *dense, std::size_t n_dims) : dense_(dense), active_(n_
         next += value != 0.0f;
     }
     active_.resize(static_cast<std::size_t>(next - active_.data()));
-    double square = 0.0;
+    double square = 0.0, sum = 0.0;
     for (const Active &active : active_) {
         const double value = active.value;
-        if (!std::isfinite(value)) {
-            throw std::invalid_argument("the query holds " + std::to_string(value) + " at dim " +
-                                        std::to_string(active.dim) + "; it must be finite");
-        }
         square += value * value;
-        sum_ += std::fabs(value);
+        sum += std::fabs(value);
     }
+    check_finite(sum, active_);
     norm_ = std::sqrt(square) * (1.0 + kSlack);
-    sum_ *= 1.0 + kSlack;
+    sum_ = sum * (1.0 + kSlack);
 }
 
 // Sizes compare as their bits do, so whole numbers are sorted: twice as fast as values with a dimension each.

@@ -351,7 +351,7 @@ def test_typical_hits_are_those_among_the_typical_members(
     found = segments_of(groups, seed)
     numbers = data.draw(st.permutations(range(len(groups))))[: seed % 8]
     scores = np.random.default_rng(seed).random(len(items), dtype=np.float32)
-    split = typical_hits(found, numbers, Hits(np.array(items, np.int32), scores))
+    split = list(typical_hits(found, numbers, Hits(np.array(items, np.int32), scores)))
     assert len(split) == len(numbers)
     for number, own in zip(numbers, split, strict=True):
         inside = [place for place, item in enumerate(items) if item in found.typical_of(number)]
