@@ -16,8 +16,16 @@ using Four [[gnu::vector_size(16)]] = float;
 struct Eight {
     Four low, high;
 
-    void set(std::size_t query, float number) { (query < 4 ? low : high)[query % 4] = number; }
-    float operator[](std::size_t query) const { return (query < 4 ? low : high)[query % 4]; }
+    // Not (query < 4 ? low : high)[query % 4], which GCC's sanitizers get wrong.
+    void set(std::size_t query, float number) {
+        if (query < 4) {
+            low[query] = number;
+        } else {
+            high[query - 4] = number;
+        }
+    }
+
+    float operator[](std::size_t query) const { return query < 4 ? low[query] : high[query - 4]; }
 
     Eight &operator+=(const Eight &other) {
         low += other.low;
