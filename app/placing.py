@@ -70,13 +70,11 @@ class Placing(NamedTuple):
     def place(self, candidates: Iterable[Row]) -> Iterator[Row]:
         """The candidates that fit, cut to what earlier rows left; adds their items to `taken`."""
         size, taken = self.size, self.taken
+        bounds = size.row_size, size.min_fill, size.max_overlap
         for row in candidates:
             if size.shown and row.row_id in size.shown:
                 continue
-            if self.ordering is PLAIN:
-                hits = taken.take(row.hits, size.row_size, size.min_fill, size.max_overlap)
-            else:
-                hits = self._ordered(row.hits)
+            hits = taken.take(row.hits, *bounds) if self.ordering is PLAIN else self._ordered(row.hits)
             if hits is not None:
                 yield row.holding(hits)
 

@@ -6,11 +6,10 @@ so far leave unserved.
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from app.recommend import Profile, strongest_segments
 from app.selection import Selection
 from index import segments
+from index.query import length
 from index.snapshot import Snapshot
 
 LEANING = 0.05
@@ -32,6 +31,6 @@ def pursue(
     used: Sequence[int] = (),
 ) -> list[int]:
     """Up to `count` segment numbers, without two of the same taste, or of the taste of `used`."""
-    least = leaning * float(np.linalg.norm(profile.query))
+    least = leaning * length(profile.query)
     numbers, scores = strongest_segments(snapshot, profile, LOOK * count, selection, least)
     return segments.pursue(snapshot.segment_cosines, numbers, scores, count, SAME_TASTE, used)

@@ -15,7 +15,7 @@ from app.popular import popular, popular_in_segment
 from app.recommend import Profile, best
 from app.selection import Selection
 from app.shelf import RowKind
-from index.query import encode_each
+from index.query import encode_each, length
 from index.search import Floor, Hits, best_of, typical_hits
 from index.snapshot import Snapshot
 from index.types import Float32, Float64, Int32
@@ -75,7 +75,7 @@ def likeness(snapshot: Snapshot, query: Float32, heads: Int32, pool: Hits, n_bes
     Likeness alone brings up oddities that few people know; the rest of the history corrects it. 0 for the head itself.
     """
     queries = encode_each(snapshot.embeddings, heads)
-    taste = pool.scores / np.linalg.norm(query)
+    taste = pool.scores / np.float32(length(query))
     return snapshot.searcher.likeness(pool.items, taste, heads, queries, n_best)
 
 

@@ -23,7 +23,7 @@ from app.steering import resolve as resolve_steering
 from app.store.events import HIDING_KINDS, UNSEEN_KINDS
 from app.store.state import KINDS, History, Interaction, UserState
 from index.arrays import among, distinct
-from index.query import causes, encode
+from index.query import causes, encode, length
 from index.search import NONE, Floor, Hits, best_segments
 from index.segments import Segments
 from index.snapshot import Snapshot
@@ -206,7 +206,7 @@ def similar(
     """Items like `items`, without these; a personal `taste` tilts the ranking by `PERSONAL_SHARE`."""
     query = encode(snapshot.embeddings, items, np.ones(len(items), dtype=np.float32))
     if taste is not None and taste.personal and query.any():
-        share = PERSONAL_SHARE * np.linalg.norm(query) / np.linalg.norm(taste.query)
+        share = PERSONAL_SHARE * length(query) / length(taste.query)
         query = query + (share * taste.query).astype(np.float32)
     return best(snapshot, query, count, np.concatenate([items, exclude]), selection)
 

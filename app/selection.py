@@ -71,6 +71,8 @@ class Selection(NamedTuple):
     def cut(self, hits: Hits) -> Hits:
         """The hits that score enough, of hits with descending scores: above 0 unless the items are named."""
         scores = hits.scores
+        if self.least is None and (self.named or not len(scores) or scores[-1] > 0):
+            return hits
         if self.least is not None:
             scores = scores[: np.count_nonzero(scores >= np.float64(self.least))]  # it may lie beyond float32
         n = len(scores) if self.named else int(np.count_nonzero(scores > 0))

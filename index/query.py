@@ -47,8 +47,8 @@ def encode_each(embeddings: SparseItemEmbeddings, items: Int32) -> Chosen:
 
 
 def length(query: Float32) -> float:
-    """What a tilt is multiplied by: the length of the query before it, 1 where there is none."""
-    return float(np.linalg.norm(query)) or 1.0
+    """Of the query (L2), 1 where there is none; np.linalg.norm has five times as much to do before it does this."""
+    return float(np.sqrt(query.dot(query))) or 1.0
 
 
 def whole(embeddings: SparseItemEmbeddings, items: Int32, weights: Float32) -> Float32:
