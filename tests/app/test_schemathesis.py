@@ -110,4 +110,5 @@ def test_all_that_the_document_says_holds(served: Served, tmp_path: Path) -> Non
     assert done.returncode == 0, report + done.stderr
     (generated,) = re.findall(r"(\d+) generated", report)
     logging.getLogger(__name__).info("%s requests generated, %d answered\n%s", generated, served.requests(), report)
-    assert served.requests() >= int(generated) > 1000
+    assert int(generated) > 1000
+    assert served.requests() > 0.99 * int(generated), "all but a few, which are no HTTP and never become requests"
