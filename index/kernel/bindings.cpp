@@ -537,13 +537,14 @@ nb::tuple best_sets(const Array<std::int64_t> &row_starts, const AnyArray &dims,
     const Rows rows = view(row_starts, dims, values, n_dims, std::nullopt, std::nullopt);
     check_query(query.size(), rows);
     require(sizes.size() == rows.n_rows, "there must be a size a row");
+    require(fewest >= 0 && fewest <= INT32_MAX, "fewest must be a number of items");
     const Membership sets = membership(starts, numbers, rows.n_rows);
     const std::vector<std::int64_t> excluded = count_per_set(sets, exclude.data(), exclude.size());
     Best best(std::min(n, rows.n_rows));
     score_each(
         rows, query.data(), rows.n_rows, [](std::size_t row) { return row; },
         [&](Hit hit) {
-            const bool enough = sizes.data()[hit.item] - excluded[static_cast<std::size_t>(hit.item)] >= fewest;
+            const bool enough = sizes.data()[hit.item] >= fewest + excluded[static_cast<std::size_t>(hit.item)];
             if (enough && hit.score > 0.0f && static_cast<double>(hit.score) >= least) {
                 best.push(hit);
             }
