@@ -311,7 +311,7 @@ def segments_of(groups: list[set[int]], seed: int) -> Segments:
     st.integers(0, 999),
     st.sets(st.integers(0, 40)),
     st.integers(0, 8),
-    st.integers(-1, 6),
+    st.integers(0, 6),
     st.sampled_from([0.0, 1.0, 1e300]),
 )
 def test_the_best_segments_are_those_of_a_sort(
@@ -338,6 +338,8 @@ def test_wrong_questions_for_segments_are_refused() -> None:
         best_segments(found, query, -1, exclude=NONE, fewest=1)
     with pytest.raises(ValueError, match="the query has 8 dims"):
         best_segments(found, query[1:], 1, exclude=NONE, fewest=1)
+    with pytest.raises(ValueError, match="fewest must be a number of items"):
+        best_segments(found, query, 1, exclude=NONE, fewest=-1)
     hits = Hits(np.array([1], np.int32), np.ones(1, np.float32))
     for numbers, number in (([2], 2), ([-1], -1), ([1, 0, 1], 1)):
         with pytest.raises(ValueError, match=rf"set {number} does not exist or is wanted twice"):
