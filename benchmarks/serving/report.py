@@ -15,9 +15,9 @@ DOUBTS = """\
   worker has no core to itself (see the first table), rates by wall time say little; CPU time a request says more.
 * **The empty endpoint is ours.** A model for the body, a model for the answer of the same size, no middleware, no
   metrics, no deadline, no shedding. `bare`, without any model, is what the server and the framework cost alone.
-* **Redis GET** is by redis-py, hiredis and its pool, a round trip a request. The service reads four keys of a user, in a round
-  trip that the requests of one turn of its event loop share (`app/store/gathering.py`): saturated by eight connections
-  that are a few, alone it is one. So the ratios hold under load; a request that comes alone pays for its own.
+* **Redis GET** is by redis-py, hiredis and its pool, a round trip a request. The service reads four keys of a user in a
+  round trip that the requests of one turn of its event loop share (`app/store/gathering.py`): of eight connections that
+  saturate it these are a few, of one request alone it is its own. So the ratios hold under load.
 * **Made-up catalogues** beyond 10k items (`benchmarks/catalogue.py`), and users who all have 77 items.
 * **Latencies** are the median over rounds of each percentile. On a busy machine the tail is that of its scheduler.
 * **Profiles** are samples taken from outside, of one worker; a layer is what the innermost frame says that has one.
