@@ -20,6 +20,7 @@ from typing import Any, cast
 from fastapi import FastAPI
 from uvicorn import Config
 
+from app.locking import CannotLock, check_lockable, lock_memory
 from app.main import create_app
 from app.metrics import FOLDER
 from app.protocol import Protocol
@@ -48,7 +49,10 @@ def create_worker() -> FastAPI:
     if parent is not None:
         # A parent that is killed can stop nobody: orphans would keep the port.
         threading.Thread(target=_end_after, args=(parent.join,), daemon=True, name="parent-watch").start()
-    application = create_app(Settings())
+    settings = Settings()
+    if settings.lock_memory:
+        lock_memory()
+    application = create_app(settings)
     gc.collect()
     gc.freeze()  # what is there by now stays: no later collection need look at it, which is a tenth of a request
     return application
@@ -90,6 +94,11 @@ def serve(settings: Settings, listening: socket.socket) -> None:
     The workers share the listening socket, and this process keeps it open, so the port never refuses. One that dies is
     replaced; SIGHUP replaces all, one after the other, each when its successor serves.
     """
+    if settings.lock_memory:
+        try:
+            check_lockable()
+        except CannotLock as error:
+            raise ServerError(str(error)) from error
     logging.getLogger("uvicorn.error").setLevel(logging.INFO)  # in this process alone: it tells of workers
     with _shared_metrics():
         workers = Workers(config_of(settings, "app.server:create_worker"), sockets=[listening])

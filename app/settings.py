@@ -112,6 +112,8 @@ class Settings(BaseSettings):
     """Index versions open at a time in each worker: the current one, the one before, and those that requests name."""
     deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = 1000
     """When an answer is given with what is there, where the request does not say."""
+    lock_memory: bool = False
+    """Whether workers keep their memory, the index above all, from being taken away (mlockall)."""
     max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 128
     """Requests that a worker answers at a time; what comes on top gets 503."""
     max_queue_ms: Annotated[int, Field(ge=1, le=60_000)] = 300

@@ -6,7 +6,7 @@ python -m benchmarks.http --json
 import importlib.util
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +20,7 @@ from benchmarks import machine, peers, targets, timing
 from benchmarks.comparison import Finding
 from benchmarks.model import Model, open_model
 from benchmarks.questions import announced, named
-from benchmarks.serving import latency, layers, places, report, soak, stage, throughput
+from benchmarks.serving import latency, layers, places, report, servers, soak, stage, throughput
 from benchmarks.serving.places import REAL, SIZES, Place
 from benchmarks.serving.stage import FULL, QUICK, Scale, Stage
 from benchmarks.serving.targets import TARGETS
@@ -48,6 +48,7 @@ def measure(
         Path | None, typer.Option(help="Run directory on the bundled books; without it one is trained.")
     ] = None,
     root: Annotated[Path, typer.Option("--cache", help="Where models and snapshots are kept.")] = Path(".bench"),
+    rounds: Annotated[int | None, typer.Option(min=1, help="Of each question; without it 5, or 2 if quick.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write DATE-http.md and its plots into this directory.", show_default=False)
     ] = None,
@@ -57,6 +58,7 @@ def measure(
     if out is not None and importlib.util.find_spec("matplotlib") is None:
         raise typer.BadParameter(f"--out draws plots with matplotlib, which is not installed: {peers.INSTALL}")
     asked, scale = named(only, QUESTIONS, "--only"), QUICK if quick else FULL
+    scale = scale if rounds is None else replace(scale, rounds=rounds)
     chosen = [REAL] if quick else named(sizes, SIZES, "--sizes")
     numbers = [1] if quick else _numbers(workers)
     directory = run or root / "run"
@@ -127,6 +129,7 @@ def _about(running: Stage) -> dict[str, Any]:
         "segments": running.place.n_segments,
         "users": len(running.place.histories),
         "history": len(running.place.histories[0]),
+        "memory_locked": servers.lockable(),
         "answer_bytes": running.answer_bytes,
         "server_cores": sorted(running.cores.server),
         "other_cores": sorted(running.cores.others),

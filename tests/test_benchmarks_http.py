@@ -276,7 +276,7 @@ def test_a_soak_swaps_and_restarts_without_an_error(place: Place) -> None:
 
 
 ABOUT = {"about": {"items": 1, "segments": 1, "users": 1, "history": 1, "answer_bytes": 1, "server_cores": [0],
-                   "other_cores": [0], "outside": None}}  # fmt: skip
+                   "other_cores": [0], "memory_locked": False, "outside": None}}  # fmt: skip
 
 
 def test_plots_are_drawn_and_shown_in_the_report(document: dict[str, Any], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.locking import CannotLock, check_lockable
 from app.store.binary import find_binary
 from benchmarks.machine import ROOT
 
@@ -108,6 +109,7 @@ def sparrow(snapshots: Path, redis_port: int, n_workers: int) -> Iterator[Server
         "SPARROW_PORT": str(port),
         "SPARROW_WORKERS": str(n_workers),
         "SPARROW_LOG_LEVEL": "warning",
+        "SPARROW_LOCK_MEMORY": str(lockable()),
     }
     try:
         with _running([sys.executable, "-m", "app"], port, environment) as server:
@@ -127,6 +129,15 @@ def plain(redis_port: int, answer: Path) -> Iterator[Server]:
     with _running([*command, str(answer)], port, {}) as server:
         _await(server, "/", READY)
         yield server
+
+
+def lockable() -> bool:
+    """Whether memory may be locked: else a machine that reclaims what looks idle is measured, and not the service."""
+    try:
+        check_lockable()
+    except CannotLock:
+        return False
+    return True
 
 
 def free_port() -> int:

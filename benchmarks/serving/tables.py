@@ -16,12 +16,23 @@ def of(document: Mapping[str, Any]) -> list[Table]:
 
 
 def _about(places: Mapping[str, Any]) -> Table:
-    columns = ("place", "items", "segments", "users", "history", "answer bytes", "server's cores", "others' cores")
+    columns = (
+        "place",
+        "items",
+        "segments",
+        "users",
+        "history",
+        "answer bytes",
+        "server's cores",
+        "others' cores",
+        "memory locked",
+    )
     rows = []
     for name, place in places.items():
         about = place["about"]
         counts = (f"{about[key]:,}" for key in ("items", "segments", "users", "history", "answer_bytes"))
-        rows.append((name, *counts, *(", ".join(map(str, about[key])) for key in ("server_cores", "other_cores"))))
+        cores = (", ".join(map(str, about[key])) for key in ("server_cores", "other_cores"))
+        rows.append((name, *counts, *cores, "yes" if about["memory_locked"] else "no"))
     return Table("What is served", columns, rows)
 
 
