@@ -176,13 +176,17 @@ def _storage(places: Mapping[str, Any]) -> Iterator[Table]:
     yield Table("A snapshot (building without hashing)", (*columns, "open / read", "mapped / in memory"), rows)
 
 
+ORACLE = "the oracle's answers"
+"""End of the names of targets that say so."""
+
+
 def verdicts(told: Sequence[Mapping[str, Any]]) -> Table:
-    """Of the targets that answers are the oracle's, one row if they are met."""
+    """Of the targets that answers are the oracle's, one row for those that are met."""
     columns = ("target", "catalogue", "must be", "is", "by", "met", "doubt")
-    exact = [each for each in told if each["target"].startswith("==") and each["met"]]
+    exact = [each for each in told if each["name"].endswith(ORACLE) and each["met"]]
     rows = [_target(each) for each in told if each not in exact]
     if exact:
-        rows.insert(0, ("the oracle's answers", f"{len(exact)} questions", "== 1", "1", "figure", "yes", ""))
+        rows.insert(0, (ORACLE, f"{len(exact)} questions", "== 1", "1", "figure", "yes", ""))
     return Table("Targets", columns, rows)
 
 

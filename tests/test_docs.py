@@ -90,19 +90,43 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.removeprefix("|").removesuffix("|").split("|")]
 
 
-def test_the_readme_tells_the_speed_of_the_newest_report() -> None:
-    text = (ROOT / "README.md").read_text()
-    newest = max((ROOT / "benchmarks" / "reports").glob("*-search.md"))
-    assert f"(benchmarks/reports/{newest.name})" in text
-    table = text.split("## Is it fast?")[1].split("\n\n")[2].splitlines()[2:]
+def newest(name: str) -> Path:
+    """The last report of a benchmark."""
+    return max((ROOT / "benchmarks" / "reports").glob(f"*-{name}.md"))
+
+
+def reported(report: Path, title: str) -> dict[str, dict[str, str]]:
+    """A table of a report, by the first column: the cells of a line by their headers."""
+    (part,) = re.findall(rf"\*\*{re.escape(title)}.*?\*\*\n\n(.*?)\n\n", report.read_text(), re.DOTALL)
+    header, _, *lines = map(cells, part.splitlines())
+    return {line[0]: dict(zip(header, line, strict=True)) for line in lines}
+
+
+def told_of_speed(report: Path) -> list[str]:
+    """The lines of the README's table that follows the link to a report."""
+    _, _, after = (ROOT / "README.md").read_text().partition(f"(benchmarks/reports/{report.name})")
+    return after.split("\n\n")[1].splitlines()[2:]
+
+
+def test_the_readme_tells_the_speed_of_search_of_the_newest_report() -> None:
+    table = told_of_speed(newest("search"))
     wanted = []
     for catalogue in (cells(line)[0] for line in table):
-        (part,) = re.findall(
-            rf"\*\*{catalogue}: one query, one thread.*?\*\*\n\n(.*?)\n\n", newest.read_text(), re.DOTALL
-        )
-        header, _, *lines = map(cells, part.splitlines())
-        rows = {line[0]: dict(zip(header, line, strict=True)) for line in lines}
+        rows = reported(newest("search"), f"{catalogue}: one query, one thread")
         peers = (rows[name] for name in ("qdrant-edge", "scipy", "faiss"))
         told = [f"{peer['CPU median']} ({float(peer['by CPU']):.1f}x)" for peer in peers]
         wanted.append(" | ".join([f"| {catalogue}", rows["sparrow"]["CPU median"], *told]) + " |")
     assert table == wanted, "the table of README.md should be\n" + "\n".join(wanted)
+
+
+def test_the_readme_tells_the_speed_of_the_service_of_the_newest_report() -> None:
+    table, report = told_of_speed(newest("http")), newest("http")
+    wanted = []
+    for catalogue in (cells(line)[0] for line in table):
+        most = reported(report, f"{catalogue}, 1 worker: saturated")
+        late = reported(report, f"{catalogue}, 1 worker: at half of its maximum")
+        told = [
+            f"{most[name]['a second']} | {late[name]['p50 ms']}, {late[name]['p99']}" for name in ("recommend", "homepage")
+        ]
+        wanted.append(" | ".join([f"| {catalogue}", *told, most["empty"]["a second"], most["get"]["a second"]]) + " |")
+    assert table == wanted, "the second table of README.md should be\n" + "\n".join(wanted)
