@@ -126,7 +126,8 @@ def test_the_readme_tells_the_speed_of_the_service_of_the_newest_report() -> Non
         most = reported(report, f"{catalogue}, 1 worker: saturated")
         late = reported(report, f"{catalogue}, 1 worker: at half of its maximum")
         told = [
-            f"{most[name]['a second']} | {late[name]['p50 ms']}, {late[name]['p99']}" for name in ("recommend", "homepage")
+            f"{most[name]['a second']} | {late[name]['p50 ms']}, {late[name]['p99']}"
+            for name in ("recommend", "homepage")
         ]
         wanted.append(" | ".join([f"| {catalogue}", *told, most["empty"]["a second"], most["get"]["a second"]]) + " |")
     assert table == wanted, "the second table of README.md should be\n" + "\n".join(wanted)
