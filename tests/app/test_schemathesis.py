@@ -3,10 +3,9 @@
 The runner of schemathesis makes them, with all its checks and ours (conformance.py): no 5xx, no undocumented status, no
 answer of another shape, nothing without a key, nothing accepted that the document forbids, every error a problem.
 
-FUZZ_EXAMPLES=1000 pytest tests/app/test_schemathesis.py makes a long run of it.
+FUZZ_EXAMPLES=1000 pytest -s tests/app/test_schemathesis.py makes a long run of it, and tells of it.
 """
 
-import logging
 import os
 import re
 import subprocess
@@ -109,6 +108,6 @@ def test_all_that_the_document_says_holds(served: Served, tmp_path: Path) -> Non
     report = "\n".join(line[:500] for line in done.stdout.splitlines())
     assert done.returncode == 0, report + done.stderr
     (generated,) = re.findall(r"(\d+) generated", report)
-    logging.getLogger(__name__).info("%s requests generated, %d answered\n%s", generated, served.requests(), report)
+    sys.stdout.write(f"{generated} requests generated, {served.requests()} answered\n{report}\n")
     assert int(generated) > 1000
     assert served.requests() > 0.99 * int(generated), "all but a few, which are no HTTP and never become requests"
