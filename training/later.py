@@ -61,18 +61,18 @@ class Data:
         return hashed.hexdigest()
 
 
-def load(train: Path, test: Path | None, columns: Columns, filters: Filters) -> Data:
+def load(train: Path, test: Path | None, columns: Columns, filters: Filters, *, until: int | None = None) -> Data:
     """Read the file that trains, and what tests: a file of its own, or from `filters.before` on the rest of the same.
 
-    Filters are those of training; what tests is only filtered by rating. Raises DataError as interactions.load does,
-    and if the two have no item in common.
+    Filters are those of training; what tests is only filtered by rating, and ends at the moment `until`. Raises
+    DataError as interactions.load does, and if the two have no item in common.
     """
     if test is not None and filters.before is not None:
         raise DataError(f"{test} tests, and so does what follows the moment in {train}; name one of the two")
     known, loaded = interactions.load(train, columns, filters)
     if test is None and filters.before is None:
         return Data(known, loaded, None)
-    wanted = Filters(drop_missing=filters.drop_missing, min_rating=filters.min_rating)
+    wanted = Filters(drop_missing=filters.drop_missing, min_rating=filters.min_rating, before=until)
     found, _ = interactions.load(test or train, columns, wanted, since=filters.before)
     return Data(known, loaded, align(known, found))
 

@@ -17,16 +17,16 @@ from training.errors import RecipeError
 from training.recipe import Recipe
 
 
-def _moment(text: str) -> int:
+def moment(text: str) -> int:
     """Unix seconds, or an ISO date or time in UTC: 20260901 is a date, not a moment in 1970."""
     if text.isdecimal() and len(text) > len("20260901"):
         seconds = int(text)
     else:
         try:
-            moment = datetime.fromisoformat(text)
+            found = datetime.fromisoformat(text)
         except ValueError as error:
             raise typer.BadParameter(f"{text!r} is neither an ISO date or time nor unix seconds") from error
-        seconds = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+        seconds = int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
     if not 0 <= seconds <= tables.MAX_TIMESTAMP:
         raise typer.BadParameter(f"{text} is no moment between 1970 and 2100, in unix seconds or as ISO text")
     return seconds
@@ -59,7 +59,7 @@ MinItemSupport = Annotated[int | None, typer.Option(help="Drop items with fewer 
 TestAfter = Annotated[
     int | None,
     typer.Option(
-        parser=_moment, metavar="TIME", help="Train on what is before (ISO date or time in UTC, or unix seconds) only."
+        parser=moment, metavar="TIME", help="Train on what is before (ISO date or time in UTC, or unix seconds) only."
     ),
 ]
 TestFile = Annotated[Path | None, typer.Option("--test", help="Interactions to test with, a file like the other.")]

@@ -54,7 +54,18 @@ def publish(
     Raises RunError for a run that is incomplete or has no embeddings, SnapshotError or InvalidEmbeddings for the rest.
     """
     step("reading the run")
-    material = run.load(directory)
+    return release(run.load(directory), root, step, values=values, k=k)
+
+
+def release(
+    material: run.Run,
+    root: Path,
+    step: Callable[[str], None],
+    *,
+    values: Literal["float32", "int8"] = "float32",
+    k: int | None = None,
+) -> Released:
+    """Publish what a run made, as `publish` does."""
     embeddings, previous = material.embeddings, _current(root)
     if k is not None:
         embeddings = cut(embeddings, k)
