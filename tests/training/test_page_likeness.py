@@ -49,7 +49,12 @@ def test_text_by_hand() -> None:
 
 
 def test_what_is_said_of_an_item() -> None:
-    said: dict[str, JSON] = {"title": "Dune", "image_url": "https://a.example/x.jpg", "year": 1965, "tags": ["desert", "spice"]}
+    said: dict[str, JSON] = {
+        "title": "Dune",
+        "image_url": "https://a.example/x.jpg",
+        "year": 1965,
+        "tags": ["desert", "spice"],
+    }
     assert text_of(said, "126").split() == ["Dune", "desert", "spice"]
     assert text_of({"year": 1965}, "RED MUG") == "RED MUG"
 
