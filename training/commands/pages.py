@@ -18,6 +18,8 @@ from training.options import (
     DatasetOrBooks,
     InteractionsFile,
     ItemColumn,
+    MinItemSupport,
+    MinUserSupport,
     Out,
     TestAfter,
     TimestampColumn,
@@ -51,7 +53,12 @@ def judge_pages(
     item_column: ItemColumn = None,
     timestamp_column: TimestampColumn = None,
     timestamp_unit: TimestampUnit = None,
+    min_user_support: MinUserSupport = None,
+    min_item_support: MinItemSupport = None,
     recipe_name: Annotated[str, typer.Option("--recipe", help="What is fitted.")] = DEFAULT,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a value of the recipe.")
+    ] = None,
     readers: Annotated[
         Readers, typer.Option(help="Who is asked, where nobody is by time: those of compare, or those of fit.")
     ] = "test",
@@ -79,7 +86,7 @@ def judge_pages(
     For every seed and group a snapshot is fitted without the readers and served on a free port. The formulas are in
     training/README.md.
     """
-    recipe = options.recipe_of(recipe_name, options.about_data(locals()))
+    recipe = options.recipe_of(recipe_name, [*(overrides or ()), *options.about_data(locals())])
     train, name = options.file_or_books(interactions_file, dataset)
     if interactions_file is None:
         described = datasets.bundled(name)
