@@ -8,6 +8,7 @@ from starlette.datastructures import State
 
 from app.cursors import Cursors
 from app.deadline import Deadline
+from app.editing import Editing
 from app.inquiry import Inquiry, KnownUser, note_served, read_user, read_users
 from app.live_index import LiveIndex
 from app.metrics import Metrics
@@ -36,6 +37,11 @@ async def _live_index(request: Request) -> LiveIndex:
     return found
 
 
+async def _editing(request: Request) -> Editing:
+    found: Editing = request.app.state.editing
+    return found
+
+
 async def _users(request: Request) -> Users:
     found: Users = request.app.state.users
     return found
@@ -49,6 +55,7 @@ async def _timings(request: Request) -> Timings:
 SettingsDep = Annotated[Settings, Depends(_settings)]
 MetricsDep = Annotated[Metrics, Depends(_metrics)]
 LiveIndexDep = Annotated[LiveIndex, Depends(_live_index)]
+EditingDep = Annotated[Editing, Depends(_editing)]
 UsersDep = Annotated[Users, Depends(_users)]
 TimingsDep = Annotated[Timings, Depends(_timings)]
 

@@ -169,7 +169,7 @@ def _from_segments(snapshot: Snapshot, profile: Profile, one: Account) -> list[R
     numbers = [number for number, _ in profile.steering.strengths]
     parts = [("segment", "Fits", number, one.segments[number]) for number in _largest(one.segments, 1)]
     parts += [("steering", "You asked for", numbers[place], one.steering[place]) for place in _largest(one.steering, 1)]
-    segments = snapshot.segments.segments
+    segments = snapshot.segments.segments[: snapshot.segments.n_shown]
     return [
         Reason.model_validate(
             {
@@ -180,4 +180,5 @@ def _from_segments(snapshot: Snapshot, profile: Profile, one: Account) -> list[R
             }
         )
         for kind, words, number, part in parts
+        if number < len(segments)
     ]

@@ -4,6 +4,9 @@ Open are the one that CURRENT names, the one that was served before it, and thos
 `max_open` in all. Where that would be more, the one that nobody has asked for the longest is closed: its maps are
 given back when the last request that holds it ends.
 
+Over each lie the edits of its segments that the store holds (see `app.editing`): when they change, every open snapshot
+is edited and warmed anew, in a thread, and then stands in the place of what it was.
+
 A new snapshot is verified, opened and warmed in a thread, then one reference is swapped: a request that took `snapshot`
 before keeps its own to the end. A bad one is refused, logged and counted, and the last good one stays. CURRENT may move
 back.
@@ -13,7 +16,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +24,7 @@ from typing import NamedTuple
 from app.metrics import Metrics
 from app.verification import verify_once
 from index import publication
+from index.edits import NO_EDITS, Edits
 from index.errors import UnknownVersion
 from index.snapshot import Snapshot, open_snapshot
 
@@ -79,6 +83,7 @@ class LiveIndex:
         self._open: dict[str, Snapshot] = {}  # the least recently asked for first
         self._opening: dict[str, asyncio.Task[Snapshot]] = {}
         self._one_at_a_time = asyncio.Lock()
+        self._edits: Edits = NO_EDITS
         self._refused: dict[str, float] = {}
 
     @property
@@ -146,6 +151,28 @@ class LiveIndex:
         except Exception as error:  # (whatever is wrong with it is in the log)
             raise NotOpen(self._told("was refused, the server's log says why")) from error
 
+    async def edit(self, edits: Edits) -> None:
+        """Lay these edits over every open snapshot, and over those that are opened from now on."""
+        async with self._one_at_a_time:  # else one that is being opened would miss them
+            before, self._edits = self._edits, edits
+            try:
+                edited = await asyncio.to_thread(self._edited, tuple(self._open.values()))
+            except BaseException:
+                self._edits = before
+                raise
+            # In its place, so that it is no younger in the order of asking; what was closed meanwhile stays so.
+            self._open.update({one.version: one for one in edited if one.version in self._open})
+            if self._snapshot is not None:
+                self._snapshot = self._open[self._snapshot.version]
+
+    def _edited(self, snapshots: Iterable[Snapshot]) -> list[Snapshot]:
+        """Those that these edits change, ready to be served."""
+        pairs = [(one, one.edited(self._edits)) for one in snapshots]
+        changed = [after for before, after in pairs if after is not before]
+        for one in changed:
+            self._warm(one)
+        return changed
+
     async def watch(self) -> None:
         """Refresh for ever."""
         await self._open_before()
@@ -211,7 +238,7 @@ class LiveIndex:
 
     def _prepared(self, version: str) -> Snapshot:
         verify_once(self._root, version, self._data)
-        snapshot = open_snapshot(self._root, version)
+        snapshot = open_snapshot(self._root, version).edited(self._edits)
         self._warm(snapshot)
         return snapshot
 

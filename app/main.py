@@ -13,6 +13,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from app import errors, gauges, security
 from app.cursors import Cursors
+from app.editing import Editing
 from app.keys import Keyring
 from app.live_index import LiveIndex
 from app.metrics import Metrics, forget_levels
@@ -23,6 +24,7 @@ from app.security import Guard, HostCheck, Origins
 from app.settings import Settings
 from app.shedding import Load, Shedding
 from app.shortcut import Shortcut
+from app.store.edits import EditStore
 from app.store.limits import Limits
 from app.store.users import Users
 from app.telemetry import BodyLimit, PathCheck, Telemetry
@@ -55,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     metrics.add_source(partial(gauges.versions, application.state.live_index))
     load = application.state.load = Load(settings.max_in_flight, settings.max_queue_ms)
     application.state.users = Users(settings, metrics)
+    application.state.editing = Editing(EditStore(application.state.users.connection), application.state.live_index)
     application.state.tracing = tracing()
     errors.install(application)
     for router in (retrieval.router, next_route.router, batch.router, explain.router, events.router):
@@ -92,11 +95,13 @@ async def _lifespan(application: FastAPI) -> AsyncIterator[None]:
     live_index: LiveIndex = application.state.live_index
     users: Users = application.state.users
     spans: Tracing | None = application.state.tracing
+    editing: Editing = application.state.editing
+    await editing.refresh()
     await live_index.refresh()
     application.state.cursors = Cursors(secret_of(application.state.settings))
     load: Load = application.state.load
     levels = gauges.watch(application.state.metrics, load, users.connection)
-    watches = [asyncio.create_task(one) for one in (live_index.watch(), load.watch(), levels)]
+    watches = [asyncio.create_task(one) for one in (live_index.watch(), editing.watch(), load.watch(), levels)]
     watchdog = Watchdog(asyncio.get_running_loop())
     if multiprocessing.parent_process() is not None:  # which starts another in its place
         watchdog.start()

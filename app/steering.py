@@ -17,6 +17,8 @@ from index.segments import Segments
 from index.snapshot import Snapshot
 from index.types import Float32, Int32
 
+Wish = float | Literal["never"]
+
 
 class Steering(NamedTuple):
     """What one snapshot makes of a user's wishes."""
@@ -34,24 +36,35 @@ class Steering(NamedTuple):
 NO_STEERING = Steering((), None, NONE, 0)
 
 
-def resolve(snapshot: Snapshot, stored: Mapping[str, float | Literal["never"]], given: Mapping[str, float]) -> Steering:
+def resolve(snapshot: Snapshot, stored: Mapping[str, Wish], given: Mapping[str, float]) -> Steering:
     """The stored wishes and those of the request, which win, as a snapshot sees them."""
     if not stored and not given:
         return NO_STEERING
     wishes = {**stored, **given}
     numbers = {segment_id: snapshot.segments.number(segment_id) for segment_id in wishes}
-    known = sorted(
-        ((number, wishes[segment_id]) for segment_id, number in numbers.items() if number is not None),
-        key=itemgetter(0),
-    )
+    known = _known(snapshot.segments, wishes, numbers)
     strengths = tuple((number, strength) for number, strength in known if strength != "never" and strength != 0)
     left_out = [snapshot.segments.items_of(number) for number, strength in known if strength == "never"]
     return Steering(
         strengths=strengths,
         tilt=_tilt(snapshot.segments, strengths),
         never=np.unique(np.concatenate([NONE, *left_out])),
-        n_unknown=len(wishes) - len(known),
+        n_unknown=sum(number is None for number in numbers.values()),
     )
+
+
+def _known(segments: Segments, wishes: Mapping[str, Wish], numbers: Mapping[str, int | None]) -> list[tuple[int, Wish]]:
+    """What is wished of each segment, by ascending number.
+
+    Of segments that are one by now the wish of a part counts where none is about the whole; never, before all others.
+    """
+    said: dict[int, Wish] = {}
+    for segment_id, number in numbers.items():
+        if number is not None:
+            wish, whole = wishes[segment_id], segment_id not in segments.merged
+            if wish == "never" or number not in said or (whole and said[number] != "never"):
+                said[number] = wish
+    return sorted(said.items(), key=itemgetter(0))
 
 
 def _tilt(segments: Segments, strengths: tuple[tuple[int, float], ...]) -> Float32 | None:

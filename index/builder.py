@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from index import (
     texts,
     versions,
 )
+from index.edits import NO_EDITS, Edits, to_document
+from index.edits import check as check_edits
 from index.embeddings import SparseItemEmbeddings
 from index.errors import InvalidEmbeddings
 from index.manifest import Manifest
@@ -41,7 +43,9 @@ class SnapshotContent:
     popularity: Float32
     """(n_items,): users of each item in the data."""
     segments: Segments
-    """May be none."""
+    """As they were found; may be none."""
+    edits: Edits = field(default_factory=dict)
+    """What people say of them."""
 
 
 def build(
@@ -51,16 +55,18 @@ def build(
     properties: Sequence[Mapping[str, JSON]],
     popularity: Float32,
     segments: Segments,
+    edits: Edits = NO_EDITS,
 ) -> str:
     """Check everything, store a snapshot under `root` and return its version; publication.publish makes it current.
 
-    `properties` and `popularity` (users of each item in the data) are aligned with the item rows.
-    InvalidEmbeddings, before anything is stored, if the parts do not fit together.
+    `properties` and `popularity` (users of each item in the data) are aligned with the item rows. `edits` may name
+    segments that are no more. InvalidEmbeddings or InvalidEdits, before anything is stored, if the parts do not fit.
     """
     if len(properties) != embeddings.n_items:
         raise InvalidEmbeddings(f"properties are given for {len(properties)} items, of {embeddings.n_items}")
     integrity.check(embeddings, popularity, segments)
-    return write(root, SnapshotContent(embeddings, properties, popularity, segments))
+    check_edits(edits)
+    return write(root, SnapshotContent(embeddings, properties, popularity, segments, edits))
 
 
 def write(root: Path, content: SnapshotContent, *, now: datetime | None = None) -> str:
@@ -88,7 +94,8 @@ def _write_files(directory: Path, content: SnapshotContent) -> None:
         under_way.append(beside.submit(texts.write, directory, content.properties, popular))
         _write_arrays(directory, content, popular)
         under_way.append(beside.submit(disk.force, directory))
-        document = json.dumps(content.segments.to_json(), indent=1, sort_keys=True, allow_nan=False)
+        edited = to_document(content.edits) if content.edits else {}
+        document = json.dumps({**content.segments.to_json(), **edited}, indent=1, sort_keys=True, allow_nan=False)
         (directory / snapshot.SEGMENTS).write_text(document + "\n")
         catalogue.write(directory, content.properties)
         columns.save(directory, coding.build(content.properties))

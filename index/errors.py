@@ -23,6 +23,10 @@ class InvalidEmbeddings(ValueError):
     """Embeddings, or what comes with them, break a rule of the format; the message names array, row and value."""
 
 
+class InvalidEdits(ValueError):
+    """Edits of segments break a rule; the message names the segment, the value and the rule."""
+
+
 class FilterError(ValueError):
     """A filter cannot be understood or is too large; the message names the place in it, the value and the way out."""
 

@@ -155,11 +155,11 @@ def best_segments(
 ) -> tuple[Int32, Float32]:
     """Numbers and scores of the n segments that a query leans to most, above 0 and from a score on.
 
-    Each has so many items at least that are not one of `exclude`, none twice.
+    Each may be shown, and has so many items at least that are not one of `exclude`, none twice.
     """
-    rows = segments.rows
+    rows, sizes = segments.shown_rows, segments.sizes[: segments.n_shown]
     matrix = (rows.row_starts, rows.dims, rows.values, rows.n_dims)
-    return best_sets(*matrix, query, *segments.by_item, segments.sizes, exclude, fewest, least, _size(n))
+    return best_sets(*matrix, query, *segments.shown_by_item, sizes, exclude, fewest, least, _size(n))
 
 
 def typical_hits(segments: Segments, numbers: Sequence[int], hits: Hits) -> Iterator[Hits]:

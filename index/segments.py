@@ -10,7 +10,7 @@ snapshot to snapshot where items match one to one (Jaccard >= 0.5), and a retire
 
 from base64 import b32encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from itertools import count
@@ -82,6 +82,10 @@ class Segments:
     """(n_segments, n_dims): unit centroids, cut to their largest dimensions."""
     retired: frozenset[str]
     """Ids of earlier snapshots that must never be used again."""
+    n_hidden: int = 0
+    """So many, the last, are not to be shown: see `index.edited`."""
+    merged: Mapping[str, str] = field(default_factory=dict)
+    """Ids that stand for other segments by now, and the ids of these."""
 
     def __len__(self) -> int:
         return len(self.segments)
@@ -112,8 +116,24 @@ class Segments:
 
     def number(self, segment_id: str) -> int | None:
         """The segment's number in this snapshot, None where the id is unknown."""
-        numbers = (number for number, segment in enumerate(self.segments) if segment.segment_id == segment_id)
-        return next(numbers, None)
+        return self._numbers.get(segment_id)
+
+    @cached_property
+    def _numbers(self) -> Mapping[str, int]:
+        own = {segment.segment_id: number for number, segment in enumerate(self.segments)}
+        return own | {one: own[end] for one, end in self.merged.items()}
+
+    @property
+    def n_shown(self) -> int:
+        """How many may be shown: those of the numbers below."""
+        return len(self) - self.n_hidden
+
+    @cached_property
+    def shown_rows(self) -> SparseRows:
+        """Those of `rows` that may be shown."""
+        starts = self.rows.row_starts[: self.rows.n_rows - self.n_hidden + 1]
+        dims, values = self.rows.dims[: starts[-1]], self.rows.values[: starts[-1]]
+        return replace(self.rows, row_starts=starts, dims=dims, values=values)
 
     @cached_property
     def sizes(self) -> Int64:
@@ -126,13 +146,17 @@ class Segments:
         return np.arange(len(self), dtype=np.int32)
 
     @cached_property
-    def by_item(self) -> tuple[Int64, Int32]:
-        """Where the segments of each item start, (last item with one + 2,), and their numbers, one behind the other."""
-        return _by_item(self.items, self._owners)
+    def shown_by_item(self) -> tuple[Int64, Int32]:
+        """Where the segments of each item start, (last item with one + 2,), and their numbers, one behind the other.
+
+        Of those that may be shown.
+        """
+        end = self.starts[self.n_shown]
+        return _by_item(self.items[:end], self._owners[:end])
 
     @cached_property
     def typical_by_item(self) -> tuple[Int64, Int32]:
-        """The same of the segments that an item is typical of."""
+        """The same of all segments that an item is typical of."""
         return _by_item(self.items[self._are_typical], self._owners[self._are_typical])
 
     @cached_property
@@ -144,14 +168,15 @@ class Segments:
     def owners(self) -> Int32:
         """(2, n_dims): the segment whose row is strongest in each dimension, upwards [0] and downwards [1]; -1: none.
 
-        Of equally strong ones the first.
+        Of equally strong ones the first; of those that may be shown.
         """
-        numbers = np.repeat(np.arange(self.rows.n_rows), np.diff(self.rows.row_starts))
-        values = self.rows.floats().values
+        rows = self.shown_rows
+        numbers = np.repeat(np.arange(rows.n_rows), np.diff(rows.row_starts))
+        values = rows.values
         weakest_first = np.lexsort((-numbers, np.abs(values)))
-        found = np.full((2, self.rows.n_dims), -1, dtype=np.int32)
+        found = np.full((2, rows.n_dims), -1, dtype=np.int32)
         # of what is assigned to one place, the last stays
-        found[(values < 0).astype(np.int8)[weakest_first], self.rows.dims[weakest_first]] = numbers[weakest_first]
+        found[(values < 0).astype(np.int8)[weakest_first], rows.dims[weakest_first]] = numbers[weakest_first]
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -226,8 +251,8 @@ class Published(Protocol):
         """Ids of its items."""
 
     @property
-    def segments(self) -> Segments:
-        """Its segments."""
+    def found_segments(self) -> Segments:
+        """Its segments as they were found: nobody's edits change what a segment is."""
 
 
 def find(
@@ -250,7 +275,7 @@ def find(
 
 def _known(previous: Published, items: Vocabulary) -> list[Int32]:
     """The items of each previous segment as rows of the new model; items that are gone are left out."""
-    hashes, old = _hashes_by_row(previous.items), previous.segments
+    hashes, old = _hashes_by_row(previous.items), previous.found_segments
     return [items.rows_of_hashes(hashes[old.items_of(number)]) for number in range(len(old))]
 
 
@@ -259,9 +284,13 @@ def _found(rows: SparseRows, items: Int32, strengths: Float32) -> FoundSegment:
     weights = members.values * np.repeat(strengths, np.diff(members.row_starts))
     summed = np.bincount(members.dims, weights=weights, minlength=rows.n_dims)
     centroid: Float32 = (summed / max(float(np.linalg.norm(summed)), 1e-12)).astype(np.float32)
+    return FoundSegment(signed_dims(centroid), items, strengths, centroid)
+
+
+def signed_dims(centroid: Float32) -> tuple[tuple[int, int], ...]:
+    """What is told of the dimensions of a centroid (n_dims,): the strongest with their signs."""
     strongest = [int(dim) for dim in np.argsort(-np.abs(centroid), kind="stable")[:NAMED_DIMS]]
-    dims = tuple((dim, 1 if centroid[dim] > 0 else -1) for dim in strongest if centroid[dim] != 0)
-    return FoundSegment(dims, items, strengths, centroid)
+    return tuple((dim, 1 if centroid[dim] > 0 else -1) for dim in strongest if centroid[dim] != 0)
 
 
 def carry_over(
@@ -272,7 +301,7 @@ def carry_over(
     names = [_name(hashes[segment.items], 0) for segment in found]
     if previous is None:
         return CarriedIds(_unused(found, hashes, dict[int, str](), frozenset()), frozenset())
-    old = previous.segments
+    old = previous.found_segments
     old_ids = [segment.segment_id for segment in old.segments]
     matches = [(-jaccard, old_ids[s], names[f], f) for f, s, jaccard in _matches(found, hashes, previous)]
     carried: dict[int, str] = {}
@@ -285,7 +314,7 @@ def carry_over(
 
 def _matches(found: Sequence[FoundSegment], hashes: UInt64, previous: Published) -> list[tuple[int, int, float]]:
     """(found number, previous number, Jaccard) of all that are similar enough; rows are matched by the ids' hashes."""
-    old, old_items = previous.segments, previous.items
+    old, old_items = previous.found_segments, previous.items
     if not len(old) or not len(old_items):
         return []
     places = np.minimum(np.searchsorted(old_items.sorted_hashes, hashes), len(old_items) - 1)

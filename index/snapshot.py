@@ -8,7 +8,7 @@ sizes, format, headers of arrays, and that arrays end where others begin; only w
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +31,8 @@ from index import (
     vocabulary,
 )
 from index.catalogue import Catalogue
+from index.edited import laid_over
+from index.edits import NO_EDITS, Edits, from_document, over
 from index.embeddings import SparseItemEmbeddings
 from index.errors import CorruptSnapshot, InvalidEmbeddings, UnknownVersion
 from index.filters import Filters
@@ -77,7 +79,7 @@ class Snapshot:
     searcher: Searcher
     """Search in it."""
     segments: Segments
-    """The titled sets of items."""
+    """The titled sets of items, as edited."""
     catalogue: Catalogue
     """Properties and text search."""
     filters: Filters
@@ -86,6 +88,19 @@ class Snapshot:
     """(n_items,): users of each item in the data."""
     popular: Int32
     """(n_items,): all rows by descending popularity, ties by row."""
+    found_segments: Segments
+    """The segments as they were found."""
+    built_edits: Edits
+    """What this snapshot says of them over that."""
+    edits: Edits
+    """What `segments` were edited by: those, and others over them."""
+
+    def edited(self, above: Edits) -> "Snapshot":
+        """The same with edits over those that it was built with, instead of what else was over them."""
+        edits = over(self.built_edits, above)
+        if edits == self.edits:
+            return self
+        return replace(self, segments=laid_over(self.found_segments, edits), edits=edits)
 
     @cached_property
     def crowd(self) -> Crowd:
@@ -117,14 +132,13 @@ def open_snapshot(root: Path, version: str) -> Snapshot:
         searcher = Searcher(model, postings.from_arrays(directory, found.n_items, found.n_dims))
         popularity: Float32 = arrays.load(directory, "popularity", np.float32, length=found.n_items)
         popular: Int32 = arrays.load(directory, "popular", np.int32, length=found.n_items)
-        segments = _open_segments(directory, found)
+        segments, edits = _open_segments(directory, found)
         opened = catalogue.open_catalogue(directory, popular)
         filters = Filters(columns.load(directory, found.n_items))
         if len(model.decoder.dims) != found.n_nonzeros:
             raise CorruptSnapshot(f"{directory} has {len(model.decoder.dims)} of {found.n_nonzeros} non-zeros")
-    return Snapshot(
-        version, directory, found, model.items, model, searcher, segments, opened, filters, popularity, popular
-    )
+    parts = (model.items, model, searcher, segments, opened, filters, popularity, popular, segments, edits, NO_EDITS)
+    return Snapshot(version, directory, found, *parts).edited(NO_EDITS)
 
 
 def read_manifest(root: Path, version: str) -> Manifest:
@@ -193,7 +207,7 @@ def _reading(directory: Path) -> Iterator[None]:
 
 
 def _check_invariants(opened: Snapshot) -> None:
-    integrity.check(opened.embeddings, opened.popularity, opened.segments)
+    integrity.check(opened.embeddings, opened.popularity, opened.found_segments)
     vocabulary.check(opened.items)
     postings.check(opened.searcher.postings, opened.embeddings)
     coding.check(opened.filters.columns, opened.catalogue.all_properties())
@@ -201,7 +215,8 @@ def _check_invariants(opened: Snapshot) -> None:
         raise InvalidEmbeddings("popular is not the order of popularity")
 
 
-def _open_segments(directory: Path, found: Manifest) -> Segments:
+def _open_segments(directory: Path, found: Manifest) -> tuple[Segments, Edits]:
+    """Those that were found, and the edits of them."""
     n_segments = found.n_segments
     starts = arrays.load_starts(directory, "segment_starts", n_segments)
     items = arrays.load(directory, "segment_items", np.int32, length=int(starts[-1]))
@@ -211,10 +226,11 @@ def _open_segments(directory: Path, found: Manifest) -> Segments:
     try:
         document: dict[str, Any] = json.loads(path.read_bytes())
         segments = Segments.from_json(document, starts, items, strengths, rows)
+        edits = from_document({"edits": document.get("edits", {})})
     except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise CorruptSnapshot(f"{path} cannot be read: {error!r}") from error
     if not all(type(each) is str for each in (*segments.retired, *(own.segment_id for own in segments.segments))):
         raise CorruptSnapshot(f"{path} cannot be read: ids of segments must be texts")
     if len(segments) != n_segments:
         raise CorruptSnapshot(f"{path} has {len(segments)} segments; expected {n_segments}")
-    return segments
+    return segments, edits

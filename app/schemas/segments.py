@@ -1,9 +1,12 @@
-"""Segments: what they are, and which of them a user leans to."""
+"""Segments: what they are, which of them a user leans to, and what people say of them over what the model says."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.schemas.retrieval import Answer, Who
-from app.schemas.wire import Count
+from app.schemas.wire import Count, Id, Parameters, Request
+from index.edits import MAX_EDITS, MAX_TITLE, check_title
 
 
 class SegmentsRequest(Who):
@@ -39,10 +42,19 @@ class SegmentWithTerms(SegmentSummary):
     """A segment and the words that set it apart."""
 
     terms: list[str]
+    found_title: str = Field(description="What the model calls it.")
+    hidden: bool = Field(description="Whether it is never a row of a page, among a user's segments or a reason.")
+    merged_into: str | None = Field(description="The segment that its items are a part of, and that its id stands for.")
+
+
+class SegmentsQuery(Parameters):
+    """Which segments."""
+
+    hidden: bool = Field(default=False, description="true: with those that are hidden or merged into others.")
 
 
 class SegmentList(BaseModel):
-    """All segments of the current snapshot."""
+    """Segments of the current snapshot."""
 
     index_version: str
     segments: list[SegmentWithTerms]
@@ -61,3 +73,47 @@ class SegmentDetail(SegmentWithTerms):
 
     index_version: str
     top_items: list[SegmentItem]
+
+
+Title = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_TITLE,
+        description="Plain text without white space at its ends, control characters and breaks of lines.",
+    ),
+    AfterValidator(check_title),
+]
+
+
+class EditRequest(Request):
+    """What people say of a segment. What is left out stays as it is; null takes it back."""
+
+    title: Title | None = None
+    hidden: bool | None = Field(
+        default=None,
+        description="true: it is never a row of a page, among a user's segments or a reason. Its id can still be used.",
+    )
+    merged_into: Id | None = Field(
+        default=None,
+        description="The segment that its items are a part of from now on, and that its id stands for.",
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Quiet crime"}, {"hidden": None}]})
+
+
+class SegmentEdits(Request):
+    """All edits, as they are exported and imported."""
+
+    edits: dict[Id, EditRequest] = Field(
+        max_length=MAX_EDITS,
+        description="By segment_id. Of a segment that the index does not have an edit is kept and does nothing.",
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"edits": {"sabcdefghij": {"title": "Quiet crime"}}}]})
+
+
+class SegmentEditsAnswer(SegmentEdits):
+    """All edits as they are now."""
+
+    unknown_segments: list[str] = Field(description="Those of them that the current index does not have.")

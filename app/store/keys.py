@@ -14,6 +14,13 @@ PARTITIONS = 64
 """Never change this: it is in every key."""
 
 
+EDITS = b"sparrow:{0}:edits"
+"""A hash, without a time to live: what people say of segments, by segment id (see `app.store.edits`)."""
+
+EDITS_VERSION = b"sparrow:{0}:edits-version"
+"""What changes whenever they do."""
+
+
 class UserKeys(NamedTuple):
     """The keys of one user; all have a TTL and a bound. For the form of their values see `app.store.state`."""
 

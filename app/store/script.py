@@ -1,4 +1,4 @@
-"""The scripts that change what is stored about a user: each changes all of it or nothing. Commands of Redis 6.2 only.
+"""The scripts that change what is stored: each changes all of it or nothing. Commands of Redis 6.2 only.
 
 For the form of values see `app.store.state`. Items are looked for by their hash in the bytes of a value, which Lua does
 in C: 10,000 of them take some 20 microseconds.
@@ -189,6 +189,23 @@ return 1
 """
 
 
+EDIT = """
+-- KEYS: edits, their version. ARGV: the version that is expected ('' for none), the new one, then ids of segments, each
+-- with its edit ('' stands for none).
+-- Returns 1; 0, and changes nothing, where the edits are of another version by now.
+if (redis.call('GET', KEYS[2]) or '') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[2])
+for at = 3, #ARGV, 2 do
+  if ARGV[at + 1] == '' then
+    redis.call('HDEL', KEYS[1], ARGV[at])
+  else
+    redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1])
+  end
+end
+return 1
+"""
+
+
 class Script(NamedTuple):
     """A script and the name by which Redis knows it once it is loaded."""
 
@@ -202,6 +219,6 @@ class Script(NamedTuple):
         return cls(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-RECORDING, SERVING, REPLACING, RESTORING, FORGETTING = (
-    Script.of(text) for text in (RECORD, SERVE, REPLACE, RESTORE, FORGET)
+RECORDING, SERVING, REPLACING, RESTORING, FORGETTING, EDITING = (
+    Script.of(text) for text in (RECORD, SERVE, REPLACE, RESTORE, FORGET, EDIT)
 )

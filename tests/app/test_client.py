@@ -222,6 +222,13 @@ async def test_everything_works_with_the_real_application(application: FastAPI) 
 
         segments = (await sparrow.segments()).segments
         assert (await sparrow.segment(segments[0].segment_id)).top_items
+        edited = await sparrow.edit_segment(segments[0].segment_id, title="Mine", hidden=True)
+        assert (edited.title, edited.found_title) == ("Mine", segments[0].title)
+        assert len((await sparrow.segments(hidden=True)).segments) == len((await sparrow.segments()).segments) + 1
+        edits = (await sparrow.segment_edits()).model_dump(exclude_unset=True)["edits"]
+        assert edits == {segments[0].segment_id: {"title": "Mine", "hidden": True}}
+        assert (await sparrow.replace_edits(edits=edits)).unknown_segments == []
+        await sparrow.edit_segment(segments[0].segment_id, title=None, hidden=None)
         assert (await sparrow.segment_items(segments[0].segment_id, user_id="a/b")).items
         assert (await sparrow.segments_for(user_id="a/b", count=2)).segments
         batch = await sparrow.batch(

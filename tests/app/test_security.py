@@ -31,6 +31,8 @@ NEEDED = {
     ("get", "/v1/segments"): "read",
     ("get", "/v1/segments/{segment_id}"): "read",
     ("patch", "/v1/segments/{segment_id}"): "admin",
+    ("get", "/v1/segments/edits"): "read",
+    ("put", "/v1/segments/edits"): "admin",
     ("post", "/v1/segments/recommend"): "read",
     ("post", "/v1/segments/{segment_id}/items"): "read",
     ("get", "/v1/versions"): "read",

@@ -25,7 +25,15 @@ async def post(client: httpx.AsyncClient, path: str, **body: object) -> dict[str
 async def test_all_segments_are_listed(client: httpx.AsyncClient) -> None:
     found = await get(client, "/v1/segments")
     assert [one["title"] for one in found["segments"]] == TITLES
-    assert found["segments"][2] == {"segment_id": "smystery", "title": "Mystery", "size": 8, "terms": ["Mystery"]}
+    assert found["segments"][2] == {
+        "segment_id": "smystery",
+        "title": "Mystery",
+        "size": 8,
+        "terms": ["Mystery"],
+        "found_title": "Mystery",
+        "hidden": False,
+        "merged_into": None,
+    }
     assert found["index_version"] == (await client.get("/info")).json()["index"]["version"]
 
 

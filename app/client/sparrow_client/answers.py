@@ -111,10 +111,13 @@ class SegmentWithTerms(Segment):
     """A segment and the words that set it apart."""
 
     terms: list[str]
+    found_title: str
+    hidden: bool
+    merged_into: str | None
 
 
 class SegmentList(_Document):
-    """All segments of an index version."""
+    """Segments of an index version."""
 
     index_version: str
     segments: list[SegmentWithTerms]
@@ -133,6 +136,26 @@ class SegmentDetail(SegmentWithTerms):
 
     index_version: str
     top_items: list[SegmentItem]
+
+
+class SegmentEdit(_Document):
+    """What people say of a segment; of what is not set they say nothing."""
+
+    title: str | None = None
+    hidden: bool | None = None
+    merged_into: str | None = None
+
+
+class SegmentEdits(_Document):
+    """All edits by segment; `model_dump(exclude_unset=True)` is what `replace_edits` takes."""
+
+    edits: dict[str, SegmentEdit]
+
+
+class ReplacedEdits(SegmentEdits):
+    """All edits as they are now, and those of them that the index does not have."""
+
+    unknown_segments: list[str]
 
 
 class HistoryShare(_Document):

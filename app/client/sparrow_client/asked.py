@@ -198,6 +198,26 @@ class ItemsQuery(TypedDict, total=False):
     offset: int
 
 
+class SegmentsQuery(TypedDict, total=False):
+    """Which segments."""
+
+    hidden: bool
+
+
+class Edit(TypedDict, total=False):
+    """What people say of a segment; null takes it back."""
+
+    title: str | None
+    hidden: bool | None
+    merged_into: str | None
+
+
+class Edits(TypedDict):
+    """Body of PUT /v1/segments/edits."""
+
+    edits: Mapping[str, Edit]
+
+
 class UserQuery(TypedDict, total=False):
     """How much of a user."""
 

@@ -77,9 +77,9 @@ class AsyncClient:
         """What the scores of items are made of."""
         return await self._send(operations.EXPLAIN.call(body=wanted))
 
-    async def segments(self) -> answers.SegmentList:
-        """All segments of the index."""
-        return await self._send(operations.SEGMENTS.call())
+    async def segments(self, **wanted: Unpack[asked.SegmentsQuery]) -> answers.SegmentList:
+        """The segments of the index."""
+        return await self._send(operations.SEGMENTS.call(query=wanted))
 
     async def segments_for(self, **wanted: Unpack[asked.SegmentsFor]) -> answers.Segments:
         """The segments of a user, strongest first."""
@@ -92,6 +92,18 @@ class AsyncClient:
     async def segment_items(self, segment_id: str, **wanted: Unpack[asked.Recommend]) -> answers.Items:
         """Items of one segment, as a user would rank them."""
         return await self._send(operations.SEGMENT_ITEMS.call(ids={"segment_id": segment_id}, body=wanted))
+
+    async def edit_segment(self, segment_id: str, **wanted: Unpack[asked.Edit]) -> answers.SegmentDetail:
+        """Give a segment another title, hide it, or make it a part of another; None takes an edit back."""
+        return await self._send(operations.EDIT_SEGMENT.call(ids={"segment_id": segment_id}, body=wanted))
+
+    async def segment_edits(self) -> answers.SegmentEdits:
+        """All edits of segments."""
+        return await self._send(operations.SEGMENT_EDITS.call())
+
+    async def replace_edits(self, **wanted: Unpack[asked.Edits]) -> answers.ReplacedEdits:
+        """Replace all edits of segments."""
+        return await self._send(operations.REPLACE_EDITS.call(body=wanted))
 
     async def items(self, **wanted: Unpack[asked.ItemsQuery]) -> answers.CataloguePage:
         """Items by their text and properties, most popular first."""

@@ -77,9 +77,9 @@ class Client:
         """What the scores of items are made of."""
         return self._send(operations.EXPLAIN.call(body=wanted))
 
-    def segments(self) -> answers.SegmentList:
-        """All segments of the index."""
-        return self._send(operations.SEGMENTS.call())
+    def segments(self, **wanted: Unpack[asked.SegmentsQuery]) -> answers.SegmentList:
+        """The segments of the index."""
+        return self._send(operations.SEGMENTS.call(query=wanted))
 
     def segments_for(self, **wanted: Unpack[asked.SegmentsFor]) -> answers.Segments:
         """The segments of a user, strongest first."""
@@ -92,6 +92,18 @@ class Client:
     def segment_items(self, segment_id: str, **wanted: Unpack[asked.Recommend]) -> answers.Items:
         """Items of one segment, as a user would rank them."""
         return self._send(operations.SEGMENT_ITEMS.call(ids={"segment_id": segment_id}, body=wanted))
+
+    def edit_segment(self, segment_id: str, **wanted: Unpack[asked.Edit]) -> answers.SegmentDetail:
+        """Give a segment another title, hide it, or make it a part of another; None takes an edit back."""
+        return self._send(operations.EDIT_SEGMENT.call(ids={"segment_id": segment_id}, body=wanted))
+
+    def segment_edits(self) -> answers.SegmentEdits:
+        """All edits of segments."""
+        return self._send(operations.SEGMENT_EDITS.call())
+
+    def replace_edits(self, **wanted: Unpack[asked.Edits]) -> answers.ReplacedEdits:
+        """Replace all edits of segments."""
+        return self._send(operations.REPLACE_EDITS.call(body=wanted))
 
     def items(self, **wanted: Unpack[asked.ItemsQuery]) -> answers.CataloguePage:
         """Items by their text and properties, most popular first."""
