@@ -17,6 +17,7 @@ from training.commands.fit import fit
 from training.commands.frontier import draw_frontier
 from training.commands.pages import judge_pages
 from training.commands.publish import publish
+from training.commands.segments import measure_segments
 from training.commands.tune import tune_recipe
 from training.errors import TrainingError
 
@@ -26,6 +27,7 @@ cli.command("publish")(publish)
 cli.command("evaluate")(evaluate)
 cli.command("compare")(compare_recipes)
 cli.command("frontier")(draw_frontier)
+cli.command("segments")(measure_segments)
 cli.command("tune")(tune_recipe)
 cli.command("pages")(judge_pages)
 cli.command("examples")(write_examples)
