@@ -15,6 +15,7 @@ from training.commands.evaluate import evaluate
 from training.commands.examples import write_examples
 from training.commands.fit import fit
 from training.commands.frontier import draw_frontier
+from training.commands.judge import judge_titles
 from training.commands.pages import judge_pages
 from training.commands.publish import publish
 from training.commands.segments import measure_segments
@@ -31,6 +32,7 @@ cli.command("segments")(measure_segments)
 cli.command("tune")(tune_recipe)
 cli.command("pages")(judge_pages)
 cli.command("examples")(write_examples)
+cli.command("judge")(judge_titles)
 main = main_for(cli, TrainingError, SnapshotError, InvalidEmbeddings)
 
 if __name__ == "__main__":

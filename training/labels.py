@@ -1,26 +1,32 @@
 """Titles for segments, from the properties of their items: no network, no language model.
 
 What a segment says more than the catalogue: a term with part p of the segment's weight and part q of all items has lift
-p / q and is worth p log(p / q), its share of the Kullback-Leibler divergence between the two. A title takes the first
-form that is sure enough: one entity ("Discworld"), two ("J.K. Rowling, Rick Riordan"), words ("Vampires & magic"), else
-examples ("More like Dune and Foundation"). Titles are unique; where two segments want one title, the surer one has it.
+p / q and is worth p log(p / q), its share of the Kullback-Leibler divergence between the two. Of such terms titles are
+made (`training.forms`), and of every title it is known or guessed which items it fits: an author fits the items that
+name it, a word those whose texts say it or are like the texts that do (`training.themes`). A title is taken only where
+it fits at least 6 of the 8 strongest items and half of the strongest 24, and few of the strongest of the nearest
+segments; of several the one that tells most. Where none does, examples are named ("More like Dune and Foundation").
+Titles are unique; where two segments want one title, the surer one has it.
 """
 
 import heapq
-import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations, count
+from itertools import count
 
 import numpy as np
 
+from index import segments
 from index.segments import FoundSegment
 from index.types import Float32, Int32
-from training import terms
-from training.terms import Kind, Properties, Terms
+from training import forms, terms
+from training.forms import MAX_TITLE, TOP, TYPICAL, Asked, Said, Title
+from training.terms import Properties, Term, Terms
+from training.themes import Themes
 
-MAX_TITLE = 40
+__all__ = ["MAX_TITLE", "Label", "titles"]
+
 MAX_TERMS = 8
 READ_MEMBERS = 200  # of a segment, the strongest
 READ_CATALOGUE = 20_000  # items, evenly spaced, that the segments are compared with
@@ -29,21 +35,13 @@ LEAST_INSIDE = 0.05  # nor does one of so few members
 CONSIDERED = 100  # terms of a segment
 ENTITY_BONUS = 1.6  # before the words that it is made of
 PAIR_BONUS = 1.4
-DOMINANT = 0.4  # an entity of so much of a segment is its title
-PROMINENT = 0.2  # "... & more"
-MINOR = 0.1  # the second of two entities
-TOGETHER = 0.27  # both of them
-EQUAL = 0.7  # the second is as important as the first
-SAME_ITEMS = 0.7  # of two entities with so similar parts, one is the maker of the other
 MAX_SPREAD = 0.04  # part of all segments that a word may be distinctive for, to say something of any
 FEW_SEGMENTS = 3  # so many always may
-SECOND = 0.6  # the second word of a title is worth at least this part of the first
-MODIFIER = 0.4  # a word that leads on to another one more often is an adjective
-THEME_INSIDE = 0.25  # a word of a title holds for this part of the members,
-THEME_WORTH = 0.9  # and is worth this much: 0.3 of the members at a lift of 20, all of them at 2.5
-LONGEST_NAME = 28  # of an example
-CUT = "\u2026"
-EXAMPLES = 12  # the strongest members, of which the best known are named
+RIVALS = 3  # nearest segments, from which it must tell its own
+HALF = 0.5
+FOLDED_PRAISE = frozenset(map(terms.fold, terms.PRAISE))
+MOST_ACTS = 0.3  # of its uses are of a verb
+LEAST_FOCUSED = 0.4  # a word whose items lie so much in segments of which it is distinctive names a kind of thing
 
 
 @dataclass(frozen=True)
@@ -57,55 +55,45 @@ class Label:
 
 
 @dataclass(frozen=True)
-class _Said:
+class _Told:
     """A term that distinguishes a segment."""
 
-    text: str
-    kind: Kind
-    inside: float
-    """Part of the segment, by weight, that has the term."""
+    number: int
+    """Among the counted terms."""
+    term: Term
+    """What it is."""
     worth: float
-    """inside * log(lift)"""
-    leads: float
-    """As of `terms.Term`."""
-    who: frozenset[int]
-    """Which of the strongest members have it."""
-
-    def shared(self, other: "_Said") -> float:
-        """Part of the members that have the rarer of two terms and have both."""
-        return len(self.who & other.who) / max(min(len(self.who), len(other.who)), 1)
+    """Part of the segment, by weight, that has it, times the logarithm of its lift."""
 
 
 @dataclass(frozen=True)
-class _Candidate:
-    """A title that a segment could have."""
+class _Question:
+    """The items on which titles of a segment are tried."""
 
-    title: str
-    meaning: frozenset[str]
-    """What it names, in lower case: two titles of one meaning are the same title."""
-    sureness: float
-    """Who wants a title more gets it."""
+    items: Int32
+    """Its own strongest ones, then those of its rivals."""
+    asked: Asked
+    """Which of them are whose."""
 
 
 def titles(found: Sequence[FoundSegment], properties: Sequence[Properties], popularity: Float32) -> list[Label]:
     """One label a segment; properties and popularity are row-aligned, (n_items,)."""
     rows = _rows_to_read(found, len(properties))
-    counted = terms.read([properties[row] for row in rows])
+    read = [properties[row] for row in rows]
+    counted = terms.read(read)
     members = [np.searchsorted(rows, each.items[:READ_MEMBERS]).astype(np.int32) for each in found]
-    said = _particular(
-        [_distinctive(counted, m, s.strengths[:READ_MEMBERS]) for m, s in zip(members, found, strict=True)]
-    )
-    key = terms.name_key([properties[row] for row in rows])
+    told = [_distinctive(counted, m, s.strengths[:READ_MEMBERS]) for m, s in zip(members, found, strict=True)]
+    questions = _questions(found, members)
+    themes = Themes(counted)
+    said = _said(themes, told, questions, _focus(counted, [items[:TYPICAL] for items in members]))
+    names = _names(themes, members, read, popularity[rows])
     wanted = [
-        [
-            *_candidates(about),
-            *_examples([(terms.name_of(properties[i], key), popularity[i]) for i in each.items[:EXAMPLES]]),
-        ]
-        for about, each in zip(said, found, strict=True)
+        [*forms.titles(about, question.asked, examples), *forms.examples(examples)]
+        for about, question, examples in zip(said, questions, names, strict=True)
     ]
     return [
-        Label(title, tuple(term.text for term in about[:MAX_TERMS]))
-        for title, about in zip(_assign(wanted), said, strict=True)
+        Label(title, tuple(each.term.text for each in _distinct(about)[:MAX_TERMS]))
+        for title, about in zip(_assign(wanted), _particular(told), strict=True)
     ]
 
 
@@ -115,8 +103,8 @@ def _rows_to_read(found: Sequence[FoundSegment], n_items: int) -> Int32:
     return np.unique(np.concatenate([spread, *(each.items[:READ_MEMBERS] for each in found)])).astype(np.int32)
 
 
-def _distinctive(counted: Terms, items: Int32, strengths: Float32) -> list[_Said]:
-    """What holds for a segment and seldom elsewhere, worthiest first, no two that share a word."""
+def _distinctive(counted: Terms, items: Int32, strengths: Float32) -> list[_Told]:
+    """What holds for a segment and seldom elsewhere, worthiest first."""
     weights = strengths**2
     inside = counted.shares_in(items, weights)
     lift = inside / np.maximum(counted.share, 1e-9)
@@ -124,119 +112,142 @@ def _distinctive(counted: Terms, items: Int32, strengths: Float32) -> list[_Said
     sure = np.flatnonzero((n_items >= terms.MIN_ITEMS) & (lift >= LEAST_LIFT) & (inside >= LEAST_INSIDE))
     worth = inside[sure] * np.log(lift[sure])
     best = np.argsort(-worth, kind="stable")[:CONSIDERED]
-    having = counted.having(items, sure[best])
-    said = [
-        _Said(term.text, term.kind, float(inside[i]), float(value), term.leads, who)
-        for i, value, who in zip(sure[best], worth[best], having, strict=True)
-        for term in (counted.terms[i],)
-    ]
-    return _distinct(sorted(said, key=lambda term: (-term.worth * _bonus(term), term.text)))
+    told = [_Told(int(sure[i]), counted.terms[sure[i]], float(worth[i])) for i in best]
+    return sorted(told, key=lambda each: (-each.worth * _bonus(each.term), each.term.text))
 
 
-def _particular(said: Sequence[Sequence[_Said]]) -> list[list[_Said]]:
+def _particular(told: Sequence[Sequence[_Told]]) -> list[list[_Told]]:
     """Leave out words that are distinctive for many segments ("heartwarming"): they tell none from another."""
-    spread = Counter(term.text for about in said for term in about if term.kind == "word")
-    most = max(FEW_SEGMENTS, MAX_SPREAD * len(said))
-    return [[term for term in about if spread[term.text] <= most] for about in said]
+    spread = Counter(each.number for about in told for each in about if each.term.kind == "word")
+    most = max(FEW_SEGMENTS, MAX_SPREAD * len(told))
+    return [[each for each in about if spread[each.number] <= most] for about in told]
 
 
-def _bonus(term: _Said) -> float:
+def _bonus(term: Term) -> float:
     """Entities and pairs of words go before the words that they are made of."""
     if term.kind == "word":
         return PAIR_BONUS if " " in term.text else 1.0
     return ENTITY_BONUS
 
 
-def _distinct(said: Sequence[_Said]) -> list[_Said]:
-    kept: list[_Said] = []
+def _distinct(told: Sequence[_Told]) -> list[_Told]:
+    """No two that share a word."""
+    kept: list[_Told] = []
     used: set[str] = set()
-    for term in said:
-        words = {terms.fold(word) for word in terms.WORD.findall(term.text)}
+    for each in told:
+        words = {terms.fold(word) for word in terms.WORD.findall(each.term.text)}
         if not words & used:
-            kept.append(term)
+            kept.append(each)
             used |= words
     return kept
 
 
-def _candidates(said: Sequence[_Said]) -> Iterator[_Candidate]:
-    """Titles from terms, best first."""
-    names = [term for term in said if term.kind in ("entity", "series") or _is_name(term)]
-    words = [term for term in said if term.kind == "word" and not term.text[:1].isupper() and term.leads <= MODIFIER]
-    words = [term for term in words if term.inside >= THEME_INSIDE]
-    others = [other for other in names[1:] if other.kind == names[0].kind and other.inside >= MINOR]
-    apart = [other for other in others if other.shared(names[0]) <= 0.5]
-    pairs = [[names[0], other] for other in apart if names[0].inside + other.inside >= TOGETHER][:3]
-    if names and names[0].inside >= DOMINANT:
-        if pairs and pairs[0][1].inside >= EQUAL * names[0].inside:
-            yield from _named(pairs[0], ", ", names[0].inside)
-        yield from _dominant(names[0], names[1:])
-    if words and words[0].worth >= THEME_WORTH:
-        yield from _theme(words)
-    for pair in pairs:
-        yield from _named(pair, ", ", pair[0].inside)
-    if names and names[0].inside >= PROMINENT:
-        yield from _titled(f"{names[0].text} & more", [names[0].text, "more"], names[0].inside)
+def _questions(found: Sequence[FoundSegment], members: Sequence[Int32]) -> list[_Question]:
+    """A segment's strongest items, and those of the segments whose centroids are nearest."""
+    centroids = np.array([each.centroid for each in found])
+    questions = []
+    for number, items in enumerate(members):
+        order = [int(other) for other in np.argsort(-(centroids @ centroids[number]), kind="stable") if other != number]
+        parts = [items[: _n_typical(found[number])], *(members[other][:TOP] for other in order[:RIVALS])]
+        asked = Asked(len(parts[0]), tuple(len(part) for part in parts[1:]))
+        questions.append(_Question(np.concatenate(parts).astype(np.int32), asked))
+    return questions
 
 
-def _dominant(first: _Said, others: Sequence[_Said]) -> Iterator[_Candidate]:
-    """A series and who made it are told together where both hold for nearly the same part of the segment."""
-    for other in others[:2]:
-        same = other.shared(first) >= SAME_ITEMS and other.inside >= SAME_ITEMS * first.inside
-        if other.kind != first.kind and same:
-            maker, series = (first, other) if first.kind == "entity" else (other, first)
-            yield from _named([maker, series], ": ", first.inside)
-    yield from _named([first], "", first.inside)
+def _n_typical(segment: FoundSegment) -> int:
+    """How many of the strongest members a page shows first."""
+    strong = int((segment.strengths >= segments.TYPICAL * segment.strengths[0]).sum())
+    return min(max(strong, TOP), forms.TYPICAL)
 
 
-def _theme(words: Sequence[_Said]) -> Iterator[_Candidate]:
-    for other in words[1:4]:
-        if other.worth >= SECOND * words[0].worth:
-            yield from _named([words[0], other], " & ", words[0].worth / 4)
-    yield from _named([words[0]], "", words[0].worth / 4)
+def _focus(counted: Terms, members: Sequence[Int32]) -> Float32:
+    """Of each term, the part of the segments' items with it that lie where it is distinctive, (n_terms,)."""
+    everywhere = np.zeros(len(counted.terms), dtype=np.float32)
+    focused = np.zeros(len(counted.terms), dtype=np.float32)
+    for items in members:
+        n_items = counted.shares_in(items, np.ones(len(items), np.float32)) * len(items)
+        everywhere += n_items
+        sure = (n_items >= terms.MIN_ITEMS - HALF) & (n_items >= LEAST_LIFT * counted.share * len(items))
+        focused += np.where(sure, n_items, 0)
+    return (focused / np.maximum(everywhere, 1)).astype(np.float32)
 
 
-def _named(parts: Sequence[_Said], glue: str, sureness: float) -> Iterator[_Candidate]:
-    texts = [part.text for part in parts]
-    yield from _titled(glue.join(texts), texts, sureness)
+def _said(
+    themes: Themes, told: Sequence[Sequence[_Told]], questions: Sequence[_Question], focus: Float32
+) -> list[list[Said]]:
+    """What titles are made of, and which of the items that are asked about it fits."""
+    wanted: defaultdict[int, list[int]] = defaultdict(list)
+    for segment, about in enumerate(told):
+        for each in about:
+            if not _is_word(each.term) or (_is_theme(each.term) and focus[each.number] >= LEAST_FOCUSED):
+                wanted[each.number].append(segment)
+    fits: dict[tuple[int, int], Float32] = {}
+    for number, askers in wanted.items():
+        items = np.concatenate([questions[segment].items for segment in askers])
+        found = themes.fits(number, items) if _is_word(themes.counted.terms[number]) else themes.says(number, items)
+        parts = np.split(found, np.cumsum([len(questions[segment].items) for segment in askers])[:-1])
+        fits.update({(segment, number): part for segment, part in zip(askers, parts, strict=True)})
+    return [
+        [
+            _as_said(each.term, fits[segment, each.number], float(focus[each.number]))
+            for each in about
+            if (segment, each.number) in fits
+        ]
+        for segment, about in enumerate(told)
+    ]
 
 
-def _titled(title: str, meaning: Sequence[str], sureness: float) -> Iterator[_Candidate]:
-    """Nothing where the title is too long."""
-    title = " ".join(title.split())
-    title = title[:1].upper() + title[1:]
-    if 0 < len(title) <= MAX_TITLE:
-        yield _Candidate(title, frozenset(map(str.casefold, meaning)), sureness)
+def _as_said(term: Term, fits: Float32, focus: float) -> Said:
+    is_kind = _is_word(term) and term.kinds > 0
+    return Said(term.text, term.kind, fits, focus, is_kind)
 
 
-def _is_name(term: _Said) -> bool:
-    """A pair of words that are both written with a capital, as "Stephanie Plum"."""
-    words = term.text.split()
-    return term.kind == "word" and len(words) > 1 and all(word[:1].isupper() for word in words)
+def _is_word(term: Term) -> bool:
+    """Not a name, such as "Stephanie Plum"."""
+    return term.kind == "word" and not forms.is_name(term.text)
 
 
-def _examples(names: Sequence[tuple[str, float]]) -> Iterator[_Candidate]:
-    """Name the best known of these items, then others: "More like Dune and Foundation"."""
-    best_known = [name for name, _ in sorted(names, key=lambda each: -each[1])]
-    short = [shortened for name in best_known if (shortened := _shortened(name))]
-    short = list(dict.fromkeys(name for name in short if not name.endswith(CUT))) or list(dict.fromkeys(short))
-    for one, other in combinations(short, 2):
-        yield from _titled(f"More like {one} and {other}", [one, other], 0)
-    for one in short:
-        yield from _titled(f"More like {one}", [one], 0)
+def _is_theme(term: Term) -> bool:
+    """A noun in lower case that does not praise."""
+    words = [terms.fold(word) for word in terms.WORD.findall(term.text)]
+    praises = words[0] in FOLDED_PRAISE or (words[-1] in FOLDED_PRAISE and not term.kinds)
+    return not praises and term.stands >= terms.LEAST_NOUN and term.acts < MOST_ACTS and not term.text[:1].isupper()
 
 
-def _shortened(name: str) -> str:
-    """A name without its subtitle; cut at a word, and marked so, where it would fill the title."""
-    bare = re.split(r"[:;(\[]|\s[-\u2013\u2014]\s", name)[0].strip(" ,.")
-    if len(bare) <= LONGEST_NAME:
-        return bare
-    words = bare[:LONGEST_NAME].split(" ")[:-1]
-    while words and words[-1].casefold() in terms.STOP_WORDS:
-        words.pop()
-    return " ".join(words) + CUT if words else ""
+def _names(
+    themes: Themes, members: Sequence[Int32], properties: Sequence[Properties], popularity: Float32
+) -> list[list[str]]:
+    """Of each segment the names of examples, best first."""
+    key = terms.name_key(properties)
+    chosen = []
+    for items in members:
+        names = [forms.shortened(terms.name_of(properties[row], key)) for row in _exemplary(themes, items, popularity)]
+        short = list(dict.fromkeys(name for name in names if name and not name.endswith(forms.CUT)))
+        chosen.append(short or list(dict.fromkeys(filter(None, names))))
+    return chosen
 
 
-def _assign(wanted: Sequence[Sequence[_Candidate]]) -> list[str]:
+def _exemplary(themes: Themes, items: Int32, popularity: Float32) -> list[int]:
+    """The strongest items, best example first: its makers made most of those whose makers no example before names.
+
+    Then those whose texts are like the segment's, then the best known.
+    """
+    rows = items[: forms.EXAMPLES]
+    typical = themes.typicality(rows, items[:TYPICAL])
+    usual = dict(zip(rows.tolist(), (typical >= np.median(typical)).tolist(), strict=True))
+    makers = {row: themes.counted.entities_of(row) for row in usual}
+    left, told, ordered = list(usual), set[int](), list[int]()
+    while left:
+        open_ = [makers[row] for row in usual if not makers[row] & told]
+        new = {row: sum(bool(each & makers[row]) for each in open_) for row in left}
+        best = max(left, key=lambda row: (new[row], usual[row], float(popularity[row]), -row))
+        ordered.append(best)
+        left.remove(best)
+        told |= makers[best]
+    return ordered
+
+
+def _assign(wanted: Sequence[Sequence[Title]]) -> list[str]:
     """Give every segment its best title that no surer one has taken."""
     queue = [(-each[0].sureness if each else 1.0, number, 0) for number, each in enumerate(wanted)]
     heapq.heapify(queue)
@@ -249,11 +260,11 @@ def _assign(wanted: Sequence[Sequence[_Candidate]]) -> list[str]:
             chosen[number] = next(
                 name for name in map("Collection {}".format, count(number + 1)) if name.casefold() not in taken
             )
-        elif left[0].meaning in taken or left[0].title.casefold() in taken:
+        elif left[0].meaning in taken or left[0].text.casefold() in taken:
             heapq.heappush(queue, (-left[1].sureness if len(left) > 1 else 1.0, number, place + 1))
             continue
         else:
-            chosen[number] = left[0].title
+            chosen[number] = left[0].text
             taken.add(left[0].meaning)
         taken.add(chosen[number].casefold())
     return chosen

@@ -12,8 +12,9 @@ import torch
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no types
 
-from training import datasets, interactions
+from training import datasets, interactions, items, recipe, run, trainer
 from training.interactions import Filters, Interactions
+from training.run import Material
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,6 +38,18 @@ def books(books_file: Path) -> Interactions:
     """The same, without the rare items."""
     data, _ = interactions.load(books_file, filters=Filters(min_item_support=5))
     return data
+
+
+@pytest.fixture(scope="session")
+def fitted(tmp_path_factory: pytest.TempPathFactory, books_file: Path) -> Path:
+    """A complete run of the small part of the books, quickly fitted."""
+    directory = tmp_path_factory.mktemp("runs") / "fitted"
+    quick = ["training.epochs=2", "training.batch_size=64", "model.n_dims=256", "filters.min_item_support=3"]
+    data, loaded = interactions.load(books_file, filters=Filters(min_item_support=3))
+    properties, described = items.load(datasets.bundled("goodbooks").items, data.items)
+    material = Material(data, loaded, properties, described)
+    run.fit(directory, recipe.load("compressed-elsa", quick), material, device="cpu", monitor=trainer.Silent())
+    return directory
 
 
 @pytest.fixture(scope="session")

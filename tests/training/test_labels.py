@@ -41,7 +41,7 @@ def described(rng: np.random.Generator, *planted: str) -> str:
     """A text of the catalogue's common words, each with some left out, and the planted ones."""
     words = [word for word in FILLER if rng.random() < 0.9]
     for word in planted:
-        words.insert(int(rng.integers(1, len(words))), f", {word} ,")
+        words.insert(int(rng.integers(1, len(words))), f"of the {word} .")
     return " ".join(words)
 
 
@@ -112,7 +112,7 @@ def test_lists_and_joined_strings_are_taken_apart() -> None:
 def test_a_language_is_written_out() -> None:
     items = [{"title": f"t{row}", "language": "ara" if row < SIZE else "en-US"} for row in range(300)]
 
-    assert label(items, blocks(1))[0].title == "Arabic"
+    assert label(items, blocks(1))[0].title == "In Arabic"
 
 
 def test_examples_name_a_segment_of_which_nothing_else_is_sure() -> None:
