@@ -19,6 +19,7 @@ from training.commands.judge import judge_titles
 from training.commands.pages import judge_pages
 from training.commands.publish import publish
 from training.commands.segments import measure_segments
+from training.commands.steering import judge_steering
 from training.commands.tune import tune_recipe
 from training.errors import TrainingError
 
@@ -31,6 +32,7 @@ cli.command("frontier")(draw_frontier)
 cli.command("segments")(measure_segments)
 cli.command("tune")(tune_recipe)
 cli.command("pages")(judge_pages)
+cli.command("steering")(judge_steering)
 cli.command("examples")(write_examples)
 cli.command("judge")(judge_titles)
 main = main_for(cli, TrainingError, SnapshotError, InvalidEmbeddings)
