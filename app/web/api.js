@@ -15,11 +15,15 @@ export const known = new Map();
 /** How much of a history is shown. */
 const HISTORY = 12;
 
+/** How many active segments are shown. */
+const ACTIVE = 12;
+
 /** Kinds of events that say less than a like does. */
 const WEAK = new Set(["view", "click", "cart"]);
 
 /** The key of this tab, where the server asks for one. A browser may refuse storage: it then lasts until the next load. */
 let key = stored();
+let accepted = key; // the latest that the server knew: whoever gives up typing another one is left with it
 let asking = null;
 let declined = false;
 
@@ -36,16 +40,20 @@ export function askAgain() {
   declined = false;
 }
 
-/** Ask for a key instead of `sent`; all calls that wait for one share the question. */
-async function askForKey(sent) {
+/** Ask for a key instead of `sent`, which `may` too little or is not known; all calls that wait for one share the question. */
+async function askForKey(sent, role, refused) {
   if (key !== sent) return; // somebody has typed one meanwhile
-  if (!declined) asking ??= import("./key.js").then(({ ask }) => ask(sent !== null)).finally(() => (asking = null));
+  if (!declined || role === "admin") asking ??= import("./key.js").then(({ ask }) => ask(role, refused)).finally(() => (asking = null));
   const typed = await asking;
-  declined = typed === null;
-  if (declined) throw new Problem(401, "Unauthorized", "This server answers with a key only.");
-  key = typed;
+  if (role === "write") declined = typed === null;
+  keep(typed ?? accepted);
+  if (!typed) throw new Problem(401, "Unauthorized", role === "admin" ? "This needs a key of role admin." : "This server answers with a key only.");
+}
+
+function keep(secret) {
+  key = secret;
   try {
-    sessionStorage.setItem("sparrow.key", key);
+    if (key !== null) sessionStorage.setItem("sparrow.key", key);
   } catch {
     return;
   }
@@ -66,8 +74,10 @@ async function call(method, path, body, signal) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, "No answer", "The server does not answer. Is it running, and is this machine connected?");
   }
-  if (response.status === 401) {
-    await askForKey(sent);
+  if (response.status !== 401) accepted = sent;
+  if (response.status === 401 || response.status === 403) {
+    const role = method === "PATCH" ? "admin" : "write";
+    await askForKey(sent, role, sent === null ? "" : response.status === 401 ? "The server does not know this key." : `The key is not of role ${role}.`);
     return call(method, path, body, signal);
   }
   if (!response.ok) throw await problemOf(response);
@@ -81,6 +91,7 @@ async function problemOf(response) {
 }
 
 function remember(answer) {
+  for (const one of answer.answers || []) remember(one);
   const lists = [answer.items, answer.history, ...(answer.rows || []).map((row) => row.items)];
   for (const item of lists.flat()) if (item?.properties) known.set(item.item_id, item.properties);
   return answer;
@@ -93,10 +104,29 @@ export function itemOf(itemId) {
 
 export const info = () => call("GET", "info");
 
-export const homepage = (userId, device, signal) =>
-  call("POST", "v1/homepage", { user_id: userId, device, include_properties: true }, signal);
+/** The rows and the active segments of a user, in one request and of one index version. */
+export async function page(userId, device, signal) {
+  const answer = await call("POST", "v1/batch", { requests: [
+    { endpoint: "homepage", body: { user_id: userId, device, include_properties: true } },
+    { endpoint: "segments/recommend", body: { user_id: userId, count: ACTIVE } }] }, signal);
+  const [rows, { segments }] = answer.answers;
+  return { ...rows, took_ms: answer.took_ms, segments };
+}
 
-export const activeSegments = (userId, signal) => call("POST", "v1/segments/recommend", { user_id: userId, count: 12 }, signal);
+/** The rows alone, by an index version ("": the current one). */
+export const homepage = (userId, device, version, signal) =>
+  call("POST", "v1/homepage", { user_id: userId, device, include_properties: true, ...(version && { index_version: version }) }, signal);
+
+export const versions = () => call("GET", "v1/versions");
+
+/** All segments that the user leans to, strongest first. */
+export const leaning = (userId) => call("POST", "v1/segments/recommend", { user_id: userId, count: 1000 });
+
+/** All segments; `hidden`: those that are hidden or merged, too. */
+export const segments = (hidden = false) => call("GET", hidden ? "v1/segments?hidden=true" : "v1/segments");
+
+/** Change what a segment is called, whether it is shown, what it is part of; null takes a change back. */
+export const edit = (segmentId, changes) => call("PATCH", `v1/segments/${encodeURIComponent(segmentId)}`, changes);
 
 export const segment = (segmentId) => call("GET", `v1/segments/${encodeURIComponent(segmentId)}`);
 
@@ -109,7 +139,7 @@ export const similar = (itemId, userId) =>
 export const search = (query, signal) => call("GET", `v1/items?${new URLSearchParams({ query, limit: 8 })}`, undefined, signal);
 
 /** What is stored of a user of whom nothing is stored. */
-export const nobody = (userId) => ({ user_id: userId, history: [], n_seen: 0, n_hidden: 0 });
+export const nobody = (userId) => ({ user_id: userId, history: [], n_seen: 0, n_hidden: 0, steering: {} });
 
 /** What is stored of a user. */
 export async function user(userId, signal) {
@@ -125,6 +155,15 @@ export async function user(userId, signal) {
 export async function liked({ user_id, history }) {
   const whole = history.length < HISTORY ? history : (await call("GET", `v1/users/${encodeURIComponent(user_id)}`)).history;
   return new Set(whole.filter((entry) => entry.weight > 0 && !WEAK.has(entry.kind)).map((entry) => entry.item_id));
+}
+
+/** Store how much more or less of which segments the user wants, instead of what was stored. */
+export const steer = (userId, steering) => call("PUT", `v1/users/${encodeURIComponent(userId)}/steering`, { steering });
+
+/** What the score of an item is made of for the user. */
+export async function explain(itemId, userId) {
+  const answer = await call("POST", "v1/explain", { user_id: userId, item_ids: [itemId] });
+  return answer.explanations[0];
 }
 
 export const forget = (userId) => call("DELETE", `v1/users/${encodeURIComponent(userId)}`);

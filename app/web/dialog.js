@@ -4,17 +4,19 @@ import * as api from "./api.js";
 import { cover, describe } from "./cover.js";
 import { el, focusKey, icon, iconButton } from "./dom.js";
 import { card } from "./shelves.js";
+import { dial, steering, tell } from "./steering.js";
+import { why } from "./why.js";
 
 const SHOWN_ELSEWHERE = new Set(["title", "name", "label", "headline", "authors", "author", "year", "description", "image_url", "image", "cover_url", "thumbnail"]);
 
-/** One item: cover, words, properties, and what is close to it. `act` is {open, like, hide}; `liked` promises ids. */
-export function openItem(item, reader, act, liked) {
+/** One item: cover, words, why it is here, properties, and what is close to it. Only the page's own reader acts on it. */
+export function openItem(page, item, reader) {
   const words = describe(item);
   const properties = item.properties || {};
-  const done = (verb) => () => (close(), act[verb](item, null));
+  const done = (verb) => () => (close(), page.act[verb](item, null));
   const near = el("ul", { class: "grid", role: "list" });
   const like = el("button", { type: "button", class: "solid", click: done("like") }, icon("like"), el("span", { text: "Like" }));
-  liked.then((ids) => {
+  page.liked().then((ids) => {
     if (!ids.has(item.item_id)) return;
     like.disabled = true;
     like.lastChild.textContent = "Liked";
@@ -24,28 +26,33 @@ export function openItem(item, reader, act, liked) {
       words.series ? el("p", { class: "item-series", text: words.series }) : null,
       el("h2", { text: words.title }),
       el("p", { class: "item-by", text: [words.by, words.year].filter(Boolean).join(" · ") }),
-      el("div", { class: "item-do" },
+      reader !== page.reader() ? null : el("div", { class: "item-do" },
         like,
         el("button", { type: "button", class: "quiet", click: done("hide") }, icon("hide"), el("span", { text: "Hide" }))))),
     properties.description ? el("p", { class: "item-text", text: String(properties.description).replace(/^"|"$/g, "") }) : null,
+    section("Why this one", why(page, item, reader)),
     facts(item.item_id, properties),
     section("More like this", near));
-  fill(near, api.similar(item.item_id, reader), act);
+  fill(near, api.similar(item.item_id, reader), page.act);
 }
 
-/** One segment: its title, what it is about, its items for this reader. */
-export function openSegment(segment, reader, act) {
+/** One segment: its title, what it is about, how much of it is wanted, its items for the reader, and its edits. */
+export async function openSegment(page, segment) {
+  const by = el("p", { class: "item-by", text: segment.reason || "" });
   const terms = el("p", { class: "terms" });
+  const knob = el("div", { class: "segment-dial" }, dial(page, segment));
   const list = el("ul", { class: "grid", role: "list" });
-  show(segment.title,
-    el("p", { class: "item-series", text: "Segment" }),
-    el("h2", { text: segment.title }),
-    el("p", { class: "item-by", text: [`${segment.size} items`, segment.reason].filter(Boolean).join(" · ") }),
-    terms, list);
-  fill(list, api.segmentItems(segment.segment_id, reader), act);
-  api.segment(segment.segment_id).then(
-    (answer) => terms.replaceChildren(...answer.terms.map((term) => el("span", { class: "term", text: term }))),
-    () => terms.remove());
+  const heading = el("h2", { text: segment.title });
+  show(segment.title, el("p", { class: "item-series", text: "Segment" }), heading, by, terms, knob, list);
+  steering(page).then((known) => tell(knob, known[segment.segment_id] ?? 0), () => knob.remove());
+  fill(list, api.segmentItems(segment.segment_id, page.reader()), page.act);
+  try {
+    const detail = await api.segment(segment.segment_id);
+    by.textContent = [`${detail.size.toLocaleString("en")} items`, segment.reason].filter(Boolean).join(" · ");
+    terms.replaceChildren(...detail.terms.map((term) => el("span", { class: "term", text: term })));
+  } catch {
+    terms.remove();
+  }
 }
 
 function facts(itemId, properties) {

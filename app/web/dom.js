@@ -1,4 +1,5 @@
-// Building elements. Data only ever becomes text nodes and attributes, never markup, so nothing a catalogue holds can run.
+// Building elements, and the two places for messages. Data only ever becomes text nodes and attributes, never markup, so
+// nothing a catalogue holds can run.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -8,6 +9,9 @@ const ICONS = {
   left: "M14.5 5.5 8 12l6.5 6.5",
   right: "M9.5 5.5 16 12l-6.5 6.5",
   close: "M6 6l12 12M18 6 6 18",
+  more: "M12 5.5v13M5.5 12h13",
+  less: "M5.5 12h13",
+  never: "M12 3.8a8.2 8.2 0 1 0 0 16.4 8.2 8.2 0 0 0 0-16.4zM6.4 6.4l11.2 11.2",
 };
 
 /** An element: `attributes` are set as attributes, functions become listeners ("click"), `class` and `text` are what they say. */
@@ -58,4 +62,34 @@ export function focusKey(key, root = document) {
 /** Whether things may move. */
 export function motionAllowed() {
   return !matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
+
+/** Show, replace or (text empty) remove the banner of one `name`. */
+export function banner(name, text, { tone = "quiet", retry = null } = {}) {
+  const root = document.getElementById("banners");
+  const old = root.querySelector(`[data-name="${name}"]`);
+  if (!text) return old?.remove();
+  const node = el("div", { class: `banner ${tone}`, "data-name": name },
+    el("p", { text }), retry ? el("button", { type: "button", class: "quiet", text: "Try again", click: retry }) : null);
+  if (old) old.replaceWith(node);
+  else root.append(node);
+}
+
+/** A short message that goes by itself, one of each tone. Inside the topmost dialog, because what is behind one is silent. */
+export function toast(text, { tone = "plain", undo = null } = {}) {
+  const node = el("div", { class: `toast ${tone}` },
+    el("p", { text }),
+    undo ? el("button", { type: "button", class: "toast-undo", text: "Undo", click: () => (node.remove(), undo()) }) : null,
+    iconButton("close", "Dismiss", { click: () => node.remove() }));
+  const region = document.getElementById("toasts");
+  ([...document.querySelectorAll("dialog[open]")].at(-1) || document.body).append(region);
+  region.querySelector(`.${tone}`)?.remove();
+  region.append(node);
+  setTimeout(() => node.remove(), tone === "bad" || undo ? 9000 : 5000);
+}
+
+/** A message of the server as a sentence. */
+export function sentence(text) {
+  const trimmed = (text || "").trim();
+  return /[.!?]$/.test(trimmed) ? trimmed : `${trimmed}.`;
 }

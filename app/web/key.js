@@ -2,13 +2,13 @@
 
 import { el } from "./dom.js";
 
-/** A key that somebody typed, or null where they would not. `again`: the one sent was not known. */
-export function ask(again) {
-  const note = el("p", { class: "key-note", role: "alert", text: again ? "The server does not know this key." : "" });
+/** A key of a role that somebody typed, or null where they would not. `refused`: what was wrong with the one sent. */
+export function ask(role, refused) {
+  const note = el("p", { class: "key-note", role: "alert", text: refused });
   const input = el("input", { id: "key", type: "password", autocomplete: "off", spellcheck: "false", required: true, "aria-describedby": "key-about" });
   const form = el("form", { class: "key-in" },
     el("h2", { text: "This server asks for a key" }),
-    el("p", { id: "key-about", class: "item-by", text: "One of role write, as sparrow-serve keys add shows it. This tab forgets it when it is closed." }),
+    el("p", { id: "key-about", class: "item-by", text: `One of role ${role}, as sparrow-serve keys add shows it. This tab forgets it when it is closed.` }),
     el("label", { for: "key", text: "Key" }),
     input, note,
     el("div", { class: "item-do" },

@@ -1,68 +1,136 @@
-// The page: who is reading, what they do, and one refresh that asks for everything that depends on it.
+// The page: who is reading, which view, and one refresh that asks for everything that depends on it. What is done only now
+// and then lies in modules that are loaded when it first is; they ask the page by the object `page`.
 
 import * as api from "./api.js";
-import { describe } from "./cover.js";
-import * as panels from "./panels.js";
-import { Shelves } from "./shelves.js";
+import { cover, describe, randomOf } from "./cover.js";
+import { banner, el, icon, keepFocus, motionAllowed, sentence, toast } from "./dom.js";
+import { place, Shelves } from "./shelves.js";
 
 const WAIT_MS = 1000; // sooner than the Retry-After of the server: somebody is looking
 const NATURAL = new Set(["popular_fallback", "unknown_user"]); // a new reader is no trouble: the line below the heading says it
+const DONE = { like: "Liked", purchase: "Bought", rating: "Rated", cart: "In the cart", view: "Viewed", click: "Opened", dislike: "Disliked", hide: "Hidden" };
+const VIEWS = { compare: () => import("./compare.js"), segments: () => import("./browser.js") };
+const $ = (id) => document.getElementById(id);
+
+const theme = kept("sparrow.theme");
+if (theme) document.documentElement.dataset.theme = theme;
 
 const you = ownId();
-const state = { reader: you, examples: [], version: null, user: api.nobody(you), liked: null, turn: 0, stop: new AbortController(), timer: 0 };
-const act = { open: openItem, like: (item, node) => record(item, "like", node), hide: (item, node) => record(item, "hide", node) };
-const shelves = new Shelves(document.getElementById("shelves"), act);
+const state = { reader: null, first: null, view: "home", examples: [], version: null, user: null, liked: null, turn: 0, stop: new AbortController(), timer: 0 };
+const act = { open: (item) => openItem(item), segment: openSegment, like: (item, node) => record(item, "like", node), hide: (item, node) => record(item, "hide", node), nudge };
+const shelves = new Shelves($("shelves"), act);
+const segments = new Map(); // segment_id -> li of the panel
+
+/** What the modules that are loaded later may ask of the page. */
+const page = { act, you, kept, keep, refresh, user, liked, device, go, reader: () => state.reader, readers: () => [...new Set([...state.examples, you, state.reader])], nameOf, openItem, openSegment };
 
 start();
 
 async function start() {
-  shelves.replace(...panels.skeleton());
-  wireSearch();
+  wire();
   const asked = new URLSearchParams(location.search).get("reader");
-  const known = asked || stored("sparrow.reader");
-  if (known) pick(known, false); // ask for the rows at once; the list of examples arrives meanwhile
+  state.first = asked || kept("sparrow.reader");
+  if (state.first) arrive(); // ask for the rows at once; the list of examples arrives meanwhile
   try {
     const about = await api.info();
     state.examples = about.example_users;
-    if (about.index) panels.showSize(about.index.n_items, about.index.n_segments);
+    if (about.index) showSize(about.index.n_items, about.index.n_segments);
     // Whom the browser remembers may be gone by now; whom the address names is taken as it is.
-    if (!asked && ![...state.examples, you].includes(known)) pick(state.examples[0] || you, false);
+    if (!asked && ![...state.examples, you].includes(state.first)) arrive((state.first = state.examples[0] || you));
   } catch (problem) {
-    panels.banner("info", problem.message, { tone: "bad" });
-    if (!known) pick(you, false);
+    banner("info", problem.message, { tone: "bad" });
+    if (!state.first) arrive((state.first = you));
   }
-  panels.fillPicker(state.examples, you, state.reader);
-  document.getElementById("reader").addEventListener("change", (event) => pick(event.target.value));
-  addEventListener("popstate", () => pick(new URLSearchParams(location.search).get("reader") || state.examples[0] || you, false));
+  fillPicker();
+}
+
+function wire() {
+  wireSearch();
+  $("reader").addEventListener("change", (event) => pick(event.target.value));
+  $("theme").addEventListener("click", async () => (await import("./theme.js")).turn(page));
+  $("steer").addEventListener("click", () => {
+    keep("sparrow.sliders", kept("sparrow.sliders") ? "" : "yes");
+    refresh();
+  });
+  for (const link of document.querySelectorAll(".views a")) link.addEventListener("click", follow);
+  addEventListener("popstate", () => arrive());
   for (const width of [600, 1024]) matchMedia(`(min-width: ${width}px)`).addEventListener("change", refresh);
 }
 
-// --- who -----------------------------------------------------------------------------------------------------------------
+// --- who, and which view -------------------------------------------------------------------------------------------------
 
-function pick(reader, remember = true) {
-  state.reader = reader;
-  state.user = api.nobody(reader);
-  state.liked = null;
-  if (remember) {
-    store("sparrow.reader", reader);
-    history.pushState(null, "", `?${new URLSearchParams({ reader })}`);
+/** Change what the address names, null for nothing, and show that. */
+function go(changes) {
+  const asked = new URLSearchParams(location.search);
+  for (const [name, value] of Object.entries({ reader: state.reader, ...changes })) value ? asked.set(name, value) : asked.delete(name);
+  history.pushState(null, "", `?${asked}`);
+  return arrive();
+}
+
+function pick(reader) {
+  keep("sparrow.reader", reader);
+  return go({ reader });
+}
+
+function follow(event) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.button) return;
+  event.preventDefault();
+  history.pushState(null, "", event.currentTarget.href);
+  arrive();
+}
+
+/** Show what the address names; the reader of the first load where it names none. */
+function arrive() {
+  const asked = new URLSearchParams(location.search);
+  const view = asked.get("view");
+  state.reader = asked.get("reader") || state.first;
+  state.view = Object.hasOwn(VIEWS, view) ? view : "home";
+  $("main").dataset.view = state.view;
+  for (const link of document.querySelectorAll(".views a")) {
+    const { view } = link.dataset;
+    link.search = new URLSearchParams({ reader: state.reader, ...(view !== "home" && { view }) });
+    if (view === state.view) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
   }
-  document.getElementById("reader").value = reader;
-  panels.showReader(reader, reader === you);
+  showReader();
   return refresh();
 }
 
+function nameOf(reader) {
+  return reader === you ? "You" : `Reader ${reader}`;
+}
+
+function fillPicker() {
+  const option = (id) => el("option", { value: id, text: nameOf(id) });
+  const groups = [el("optgroup", { label: "This browser" }, option(you))];
+  if (state.examples.length) groups.unshift(el("optgroup", { label: "Example readers" }, ...state.examples.map(option)));
+  $("reader").replaceChildren(...groups);
+  showReader();
+}
+
+/** Heading, avatar, tab title and picker. */
+function showReader() {
+  const { reader } = state;
+  const isYou = reader === you;
+  $("who-title").textContent = isYou ? "Your homepage" : `Homepage of ${reader}`;
+  document.title = isYou ? "Sparrow" : `${reader} · Sparrow`;
+  $("avatar").textContent = isYou ? "Y" : (/[\p{L}\p{N}]/u.exec(reader) || ["?"])[0].toUpperCase();
+  $("avatar").style.setProperty("--hue", String(Math.floor(randomOf(reader)() * 360)));
+  if (![...$("reader").options].some((option) => option.value === reader)) $("reader").append(el("option", { value: reader, text: nameOf(reader) }));
+  $("reader").value = reader;
+}
+
 function ownId() {
-  const kept = stored("sparrow.you");
-  if (kept) return kept;
+  const known = kept("sparrow.you");
+  if (known) return known;
   const bytes = crypto.getRandomValues(new Uint8Array(8));
   const fresh = `you-${[...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
-  store("sparrow.you", fresh);
+  keep("sparrow.you", fresh);
   return fresh;
 }
 
 // A browser may refuse storage; the page then simply forgets.
-function stored(key) {
+function kept(key) {
   try {
     return localStorage.getItem(key);
   } catch {
@@ -70,7 +138,7 @@ function stored(key) {
   }
 }
 
-function store(key, value) {
+function keep(key, value) {
   try {
     localStorage.setItem(key, value);
   } catch {
@@ -80,34 +148,49 @@ function store(key, value) {
 
 // --- what is shown -------------------------------------------------------------------------------------------------------
 
-/** Ask for rows, segments and history together; only the latest call may show its answers. True if the rows came. */
+/** Ask for all that the view shows; only the latest call may show its answers. True if they came. */
 async function refresh() {
   const turn = ++state.turn;
   state.stop.abort();
   state.stop = new AbortController();
   clearTimeout(state.timer);
-  const { signal } = state.stop;
-  const root = document.getElementById("shelves");
-  root.setAttribute("aria-busy", "true");
-  const [page, segments, user] = await Promise.allSettled([
-    api.homepage(state.reader, device(), signal), api.activeSegments(state.reader, signal), storedUser(signal)]);
+  state.user = state.liked = null;
+  if (state.view === "home") return refreshHome(turn, state.stop.signal);
+  const view = await VIEWS[state.view]();
+  return turn === state.turn && view.show(page, $(`${state.view}-view`));
+}
+
+async function refreshHome(turn, signal) {
+  $("shelves").setAttribute("aria-busy", "true");
+  const [answer, known] = await Promise.allSettled([api.page(state.reader, device(), signal), user()]);
   if (turn !== state.turn) return false;
-  root.setAttribute("aria-busy", "false");
-  if (page.status === "rejected") {
-    showFailure(page.reason);
+  $("shelves").setAttribute("aria-busy", "false");
+  if (answer.status === "rejected") {
+    showFailure(answer.reason);
     return false;
   }
-  panels.banner("failure", "");
-  panels.banner("info", "");
-  showUser(user);
-  showPage(page.value);
-  panels.showSegments(segments.status === "fulfilled" ? segments.value.segments : [], !isFallback(page.value), openSegment);
+  banner("failure", "");
+  banner("info", "");
+  showHistory(known.value);
+  showRows(answer.value);
+  await showSegments(answer.value, known.value?.steering || {}, () => turn === state.turn);
   return true;
 }
 
-/** What is stored of the reader. Nobody asks for a visitor who has done nothing yet: the answer would be a 404. */
-function storedUser(signal) {
-  return state.reader === you && !stored("sparrow.begun") ? api.nobody(you) : api.user(state.reader, signal);
+/** What is stored of the reader, asked for once after each change. */
+function user() {
+  // Nobody asks for a visitor who has done nothing yet: the answer would be a 404.
+  state.user ??= state.reader === you && !kept("sparrow.begun") ? Promise.resolve(api.nobody(you)) : api.user(state.reader);
+  return state.user;
+}
+
+/** What the reader likes, asked for when it is first needed after a change: a first load does without. */
+function liked() {
+  state.liked ??= user().then(api.liked).catch(() => {
+    state.liked = null; // the store is away: whoever searches meanwhile does without the marks
+    return new Set();
+  });
+  return state.liked;
 }
 
 function device() {
@@ -115,107 +198,148 @@ function device() {
   return matchMedia("(min-width: 600px)").matches ? "tablet" : "phone";
 }
 
-function showPage(page) {
+function showRows(answer) {
   const { scrollX, scrollY } = window;
-  if (page.rows.length) shelves.render(page.rows);
-  else shelves.replace(panels.nothingLeft());
+  if (answer.rows.length) shelves.render(answer.rows);
+  else shelves.replace(el("p", { class: "nothing", text: "There is nothing left to show to this reader." }));
   window.scrollTo(scrollX, scrollY);
-  panels.showBadge(page.index_version, page.took_ms);
-  if (state.version && state.version !== page.index_version) panels.toast("New index picked up.", "notice");
-  state.version = page.index_version;
-  const trouble = page.warnings.filter((warning) => page.degraded || !NATURAL.has(warning.code));
-  panels.banner("degraded", trouble.map((warning) => sentence(warning.message)).join(" ")
-    || (page.degraded ? "Something behind the server is away: the rows are less personal for now." : ""), { retry: page.degraded ? refresh : null });
-  panels.showLine(isFallback(page) ? "Nothing is known yet, so these are everyone’s favourites. A few likes change that."
-    : "Every row is found by the model. Like or hide something, and the page changes at once.");
+  showBadge(answer.index_version, answer.took_ms);
+  if (state.version && state.version !== answer.index_version) toast("New index picked up.", { tone: "notice" });
+  state.version = answer.index_version;
+  const trouble = answer.warnings.filter((warning) => answer.degraded || !NATURAL.has(warning.code));
+  banner("degraded", trouble.map((warning) => sentence(warning.message)).join(" ")
+    || (answer.degraded ? "Something behind the server is away: the rows are less personal for now." : ""), { retry: answer.degraded ? refresh : null });
+  $("who-line").textContent = isFallback(answer) ? "Nothing is known yet, so these are everyone’s favourites. A few likes change that."
+    : "Every row is found by the model. Like or hide something, and the page changes at once.";
 }
 
 function isFallback(answer) {
   return answer.warnings.some((warning) => NATURAL.has(warning.code));
 }
 
-function showUser(user) {
-  if (user.status === "rejected") {
-    panels.showHistory(null, null, openItem);
-    return;
-  }
-  state.user = user.value;
-  state.liked = null;
-  const { n_seen, n_hidden } = user.value;
-  const own = n_seen + n_hidden ? { text: "Start over", click: startOver } : null;
-  panels.showHistory(user.value, state.reader === you ? own : { text: "Start your own", click: () => pick(you) }, openItem);
+/** Index version and time of the latest answer. */
+function showBadge(version, tookMs) {
+  const took = tookMs < 10 ? tookMs.toFixed(1) : Math.round(tookMs).toString();
+  $("badge").replaceChildren(el("span", { class: "dot" }), el("span", { text: `index ${version.split("-").at(-1)}` }), el("b", { text: `${took} ms` }));
+  $("badge").title = `Index version ${version}; the server took ${took} ms for the page.`;
+  $("badge").hidden = false;
 }
 
-/** What the reader likes, asked for when it is first needed after a change: a first load does without. */
-function liked() {
-  state.liked ??= api.liked(state.user).catch(() => {
-    state.liked = null; // the store is away: whoever searches meanwhile does without the marks
-    return new Set();
-  });
-  return state.liked;
+function showSize(items, count) {
+  $("foot-line").textContent = `Sparse rows in, homepage rows out: ${items.toLocaleString("en")} items in ${count.toLocaleString("en")} segments.`;
 }
 
 /** No rows came: wait for the first index, or say what is wrong and offer to try again. */
-function showFailure(problem) {
+async function showFailure(problem) {
   if (problem.status === 503 && !state.version) {
-    panels.showLine("Waiting for the first index.");
-    shelves.replace(panels.waiting());
+    $("who-line").textContent = "Waiting for the first index.";
     state.timer = setTimeout(refresh, WAIT_MS);
+    shelves.replace((await import("./waiting.js")).waiting(motionAllowed()));
     return;
   }
-  panels.banner("failure", sentence(problem.message), { tone: "bad", retry: () => (api.askAgain(), refresh()) });
+  banner("failure", sentence(problem.message), { tone: "bad", retry: () => (api.askAgain(), refresh()) });
   if (!state.version) shelves.replace();
 }
 
-function sentence(text) {
-  const trimmed = (text || "").trim();
-  return /[.!?]$/.test(trimmed) ? trimmed : `${trimmed}.`;
+// --- history -------------------------------------------------------------------------------------------------------------
+
+/** The history strip, newest first, and one thing to do. `known` undefined: it could not be read. */
+function showHistory(known) {
+  const root = $("history");
+  if (!known) {
+    root.replaceChildren(el("p", { class: "nothing", text: "The history cannot be read at the moment." }));
+    return;
+  }
+  const told = [known.n_seen && `${known.n_seen} seen`, known.n_hidden && `${known.n_hidden} hidden`].filter(Boolean).join(", ");
+  const head = el("div", { class: "history-head" }, el("h2", { text: "History" }), el("p", { text: told }), offer(known));
+  const more = known.n_seen - known.history.length;
+  const strip = known.history.length
+    ? el("ul", { class: "strip", role: "list", "aria-label": "Newest first" }, ...known.history.map((entry) => el("li", {}, bead(entry))),
+      more > 0 ? el("li", { class: "more", text: `and ${more} more` }) : null)
+    : el("p", { class: "nothing" }, icon("like"), el("span", { text: "Nothing here yet. Search for something you love, or like a few things below: the rows follow at once." }));
+  const old = root.querySelector(".strip");
+  const left = old && root.dataset.of === known.user_id ? old.scrollLeft : 0;
+  root.dataset.of = known.user_id;
+  keepFocus(root, () => root.replaceChildren(head, strip));
+  strip.scrollLeft = left;
+}
+
+function offer(known) {
+  if (state.reader !== you) return el("button", { type: "button", class: "quiet", text: "Start your own", click: () => pick(you) });
+  if (!known.n_seen && !known.n_hidden) return null;
+  return el("button", { type: "button", class: "quiet", text: "Start over", click: async () => (await import("./acts.js")).startOver(page) });
+}
+
+function bead(entry) {
+  const item = api.itemOf(entry.item_id);
+  const words = describe(item);
+  const unwanted = entry.weight < 0;
+  return el("button", { type: "button", "data-key": `item ${entry.item_id}`, class: unwanted ? "bead unwanted" : "bead", title: words.full, click: () => openItem(item) },
+    cover(item, true),
+    el("span", { class: "bead-words" },
+      el("span", { class: "bead-title", text: words.title }),
+      el("span", { class: "bead-by", text: (!unwanted && (words.by || words.year)) || DONE[entry.kind] || entry.kind })));
+}
+
+// --- why this page -------------------------------------------------------------------------------------------------------
+
+/** The active segments, a bar each, as long as its score beside the strongest; and sliders, where they are wanted. */
+async function showSegments(answer, steering, current) {
+  const wanted = Boolean(kept("sparrow.sliders"));
+  const dressed = !$("steer-reset").hidden; // what was steered until now is still marked
+  const sliders = wanted || dressed || Object.keys(steering).length ? await import("./steering.js") : null;
+  const shown = sliders ? await sliders.listed(page, answer.segments, steering) : answer.segments;
+  if (!current()) return;
+  const strongest = Math.max(...shown.map((segment) => segment.score || 0), 1e-9);
+  const known = new Set(shown.map((segment) => segment.segment_id));
+  for (const id of segments.keys()) if (!known.has(id)) segments.delete(id);
+  keepFocus($("segments"), () => place($("segments"), shown.map((segment) => segmentEntry(segment, strongest))));
+  sliders?.dress(page, segments, shown, steering, wanted);
+  const panel = $("segments").closest("aside");
+  panel.classList.toggle("none", shown.length === 0);
+  panel.classList.toggle("steering", wanted);
+  $("steer").setAttribute("aria-expanded", String(wanted));
+  $("segments-line").textContent = isFallback(answer) ? "What most readers are drawn to." : "What the model sees in this reader, strongest first.";
+}
+
+function segmentEntry(segment, strongest) {
+  let node = segments.get(segment.segment_id);
+  if (!node) segments.set(segment.segment_id, (node = el("li", {},
+    el("button", { type: "button", "data-key": `segment ${segment.segment_id}`, class: "segment" },
+      el("span", { class: "segment-title" }), el("span", { class: "segment-score" }), el("span", { class: "bar" })))));
+  const button = node.firstChild;
+  button.onclick = () => openSegment(segment);
+  button.title = segment.reason || segment.title;
+  button.children[0].textContent = segment.title;
+  button.children[1].textContent = segment.score === undefined ? "" : segment.score.toFixed(2);
+  button.children[2].style.setProperty("--share", String(segment.score === undefined ? 0 : Math.max(0.02, segment.score / strongest)));
+  return node;
 }
 
 // --- what the reader does ------------------------------------------------------------------------------------------------
 
 async function record(item, kind, node) {
-  if (node?.classList.contains("leaving")) return;
-  const { title } = describe(item);
-  node?.classList.add("leaving");
-  try {
-    await api.record(state.reader, item.item_id, kind);
-  } catch (problem) {
-    node?.classList.remove("leaving");
-    panels.toast(`${title} was not ${kind === "like" ? "liked" : "hidden"}: ${sentence(problem.message)}`, "bad");
-    return;
-  }
-  if (state.reader === you) store("sparrow.begun", "yes");
-  const changed = await refresh();
-  panels.toast(`${kind === "like" ? "Liked" : "Hid"} ${title}. ${changed ? "The page has changed." : ""}`.trim());
+  return (await import("./acts.js")).record(page, item, kind, node);
 }
 
-async function startOver() {
-  try {
-    await api.forget(you);
-    store("sparrow.begun", "");
-    await refresh();
-    panels.toast("Forgotten. A clean page.");
-  } catch (problem) {
-    panels.toast(sentence(problem.message), "bad");
-  }
+async function nudge(segment, direction) {
+  return (await import("./steering.js")).nudge(page, segment, direction);
 }
 
-async function openItem(item) {
-  const drawer = await import("./dialog.js");
-  drawer.openItem(item, state.reader, act, liked());
+/** The item in full, as the page's reader or another one sees it. */
+async function openItem(item, reader = state.reader) {
+  return (await import("./dialog.js")).openItem(page, item, reader);
 }
 
 async function openSegment(segment) {
-  const drawer = await import("./dialog.js");
-  drawer.openSegment(segment, state.reader, act);
+  return (await import("./dialog.js")).openSegment(page, segment);
 }
 
 function wireSearch() {
-  const input = document.getElementById("search");
+  const input = $("search");
   const attach = async () => {
     const search = await import("./search.js");
-    search.attach(input, document.getElementById("search-results"), (item) => record(item, "like", null), liked);
+    search.attach(input, $("search-results"), (item) => record(item, "like", null), liked);
   };
   input.addEventListener("focus", attach, { once: true });
   addEventListener("keydown", (event) => {

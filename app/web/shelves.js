@@ -2,7 +2,7 @@
 // sideways scroll and the focus, and glide to where they belong.
 
 import { cover, describe } from "./cover.js";
-import { el, iconButton, motionAllowed } from "./dom.js";
+import { el, focusKey, iconButton, motionAllowed } from "./dom.js";
 
 /**
  * One item with its two buttons. `act` is {open, like, hide}, each called with (item, element).
@@ -32,7 +32,7 @@ export class Shelves {
   constructor(root, act) {
     this.root = root;
     this.act = act;
-    this.shelves = new Map(); // row_id -> {node, title, reason, track, update}
+    this.shelves = new Map(); // row_id -> {node, title, reason, track, update, segment}
     this.cards = new Map(); // item_id -> li
     root.addEventListener("keydown", (event) => this.moveByKeys(event));
     root.addEventListener("focusin", (event) => this.rove(event.target.closest(".card")));
@@ -42,6 +42,7 @@ export class Shelves {
   render(rows) {
     const before = this.positions();
     const focus = this.focusPlace();
+    const held = this.root.contains(document.activeElement) ? document.activeElement : null;
     const leftover = new Map(this.cards);
     // Scroll snapping would follow a card that moves: a shelf stays where the reader left it.
     const lefts = [...this.shelves.values()].map(({ track }) => [track, track.scrollLeft]);
@@ -57,6 +58,7 @@ export class Shelves {
     for (const [track, left] of lefts) track.scrollLeft = left;
     this.shelves.forEach((shelf) => shelf.update());
     if (focus) this.restoreFocus(focus);
+    else if (held && !held.isConnected) focusKey(held.dataset.key, this.root);
     this.glide(before);
   }
 
@@ -69,7 +71,8 @@ export class Shelves {
 
   shelf(row, leftover) {
     let shelf = this.shelves.get(row.row_id);
-    if (!shelf) this.shelves.set(row.row_id, (shelf = newShelf(row, this.shelves.size)));
+    if (shelf?.segment && shelf.segment.title !== row.title) shelf = null; // renamed: its buttons are called otherwise
+    if (!shelf) this.shelves.set(row.row_id, (shelf = newShelf(row, this.shelves.size, this.act)));
     shelf.title.textContent = row.title;
     shelf.reason.textContent = row.reason || "";
     const cards = row.items.map((item) => {
@@ -90,10 +93,18 @@ export class Shelves {
   moveByKeys(event) {
     const here = event.target.closest(".card");
     if (!here || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (this.nudgeByKey(here, event.key)) return;
     const target = this.neighbour(here, event.key);
     if (!target) return;
     event.preventDefault();
     focusCard(target);
+  }
+
+  nudgeByKey(here, key) {
+    const direction = { "+": 1, "-": -1 }[key];
+    const segment = direction && this.shelves.get(here.closest(".shelf").dataset.row).segment;
+    if (segment) this.act.nudge(segment, direction);
+    return Boolean(segment);
   }
 
   neighbour(here, key) {
@@ -161,9 +172,11 @@ export class Shelves {
   }
 }
 
-function newShelf(row, number) {
+function newShelf(row, number, act) {
   const id = `shelf-${number}-${Math.random().toString(36).slice(2, 8)}`;
-  const title = el("h2", { id });
+  const segment = row.segment_id ? { segment_id: row.segment_id, title: row.title } : null;
+  // What a row's title can do: one of a segment opens it.
+  const title = segment ? el("button", { type: "button", class: "shelf-open", click: () => act.segment(segment) }) : el("span");
   const reason = el("p", { class: "reason" });
   const track = el("ul", { class: "track", role: "list", "aria-labelledby": id });
   const back = iconButton("left", "Scroll back", { tabindex: "-1", click: () => turn(track, -1) });
@@ -175,9 +188,18 @@ function newShelf(row, number) {
   track.addEventListener("scroll", update, { passive: true });
   new ResizeObserver(update).observe(track);
   const node = el("section", { class: `shelf kind-${row.kind}`, "data-row": row.row_id, "aria-labelledby": id },
-    el("div", { class: "shelf-head" }, el("div", { class: "shelf-words" }, title, reason), el("div", { class: "turns" }, back, on)),
+    el("div", { class: "shelf-head" },
+      el("div", { class: "shelf-words" }, el("h2", { id }, title), reason),
+      segment ? nudges(segment, act) : null,
+      el("div", { class: "turns" }, back, on)),
     track);
-  return { node, title, reason, track, update };
+  return { node, title, reason, track, update, segment };
+}
+
+function nudges(segment, act) {
+  const button = (name, words, direction) =>
+    iconButton(name, `${words} like ${segment.title}`, { "data-key": `${name} ${segment.segment_id}`, click: () => act.nudge(segment, direction) });
+  return el("div", { class: "nudges" }, button("more", "More", 1), button("less", "Less", -1));
 }
 
 function turn(track, direction) {
@@ -185,7 +207,7 @@ function turn(track, direction) {
 }
 
 /** Make `nodes` the children of `parent` and move only what is out of place: a moved element loses its scroll position. */
-function place(parent, nodes) {
+export function place(parent, nodes) {
   const kept = new Set(nodes);
   for (const child of [...parent.children]) if (!kept.has(child)) child.remove();
   nodes.forEach((node, i) => {
