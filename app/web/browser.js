@@ -1,5 +1,5 @@
-// The segment browser: all that the model found, searched by title and terms, sorted, one of them opened. Loaded when
-// somebody looks at the segments.
+// The segment browser: all that the model found, searched by title and terms, sorted, one of them opened, where it is edited.
+// Loaded when somebody looks at the segments.
 
 import * as api from "./api.js";
 import { el, keepFocus, sentence } from "./dom.js";

@@ -2,7 +2,8 @@
 
 import * as api from "./api.js";
 import { cover, describe } from "./cover.js";
-import { el, focusKey, icon, iconButton } from "./dom.js";
+import { el, focusKey, icon, iconButton, keepFocus } from "./dom.js";
+import { edits } from "./editing.js";
 import { card } from "./shelves.js";
 import { dial, steering, tell } from "./steering.js";
 import { why } from "./why.js";
@@ -43,13 +44,18 @@ export async function openSegment(page, segment) {
   const knob = el("div", { class: "segment-dial" }, dial(page, segment));
   const list = el("ul", { class: "grid", role: "list" });
   const heading = el("h2", { text: segment.title });
-  show(segment.title, el("p", { class: "item-series", text: "Segment" }), heading, by, terms, knob, list);
+  const editing = el("div");
+  show(segment.title, el("p", { class: "item-series", text: "Segment" }), heading, by, terms, knob, editing, list);
   steering(page).then((known) => tell(knob, known[segment.segment_id] ?? 0), () => knob.remove());
   fill(list, api.segmentItems(segment.segment_id, page.reader()), page.act);
-  try {
-    const detail = await api.segment(segment.segment_id);
+  const describe = (detail) => {
+    heading.textContent = detail.title;
     by.textContent = [`${detail.size.toLocaleString("en")} items`, segment.reason].filter(Boolean).join(" · ");
     terms.replaceChildren(...detail.terms.map((term) => el("span", { class: "term", text: term })));
+    keepFocus(editing, () => editing.replaceChildren(edits(page, detail, describe)));
+  };
+  try {
+    describe(await api.segment(segment.segment_id));
   } catch {
     terms.remove();
   }

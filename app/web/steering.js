@@ -85,7 +85,7 @@ export async function listed(page, active, stored) {
 
 async function titlesOf(ids) {
   try {
-    const { segments } = await api.segments();
+    const { segments } = await api.segments(true);
     return new Map(segments.map((segment) => [segment.segment_id, segment.title]));
   } catch {
     return new Map(ids.map((id) => [id, id])); // the rows came all the same: only names are missing

@@ -40,6 +40,8 @@ def test_axe_finds_no_violation_in_any_view(tab: Open, reader: Reader, scheme: s
     page.keyboard.press("Escape")
     page.locator(".shelf-open").first.click()
     page.get_by_role("dialog").locator(".grid .card").first.wait_for()
+    page.get_by_role("dialog").get_by_role("button", name="Merge into …").click()
+    page.get_by_label("Make it part of").wait_for()
     found += violations(page, "a segment")
     page.keyboard.press("Escape")
     page.get_by_role("combobox", name="Search").fill("plan")
