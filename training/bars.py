@@ -138,15 +138,30 @@ def searching() -> Iterator[SearchBar]:
         yield SearchBar(progress, progress.add_task("", total=1.0))
 
 
+class Steps:
+    """Who is told of steps: `step(name)` as each begins, and how far it is by `step.tell(text)`."""
+
+    def __init__(self, what: str, progress: Progress, task: TaskID) -> None:
+        """Made by `steps`."""
+        self._what, self._progress, self._task = what, progress, task
+
+    def __call__(self, name: str) -> None:
+        """Begin a step."""
+        self._progress.update(self._task, description=f"{self._what}: {name}", advance=1, visible=True)
+
+    def tell(self, text: str) -> None:
+        """Say how far the step is."""
+        self._progress.update(self._task, description=f"{self._what}: {text}")
+
+
 @contextmanager
-def steps(what: str, total: int) -> Iterator[Callable[[str], None]]:
-    """Show which of `total` steps runs, on stderr if it is a terminal; yields step(name), called as each begins.
+def steps(what: str, total: int) -> Iterator[Steps]:
+    """Show which of `total` steps runs, on stderr if it is a terminal.
 
     A spinner and the time that has passed: steps are too unequal for an ETA.
     """
     console = Console(stderr=True)
     shown = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), *shown)
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), *shown)
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task(what, total=total, completed=-1, visible=False)
-        yield lambda name: progress.update(task, description=f"{what}: {name}", advance=1, visible=True)
+        yield Steps(what, progress, progress.add_task(what, total=total, completed=-1, visible=False))

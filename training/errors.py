@@ -13,6 +13,10 @@ class RunError(TrainingError):
     """A run directory is missing something, or does not belong to these data or this recipe."""
 
 
+class TitlerError(TrainingError):
+    """An external titler fails, or gives what is no title."""
+
+
 class CatalogueTooLargeError(TrainingError):
     """The catalogue has more items than a model can be trained on."""
 

@@ -16,9 +16,11 @@ from index.types import JSON
 from training import run
 from training.cut import cut
 from training.labels import titles
+from training.retitling import PROVENANCE, retitle
+from training.titler import Titler
 
 N_STEPS = 5
-"""How often `publish` reports that a step begins."""
+"""How often `publish` reports that a step begins; once more with a titler."""
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,10 @@ class Released:
     """Segments in it."""
     n_carried: int
     """Segments that kept the id of an earlier snapshot."""
+    n_titled: int = 0
+    """Segments whose titles are an external titler's."""
+    n_asked: int = 0
+    """Segments that it was asked about."""
 
 
 def publish(
@@ -46,15 +52,19 @@ def publish(
     *,
     values: Literal["float32", "int8"] = "float32",
     k: int | None = None,
+    titler: Titler | None = None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Released:
     """Publish the run in `directory` under `root`; `step` is told what begins.
 
     `values` is what the decoder's values are stored as. Segments are found before it is rounded. k: of each item only
-    so many of the largest values; segments are found among these.
-    Raises RunError for a run that is incomplete or has no embeddings, SnapshotError or InvalidEmbeddings for the rest.
+    so many of the largest values; segments are found among these. titler: who gives titles instead; `told` hears how
+    far it is.
+    Raises TitlerError before anything is stored, RunError for a run that is incomplete or has no embeddings,
+    SnapshotError or InvalidEmbeddings for the rest.
     """
     step("reading the run")
-    return release(run.load(directory), root, step, values=values, k=k)
+    return release(run.load(directory), root, step, values=values, k=k, titler=titler, told=told)
 
 
 def release(
@@ -64,6 +74,8 @@ def release(
     *,
     values: Literal["float32", "int8"] = "float32",
     k: int | None = None,
+    titler: Titler | None = None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Released:
     """Publish what a run made, as `publish` does."""
     embeddings, previous = material.embeddings, _current(root)
@@ -77,6 +89,12 @@ def release(
     chosen = segments.assemble(
         found, carried, [each.title for each in labels], [each.terms for each in labels], embeddings.n_dims
     )
+    titled: tuple[str, ...] = ()
+    n_asked = 0
+    if titler is not None:
+        step("asking the titler")
+        chosen, titled, n_asked = retitle(chosen, embeddings.items, material.properties, previous, titler, told)
+        embeddings = replace(embeddings, provenance={**embeddings.provenance, PROVENANCE: list(titled)})
     step("building the snapshot")
     if values == "int8":
         embeddings = replace(embeddings, decoder=sparse.quantised(embeddings.decoder))
@@ -91,7 +109,7 @@ def release(
     current = publication.publish(root, version)
     known = {each.segment_id for each in previous.segments.segments} if previous else set()
     n_carried = sum(each.segment_id in known for each in chosen.segments)
-    return Released(version, current, embeddings.n_items, len(chosen), n_carried)
+    return Released(version, current, embeddings.n_items, len(chosen), n_carried, len(titled), n_asked)
 
 
 def _named(material: run.Run) -> list[Mapping[str, JSON]]:

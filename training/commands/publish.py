@@ -9,6 +9,7 @@ import typer
 from index.cli import print_json
 from training import bars, release
 from training.options import AsJson
+from training.titler import Titler
 
 
 def publish(
@@ -22,14 +23,27 @@ def publish(
     k: Annotated[
         int | None, typer.Option("--k", min=1, help="Keep so many values per item, the largest.", show_default="all")
     ] = None,
+    titler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND|URL",
+            help="Who gives titles instead: told of each segment in JSON, on a line of stdin or by POST.",
+        ),
+    ] = None,
+    titler_timeout: Annotated[float, typer.Option(min=0.001, help="Seconds that one of its answers may take.")] = 60.0,
+    titler_optional: Annotated[
+        bool, typer.Option("--titler-optional", help="Where it fails go on with own titles, instead of stopping.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Find and title segments, build a snapshot, verify it and make it the served one."""
-    with bars.steps("publishing", release.N_STEPS) as step:
-        released = release.publish(run_directory, snapshots, step, values=values, k=k)
+    asked = None if titler is None else Titler(titler, titler_timeout, titler_optional)
+    with bars.steps("publishing", release.N_STEPS + (asked is not None)) as step:
+        released = release.publish(run_directory, snapshots, step, values=values, k=k, titler=asked, told=step.tell)
     if as_json:
         print_json(asdict(released))
         return
     kept = f"{released.n_segments} segments, {released.n_carried} of them known before"
     served = "is served now" if released.current else "is stored; another version is pinned and stays served"
-    typer.echo(f"{released.version} {served}: {released.n_items:,} items, {kept}")
+    by_titler = f", {released.n_titled} titled by the titler ({released.n_asked} asked now)" if asked else ""
+    typer.echo(f"{released.version} {served}: {released.n_items:,} items, {kept}{by_titler}")
