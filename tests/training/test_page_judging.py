@@ -293,6 +293,7 @@ def test_the_command(
     ("arguments", "code", "message"),
     [
         (["--sizes", "watch"], 2, "there is no 'watch'; there is desktop, phone"),
+        (["--ways", "flat,sorted"], 2, "there is no 'sorted'; there is flat, independent, property"),
         (["--env", "PORT=1"], 2, "settings of the server are called SPARROW_"),
         (["--property", "colour"], 2, "no item has it"),
         (["--server", "http://127.0.0.1:1"], 2, "ask --readers validation"),

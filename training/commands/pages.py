@@ -68,6 +68,9 @@ def judge_pages(
     groups: Groups = 1,
     max_users: MaxUsers = 1000,
     sizes: Annotated[str, typer.Option(help=f"Pages of which size: {', '.join(SIZES)}.")] = "desktop,phone",
+    compared: Annotated[
+        str, typer.Option("--ways", help="What the page is compared with; fewer are asked sooner.")
+    ] = "flat,independent,property",
     key: Property = None,
     settings: Environment = None,
     address: Annotated[
@@ -84,13 +87,14 @@ def judge_pages(
     """
     shapes = _shapes(sizes)
     plan = asking.plan_of(locals())
+    ways = _ways(plan, compared)
     if address is not None and plan.about()["readers"] == "test":
         raise typer.BadParameter("--server: test readers are drawn for fits of this command; ask --readers validation")
     findings: list[Finding] = []
     with asking.folder(keep) as kept:
         for turn in plan.turns:
             with _asked(plan, turn, kept, address) as found:
-                findings += _judged(found, plan, turn, shapes)
+                findings += _judged(found, plan, turn, shapes, ways)
     made = document(findings, plan.about())
     report.give(made, markdown(made), out, as_json=as_json)
 
@@ -114,18 +118,27 @@ def _asked(plan: Plan, turn: Turn, kept: Path, address: str | None) -> Iterator[
         yield own.server
 
 
-def _ways(plan: Plan) -> dict[str, Way]:
-    ways: dict[str, Way] = {judging.OWN: page, "flat": flat, "independent": independent}
-    return ways if plan.key is None else {**ways, "property": PropertyRows(plan.key, plan.material.properties)}
+def _ways(plan: Plan, compared: str) -> dict[str, Way]:
+    """The page, and what it is compared with; rows of a property only where one is named."""
+    known: dict[str, Way] = {"flat": flat, "independent": independent}
+    if plan.key is not None:
+        known["property"] = PropertyRows(plan.key, plan.material.properties)
+    names = [each.strip() for each in compared.split(",")]
+    unknown = [each for each in names if each not in {*known, "property"}]
+    if unknown:
+        raise typer.BadParameter(f"--ways {compared}: there is no {unknown[0]!r}; there is flat, independent, property")
+    return {judging.OWN: page, **{name: known[name] for name in names if name in known}}
 
 
-def _judged(found: Server, plan: Plan, turn: Turn, shapes: Mapping[str, Shape]) -> Iterator[Finding]:
+def _judged(
+    found: Server, plan: Plan, turn: Turn, shapes: Mapping[str, Shape], ways: Mapping[str, Way]
+) -> Iterator[Finding]:
     material, divided = plan.material, turn.round.split
     known = material.data.known
     ids = known.items.item_ids(range(len(known.items)))
     alike = likeness_of(rounds.held_out(material.data, divided), material.properties, ids)
     events = Events(rounds.popularity(material.data, divided), turn.seed)
-    readers, ways = plan.asked(turn), _ways(plan)
+    readers = plan.asked(turn)
     for size, shape in shapes.items():
         with progress(f"asking for {size} pages, seed {turn.seed}", len(readers)) as done:
             asked = Asking(found, known.items, shape)
