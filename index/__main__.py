@@ -10,7 +10,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from index import disk, exports, publication, query, report, snapshot
+from index import disk, exports, inspector, publication, query, report, segment_map, snapshot
 from index.bitmap import Bitmap
 from index.cli import fail, main_for, print_json, progress
 from index.errors import FilterError, InvalidUsers, SnapshotError
@@ -146,6 +146,31 @@ def search_items(
     report.print_items(Console(), items)
     if n_passing is not None:
         _say(as_json, f"{n_passing:,} of {len(opened.items):,} items pass the filter")
+
+
+@cli.command("segments")
+def inspect_segments(
+    version: SomeVersion = None,
+    drawn: Annotated[
+        Path | None, typer.Option("--map", help="Write a map of them: one HTML file that needs no network.")
+    ] = None,
+    snapshots: Root = SNAPSHOTS,
+    as_json: AsJson = False,
+) -> None:
+    """Show the segments: size, coherence in the item space, the nearest other one, the strongest items; draw a map."""
+    opened = snapshot.open_snapshot(snapshots, version or _current(snapshots))
+    if drawn is not None and (drawn.is_dir() or not drawn.parent.is_dir()):
+        fail(f"--map {drawn}: name a file in a directory that is there")
+    told = inspector.facts(opened)
+    if drawn is not None:
+        disk.replace_text(drawn.resolve(), segment_map.html(opened, told))
+    if as_json:
+        print_json({"version": opened.version, "segments": told, "map": None if drawn is None else str(drawn)})
+        return
+    if told:
+        inspector.print_facts(Console(), told)
+    why = "none: its dimensions are items" if opened.manifest.dims_are == "items" else f"{len(told)} segments"
+    _say(as_json, f"{opened.version}: {why}" + (f"; {drawn} shows them" if drawn else ""))
 
 
 @cli.command()

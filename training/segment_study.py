@@ -51,10 +51,8 @@ class Known:
 
     items: Vocabulary
     """Ids of its items."""
-    segments: Segments
-    """Its segments."""
     found_segments: Segments
-    """The same: nobody has edited them."""
+    """Its segments, which nobody has edited."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ def _chain(
 def _known(found: Sequence[FoundSegment], embeddings: SparseItemEmbeddings) -> Known:
     ids = CarriedIds(tuple(map(str, range(len(found)))), frozenset())
     untitled = segments.assemble(found, ids, ids.ids, [()] * len(found), embeddings.n_dims)
-    return Known(embeddings.items, untitled, untitled)
+    return Known(embeddings.items, untitled)
 
 
 def _sets(found: Sequence[FoundSegment]) -> list[Int32]:
