@@ -13,9 +13,9 @@ from itertools import combinations, permutations
 import numpy as np
 
 from index.types import Float32
-from training import terms
-from training.terms import Kind
+from training.language import STOP_WORDS, WORD, fold
 from training.themes import SAID
+from training.words import Kind
 
 MAX_TITLE = 40
 TOP = 8  # strongest items, which a title must fit
@@ -142,7 +142,7 @@ def _drafts(said: Sequence[Said], names: Sequence[str], own: int) -> Iterator[_D
 
 
 def _folded(term: Said) -> set[str]:
-    return {terms.fold(word) for word in terms.WORD.findall(term.text)}
+    return {fold(word) for word in WORD.findall(term.text)}
 
 
 def _worth(word: Said) -> float:
@@ -245,6 +245,6 @@ def shortened(name: str) -> str:
     if len(bare) <= LONGEST_NAME:
         return bare
     words = bare[:LONGEST_NAME].split(" ")[:-1]
-    while words and words[-1].casefold() in terms.STOP_WORDS:
+    while words and words[-1].casefold() in STOP_WORDS:
         words.pop()
     return " ".join(words) + CUT if words else ""

@@ -20,10 +20,11 @@ import numpy as np
 from index import segments
 from index.segments import FoundSegment
 from index.types import Float32, Int32
-from training import forms, terms
+from training import forms, language, terms
 from training.forms import MAX_TITLE, TOP, TYPICAL, Asked, Said, Title
-from training.terms import Properties, Term, Terms
+from training.terms import Properties, Terms
 from training.themes import Themes
+from training.words import LEAST_NOUN, MIN_ITEMS, Term
 
 __all__ = ["MAX_TITLE", "Label", "titles"]
 
@@ -39,7 +40,7 @@ MAX_SPREAD = 0.04  # part of all segments that a word may be distinctive for, to
 FEW_SEGMENTS = 3  # so many always may
 RIVALS = 3  # nearest segments, from which it must tell its own
 HALF = 0.5
-FOLDED_PRAISE = frozenset(map(terms.fold, terms.PRAISE))
+FOLDED_PRAISE = frozenset(map(language.fold, language.PRAISE))
 MOST_ACTS = 0.3  # of its uses are of a verb
 LEAST_FOCUSED = 0.4  # a word whose items lie so much in segments of which it is distinctive names a kind of thing
 
@@ -109,7 +110,7 @@ def _distinctive(counted: Terms, items: Int32, strengths: Float32) -> list[_Told
     inside = counted.shares_in(items, weights)
     lift = inside / np.maximum(counted.share, 1e-9)
     n_items = inside * float(weights.sum() ** 2 / max(float((weights**2).sum()), 1e-12))
-    sure = np.flatnonzero((n_items >= terms.MIN_ITEMS) & (lift >= LEAST_LIFT) & (inside >= LEAST_INSIDE))
+    sure = np.flatnonzero((n_items >= MIN_ITEMS) & (lift >= LEAST_LIFT) & (inside >= LEAST_INSIDE))
     worth = inside[sure] * np.log(lift[sure])
     best = np.argsort(-worth, kind="stable")[:CONSIDERED]
     told = [_Told(int(sure[i]), counted.terms[sure[i]], float(worth[i])) for i in best]
@@ -135,7 +136,7 @@ def _distinct(told: Sequence[_Told]) -> list[_Told]:
     kept: list[_Told] = []
     used: set[str] = set()
     for each in told:
-        words = {terms.fold(word) for word in terms.WORD.findall(each.term.text)}
+        words = {language.fold(word) for word in language.WORD.findall(each.term.text)}
         if not words & used:
             kept.append(each)
             used |= words
@@ -167,7 +168,7 @@ def _focus(counted: Terms, members: Sequence[Int32]) -> Float32:
     for items in members:
         n_items = counted.shares_in(items, np.ones(len(items), np.float32)) * len(items)
         everywhere += n_items
-        sure = (n_items >= terms.MIN_ITEMS - HALF) & (n_items >= LEAST_LIFT * counted.share * len(items))
+        sure = (n_items >= MIN_ITEMS - HALF) & (n_items >= LEAST_LIFT * counted.share * len(items))
         focused += np.where(sure, n_items, 0)
     return (focused / np.maximum(everywhere, 1)).astype(np.float32)
 
@@ -209,9 +210,9 @@ def _is_word(term: Term) -> bool:
 
 def _is_theme(term: Term) -> bool:
     """A noun in lower case that does not praise."""
-    words = [terms.fold(word) for word in terms.WORD.findall(term.text)]
+    words = [language.fold(word) for word in language.WORD.findall(term.text)]
     praises = words[0] in FOLDED_PRAISE or (words[-1] in FOLDED_PRAISE and not term.kinds)
-    return not praises and term.stands >= terms.LEAST_NOUN and term.acts < MOST_ACTS and not term.text[:1].isupper()
+    return not praises and term.stands >= LEAST_NOUN and term.acts < MOST_ACTS and not term.text[:1].isupper()
 
 
 def _names(

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array
 
 from index.types import Float32, Int32, Int64
-from training import terms
+from training.language import fold
 from training.terms import Terms
 
 SAID = 0.95
@@ -40,12 +40,12 @@ class Themes:
 
     def fits(self, term: int, items: Int32) -> Float32:
         """How probably each of these items fits a word, (len(items),)."""
-        said = self._said_by(term)
+        said, same = self._said_by(term), self._with_word[fold(self.counted.terms[term].text)]
         of_said = self._texts[_spaced(said)]
         center = of_said.sum(axis=0)
-        center[self._with_word[terms.fold(self.counted.terms[term].text)]] = 0
+        center[same] = 0
         own = of_said.multiply(of_said)
-        own_size = own.sum(axis=1) - own[:, self._with_word[terms.fold(self.counted.terms[term].text)]].sum(axis=1)
+        own_size = own.sum(axis=1) - own[:, same].sum(axis=1)
         n_texts = of_said.shape[0]
         # a text is no witness of its own nearness
         usual = float(np.quantile((of_said @ center - own_size) / max(n_texts - 1, 1), LIKE))
@@ -96,7 +96,7 @@ class Themes:
         found: defaultdict[str, list[int]] = defaultdict(list)
         for number, term in enumerate(self.counted.terms):
             if term.kind == "word":
-                for word in {terms.fold(term.text), *map(terms.fold, term.text.split())}:
+                for word in {fold(term.text), *map(fold, term.text.split())}:
                     found[word].append(number)
         return {word: np.array(numbers, dtype=np.int64) for word, numbers in found.items()}
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import training
 from index.segments import FoundSegment
 from index.types import JSON
-from training import terms
+from training import language, terms, words
 from training.labels import MAX_TITLE, Label, titles
 
 Properties = Mapping[str, JSON]
@@ -169,7 +169,7 @@ def test_common_words_of_the_catalogue_are_no_terms() -> None:
 
     (found,) = label(items, blocks(1))
 
-    assert not {term.casefold() for term in found.terms} & (set(FILLER) | terms.STOP_WORDS)
+    assert not {term.casefold() for term in found.terms} & (set(FILLER) | language.STOP_WORDS)
     assert found.terms == ("dragons",)
 
 
@@ -236,7 +236,7 @@ def test_any_properties_give_short_unique_titles_that_two_runs_agree_on(items: l
     ],
 )
 def test_words_are_counted_without_case_and_plural(word: str, folded: str) -> None:
-    assert terms.fold(word) == folded
+    assert language.fold(word) == folded
 
 
 def test_terms_are_counted_by_item() -> None:
@@ -277,3 +277,29 @@ def test_known_shelves_of_the_bundled_books_are_told() -> None:
     for each, (author, mark) in zip(found, wanted.items(), strict=True):
         assert author in each.title or mark[1:] in each.title
         assert author in each.terms
+
+
+def test_kinds_of_items_are_learnt_from_how_texts_speak() -> None:
+    texts = [
+        "This gripping ghost story keeps the fans of horror awake at night .",
+        "A castle , and a ghost story that no reader of horror leaves .",
+        "The castle is haunted in this ghost story . It begins in the castle .",
+    ]
+    filler = [f"It begins with a man , word{'abcdefghij'[row % 10]}{'abcdefghij'[row // 10]} ." for row in range(60)]
+    items: list[Properties] = [{"title": "", "text": text} for text in [*texts * 2, *filler]]
+    items = [{**item, "text": f"{item['text']} {'and so on ' * 4}"} for item in items]
+
+    kinds = {term.text: term.kinds > 0 for term in terms.read(items).terms if term.kind == "word"}
+
+    assert kinds["ghost story"]
+    assert kinds["horror"]
+    assert not kinds["castle"]
+
+
+def test_kinds_of_the_bundled_books_tell_shelves() -> None:
+    every = books()
+    items = [book for row, book in enumerate(every) if row % 2 == 0]
+    named = {term.text for term in terms.read(items).terms if term.kinds > 0 and term.stands >= words.LEAST_NOUN}
+
+    assert {"romance", "memoir", "graphic novel", "science fiction", "children's book", "cookbook"} <= named
+    assert not {"literary", "haunting", "swept", "streets", "hope"} & named
