@@ -15,6 +15,7 @@ from pydantic_settings import SettingsError
 from typer.models import OptionInfo
 
 from app.draining import Draining
+from app.editcommands import EditsError, edits_cli
 from app.keycommands import keys_cli
 from app.keys import Keyring, KeysError
 from app.logcommands import HOW, Log, LogError, can_log, collect, compact, rebuild
@@ -29,10 +30,12 @@ from app.store.usage import StoreUsageError, store
 from app.telemetry import log_config
 from app.tracing import TracingError, tracing_wanted
 from index.cli import main_for
+from index.errors import InvalidEdits
 
 cli = typer.Typer(add_completion=False, help="Serve recommendations, homepages and the page that shows them.")
 
 cli.add_typer(keys_cli, name="keys")
+cli.add_typer(edits_cli, name="edits")
 for command in (store, collect, rebuild, compact):
     cli.command()(command)
 
@@ -157,6 +160,8 @@ main = main_for(
     cli,
     ServerError,
     KeysError,
+    EditsError,
+    InvalidEdits,
     TracingError,
     SeedingError,
     EmbeddedStoreError,

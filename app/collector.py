@@ -1,4 +1,4 @@
-"""The collector: from the streams of the event log into its files.
+"""The collector: from the streams of the event log into its files, and the edits of segments beside them.
 
 It reads what is on the streams, adds what of it is in no file yet, and trims the streams behind that: nothing is lost
 or doubled, wherever it is killed. It remembers nothing, for the files say what they hold. One collector at a time
@@ -17,8 +17,12 @@ from pathlib import Path
 from app import erasure, log_files
 from app.store import streams
 from app.store.clients import AWAY, Client
+from app.store.edits import NEVER_EDITED, read_by
+from app.store.keys import EDITS_VERSION
 from app.store.process import take_lock
 from index.disk import make_folder
+from index.edits import write_file
+from index.errors import InvalidEdits
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +30,8 @@ BATCH = 50_000
 """Entries in one file, about."""
 
 EACH = BATCH // 64
+
+EDITS_FILE = "segment-edits.json"
 
 RETRY_SECONDS = 1.0
 
@@ -50,17 +56,38 @@ def writing(folder: Path) -> Iterator[None]:
 
 def collect(client: Client, folder: Path, every_seconds: float, keep_days: int, stop: threading.Event) -> None:
     """Drain until told to stop, and then what is there; what is away is waited for. Holds the lock; LogBusy."""
-    draining, tending, tended = _Work("written"), _Work("compacted"), 0
+    draining, tending, tended = _Work("the event log", "written"), _Work("the event log", "compacted"), 0
+    keeping, edits = _Work("the file of edits of segments", "written"), EditsFile(folder)
     with writing(folder):
         while True:
             last, now = stop.is_set(), time.time()
             whole = draining.done(lambda: drain(client, folder))
+            keeping.done(lambda: edits.keep(client))
             if last:
                 return
             if tended != now // 3600:
                 tending.done(lambda now=now: tend(folder, now, keep_days))  # type: ignore[misc]
                 tended = int(now // 3600)
             stop.wait(every_seconds if whole else RETRY_SECONDS)
+
+
+class EditsFile:
+    """What people say of segments, beside the log, for the next build: whole or not at all, and not older for long.
+
+    A store that was never edited takes nothing from it: it may have lost what it held.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / EDITS_FILE
+        self._version = NEVER_EDITED
+
+    def keep(self, client: Client) -> None:
+        """Write them where they have changed; InvalidEdits, and what clients raise."""
+        if (client.get(EDITS_VERSION) or NEVER_EDITED) in (self._version, NEVER_EDITED):
+            return
+        stored = read_by(client)
+        write_file(self._path, stored.edits)
+        self._version = stored.version
 
 
 def drain(client: Client, folder: Path) -> int:
@@ -101,20 +128,20 @@ def _any_full(entries: list[streams.Entry]) -> bool:
 class _Work:
     """Something that may fail for a while: that is logged once, and not each time."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, subject: str, what: str) -> None:
+        self._subject, self._what = subject, what
         self._failing = False
 
     def done(self, work: Callable[[], object]) -> bool:
         """Do it; whether that went well."""
         try:
             work()
-        except (*AWAY, OSError, log_files.DAMAGED) as error:
+        except (*AWAY, OSError, log_files.DAMAGED, InvalidEdits) as error:
             if not self._failing:
-                log.warning("the event log cannot be %s: %s: %s", self._what, type(error).__name__, error)
+                log.warning("%s cannot be %s: %s: %s", self._subject, self._what, type(error).__name__, error)
             self._failing = True
         else:
             if self._failing:
-                log.info("the event log is %s again", self._what)
+                log.info("%s is %s again", self._subject, self._what)
             self._failing = False
         return not self._failing

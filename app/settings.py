@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     keys_file: Path | None = None
     """Names, roles and hashes of the keys that callers need; None: nobody needs one."""
     key: SecretStr | None = None
-    """A key of role write, for `--events` of sparrow-serve; the server itself needs none."""
+    """A key for what sparrow-serve asks of a server: `--events` and `edits`; the server itself needs none."""
     rate_limit: Annotated[float, Field(ge=0, le=1_000_000)] = 0.0
     """Requests a second to /v1 of each key, over all workers; without keys, of everybody together. 0: any number."""
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_origins)] = ()

@@ -8,11 +8,14 @@ snapshot has; merges that go round in a circle, which two layers may make togeth
 does not have is kept and does nothing.
 """
 
+import json
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypedDict, cast
 
+from index import disk
 from index.errors import InvalidEdits
 from index.vocabulary import MAX_ID_BYTES
 
@@ -46,6 +49,27 @@ NO_EDITS: Edits = MappingProxyType({})
 def over(below: Edits, above: Edits) -> Edits:
     """Two layers as one."""
     return {one: cast(Edit, {**below.get(one, {}), **above.get(one, {})}) for one in dict.fromkeys([*below, *above])}
+
+
+def settled(edits: Edits) -> Edits:
+    """What the lowest layer says: there, nothing is below to be taken back."""
+    said = {one: cast(Edit, {name: value for name, value in edit.items() if value}) for one, edit in edits.items()}
+    return {segment_id: edit for segment_id, edit in said.items() if edit}
+
+
+def read_file(path: Path) -> Edits:
+    """The edits of a file; InvalidEdits names it, and what is wrong."""
+    try:
+        return from_document(json.loads(path.read_bytes()))
+    except InvalidEdits as error:
+        raise InvalidEdits(f"{path}: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidEdits(f"{path} is no JSON: {error}") from error
+
+
+def write_file(path: Path, edits: Edits) -> None:
+    """Put edits into a file, whole or not at all."""
+    disk.replace_text(path, json.dumps(to_document(edits), indent=1, sort_keys=True) + "\n")
 
 
 def to_document(edits: Edits) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from app.collector import EDITS_FILE
+
 ROOT = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -77,7 +79,9 @@ def test_new_volumes_inherit_the_owner_of_the_folder_in_the_image(name: str) -> 
 
 def test_the_app_reads_snapshots_and_writes_nothing_on_disk() -> None:
     assert all(target.endswith(":ro") for target in targets("app").values())
-    assert not any(target.endswith(":ro") for target in targets("trainer").values())
+    assert [volume for volume, target in targets("trainer").items() if target.endswith(":ro")] == ["log"]
+    assert targets("trainer")["log"] == f"{targets('collector')['log']}:ro"
+    assert f"edits={targets('collector')['log']}/{EDITS_FILE}\n" in (ROOT / "docker" / "train").read_text()
     assert targets("app")["snapshots"].removesuffix(":ro") == targets("trainer")["snapshots"]
 
 

@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from index.snapshot import open_snapshot
+
 BIN = Path(sys.executable).parent
 HISTORY = ["2", "18", "24", "3"]
 READER = {"history": [{"item_id": item} for item in HISTORY], "include_properties": True}
@@ -152,3 +154,45 @@ def test_a_retrained_index_is_taken_without_a_failed_request(server: Server) -> 
     assert failures == []
     assert list(dict.fromkeys(versions)) == [versions[0], second]
     assert versions[0] != second
+
+
+def test_what_people_say_of_segments_lives_on_in_the_next_index(server: Server) -> None:
+    snapshots, kept = server.folder / "snapshots", server.folder / "store" / "log" / "segment-edits.json"
+    shown = listed(server.client)
+    before = {one.segment_id for one in open_snapshot(snapshots, server.version).found_segments.segments}
+    # Those that two seeds found: a third training is likely to find them again.
+    lasting = sorted(before & shown.keys(), key=lambda one: -shown[one]["size"])[:12]
+    titled, hidden, parts = lasting[:4], lasting[4:8], lasting[8:]
+    edits: dict[str, dict[str, Any]] = {
+        **{one: {"title": f"Retitled {number}"} for number, one in enumerate(titled)},
+        **{one: {"hidden": True} for one in hidden},
+        **{one: {"merged_into": into} for one, into in zip(parts, titled, strict=False)},
+    }
+    for segment_id, edit in edits.items():
+        assert server.client.patch(f"/v1/segments/{segment_id}", json=edit).status_code == 200
+    for _ in range(300):
+        if kept.is_file() and json.loads(kept.read_text()) == {"edits": edits}:
+            break
+        time.sleep(0.1)
+    published = run("sparrow-train", "publish", server.folder / "run-1", "--snapshots", snapshots, "--edits", kept)
+    built = open_snapshot(snapshots, published["version"])
+    found = {one.segment_id for one in built.found_segments.segments}
+    assert built.built_edits == edits
+    assert published["n_edited"] == len(found & edits.keys()) > len(edits) // 2
+    assert published["n_waiting"] == len(edits.keys() - found)
+    for _ in range(300):
+        if server.client.get("/readyz").json()["index_version"] == built.version:
+            break
+        time.sleep(0.1)
+    shown = listed(server.client)
+    assert {shown[one]["title"] for one in found & set(titled)} <= {f"Retitled {number}" for number in range(4)}
+    merged = {one for one in parts if edits[one]["merged_into"] in found}
+    assert found - shown.keys() == found & {*hidden, *merged}
+    back = next(one for one in hidden if one in found)
+    assert server.client.patch(f"/v1/segments/{back}", json={"hidden": None}).status_code == 200
+    assert back in listed(server.client), "also what an index was built with can be taken back"
+
+
+def listed(client: httpx.Client) -> dict[str, Any]:
+    """What is shown, by id."""
+    return {one["segment_id"]: one for one in client.get("/v1/segments").json()["segments"]}

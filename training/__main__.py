@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import typer
 
 from index.cli import main_for
-from index.errors import InvalidEmbeddings, SnapshotError
+from index.errors import InvalidEdits, InvalidEmbeddings, SnapshotError
 from training.commands.compare import compare_recipes
 from training.commands.evaluate import evaluate
 from training.commands.examples import write_examples
@@ -35,7 +35,7 @@ cli.command("pages")(judge_pages)
 cli.command("steering")(judge_steering)
 cli.command("examples")(write_examples)
 cli.command("judge")(judge_titles)
-main = main_for(cli, TrainingError, SnapshotError, InvalidEmbeddings)
+main = main_for(cli, TrainingError, SnapshotError, InvalidEmbeddings, InvalidEdits)
 
 if __name__ == "__main__":
     main()

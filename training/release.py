@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from index import builder, publication, segments, snapshot, sparse
+from index.edits import NO_EDITS, Edits, over, settled
 from index.errors import SnapshotError
 from index.snapshot import Snapshot
 from index.types import JSON
@@ -43,6 +44,10 @@ class Released:
     """Segments whose titles are an external titler's."""
     n_asked: int = 0
     """Segments that it was asked about."""
+    n_edited: int = 0
+    """Segments that people have edited."""
+    n_waiting: int = 0
+    """Edits of segments that are no more: kept, and without effect."""
 
 
 def publish(
@@ -54,17 +59,18 @@ def publish(
     k: int | None = None,
     titler: Titler | None = None,
     told: Callable[[str], None] = lambda _: None,
+    edits: Edits = NO_EDITS,
 ) -> Released:
     """Publish the run in `directory` under `root`; `step` is told what begins.
 
     `values` is what the decoder's values are stored as. Segments are found before it is rounded. k: of each item only
     so many of the largest values; segments are found among these. titler: who gives titles instead; `told` hears how
-    far it is.
+    far it is. edits: what people say of segments; what the snapshot before was built with lives on below, as ids do.
     Raises TitlerError before anything is stored, RunError for a run that is incomplete or has no embeddings,
-    SnapshotError or InvalidEmbeddings for the rest.
+    InvalidEdits for edits that cannot be together, SnapshotError or InvalidEmbeddings for the rest.
     """
     step("reading the run")
-    return release(run.load(directory), root, step, values=values, k=k, titler=titler, told=told)
+    return release(run.load(directory), root, step, values=values, k=k, titler=titler, told=told, edits=edits)
 
 
 def release(
@@ -76,6 +82,7 @@ def release(
     k: int | None = None,
     titler: Titler | None = None,
     told: Callable[[str], None] = lambda _: None,
+    edits: Edits = NO_EDITS,
 ) -> Released:
     """Publish what a run made, as `publish` does."""
     embeddings, previous = material.embeddings, _current(root)
@@ -95,6 +102,7 @@ def release(
         step("asking the titler")
         chosen, titled, n_asked = retitle(chosen, embeddings.items, material.properties, previous, titler, told)
         embeddings = replace(embeddings, provenance={**embeddings.provenance, PROVENANCE: list(titled)})
+    laid = settled(over(previous.built_edits if previous else NO_EDITS, edits))
     step("building the snapshot")
     if values == "int8":
         embeddings = replace(embeddings, decoder=sparse.quantised(embeddings.decoder))
@@ -104,12 +112,15 @@ def release(
         properties=material.properties,
         popularity=material.popularity,
         segments=chosen,
+        edits=laid,
     )
     step("verifying and publishing")
     current = publication.publish(root, version)
-    known = {each.segment_id for each in previous.segments.segments} if previous else set()
+    known = {each.segment_id for each in previous.found_segments.segments} if previous else set()
     n_carried = sum(each.segment_id in known for each in chosen.segments)
-    return Released(version, current, embeddings.n_items, len(chosen), n_carried, len(titled), n_asked)
+    n_edited = sum(chosen.number(segment_id) is not None for segment_id in laid)
+    counts = (len(titled), n_asked, n_edited, len(laid) - n_edited)
+    return Released(version, current, embeddings.n_items, len(chosen), n_carried, *counts)
 
 
 def _named(material: run.Run) -> list[Mapping[str, JSON]]:

@@ -21,7 +21,7 @@ PATIENT = {"SPARROW_MAX_QUEUE_MS": "60000", "SPARROW_DEADLINE_MS": "60000", "SPA
 def count_visible(trials: int) -> int:
     """Trials in which the other worker knew of the event, of users who are new in each trial, to and fro."""
     with Rig(n_workers=2, **PATIENT) as rig, ExitStack() as stack:
-        one, other = (stack.enter_context(_caller_of(rig, worker)) for worker in rig.server.workers())
+        one, other = (stack.enter_context(caller_of(rig, worker)) for worker in rig.server.workers())
         return sum(_is_visible(trial, *((one, other) if trial % 2 else (other, one))) for trial in range(trials))
 
 
@@ -43,7 +43,7 @@ def _ids(answered: tuple[int, object]) -> list[str] | None:
 
 
 @contextmanager
-def _caller_of(rig: Rig, worker: int) -> Iterator[Caller]:
+def caller_of(rig: Rig, worker: int) -> Iterator[Caller]:
     """A connection that this worker has taken, for the others were halted when it was made."""
     others = [process_id for process_id in rig.server.workers() if process_id != worker]
     with closing(rig.server.caller()) as caller:

@@ -13,7 +13,10 @@ import pytest
 from scipy.sparse import csr_array
 
 from index import publication, query, snapshot
+from index.edits import NO_EDITS, Edits
 from index.embeddings import SparseItemEmbeddings
+from index.errors import InvalidEdits
+from index.snapshot import Snapshot
 from index.types import Array
 from training import compare, console, datasets, interactions, items, job, recipe, release, run, trainer
 from training.errors import DataError, RunError, TrainingError
@@ -303,6 +306,36 @@ def test_publishing_and_publishing_again_while_pinned(complete: Path, material: 
     one, other = (snapshot.open_snapshot(tmp_path, each.version).segments for each in (first, again))
     ids, ids_again = ({each.segment_id for each in segments.segments} for segments in (one, other))
     assert len(ids & ids_again) == again.n_carried
+
+
+def test_edits_are_built_in_and_live_on_and_change_nobodys_identity(complete: Path, tmp_path: Path) -> None:
+    def published(root: str, edits: Edits = NO_EDITS) -> tuple[release.Released, Snapshot]:
+        made = release.publish(complete, tmp_path / root, lambda _: None, edits=edits)
+        return made, snapshot.verify(tmp_path / root, made.version)
+
+    def ids(of: Snapshot) -> list[str]:
+        return [each.segment_id for each in of.found_segments.segments]
+
+    (first, before), (second, after) = published("plain"), published("plain")
+    assert (first.n_edited, second.n_edited, second.n_waiting) == (0, 0, 0)
+    one, other, third = [each for each in ids(before) if each in ids(after)][:3]
+    said: Edits = {
+        one: {"title": "Retitled"},
+        other: {"merged_into": one},
+        third: {"hidden": True},
+        "gone": {"title": "x"},
+    }
+    first, before = published("edited", {**said, one: {"title": "Retitled", "hidden": False, "merged_into": None}})
+    assert (first.n_edited, first.n_waiting, before.built_edits) == (3, 1, said)
+    second, edited = published("edited")
+    assert ids(edited) == ids(after)
+    assert (second.n_edited, second.n_waiting, edited.built_edits) == (3, 1, said)
+    assert edited.segments.segments[edited.segments.number(one) or 0].title == "Retitled"
+    assert (edited.segments.n_hidden, edited.segments.merged) == (1, {other: one})
+    _, undone = published("edited", {other: {"merged_into": None}})
+    assert undone.built_edits == {each: edit for each, edit in said.items() if each != other}
+    with pytest.raises(InvalidEdits, match="leads back"):
+        published("edited", {one: {"merged_into": one}})
 
 
 def test_publishing_int8(complete: Path, tmp_path: Path) -> None:
