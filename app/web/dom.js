@@ -85,7 +85,9 @@ export function toast(text, { tone = "plain", undo = null } = {}) {
   ([...document.querySelectorAll("dialog[open]")].at(-1) || document.body).append(region);
   region.querySelector(`.${tone}`)?.remove();
   region.append(node);
-  setTimeout(() => node.remove(), tone === "bad" || undo ? 9000 : 5000);
+  const pause = tone === "bad" || undo ? 9000 : 5000;
+  const leave = () => (node.matches(":hover, :focus-within") ? setTimeout(leave, pause) : node.remove());
+  setTimeout(leave, pause);
 }
 
 /** A message of the server as a sentence. */

@@ -54,6 +54,7 @@ function wire() {
   });
   for (const link of document.querySelectorAll(".views a")) link.addEventListener("click", follow);
   addEventListener("popstate", () => arrive());
+  addEventListener("keydown", undoByKey);
   for (const width of [600, 1024]) matchMedia(`(min-width: ${width}px)`).addEventListener("change", refresh);
 }
 
@@ -317,6 +318,14 @@ function segmentEntry(segment, strongest) {
 }
 
 // --- what the reader does ------------------------------------------------------------------------------------------------
+
+/** Ctrl+Z is the Undo of the message that is shown, but in a field of text, which has its own. */
+function undoByKey(event) {
+  const undo = document.querySelector(".toast-undo");
+  if (!undo || event.key !== "z" || !(event.ctrlKey || event.metaKey) || event.target.closest("[type=search], [type=text], [type=password]")) return;
+  event.preventDefault();
+  undo.click();
+}
 
 async function record(item, kind, node) {
   return (await import("./acts.js")).record(page, item, kind, node);
