@@ -117,7 +117,7 @@ SMALL_BLOCKS := -DCMAKE_CXX_FLAGS=-DSPARROW_BLOCK=128
 sanitize: .venv/.dev
 	$(call kernel_of,sanitize,$(SANITIZERS))
 	$(call python_of,sanitize) -m pytest --capture=sys tests/index/test_kernel*.py \
-	  $(foreach name,postings search query rows_of_pages segments sparse taken vocabulary,tests/index/test_$(name).py) tests/training/test_training_kernel.py
+	  $(foreach name,assembly postings search query rows_of_pages segments sparse vocabulary,tests/index/test_$(name).py) tests/training/test_training_kernel.py
 	$(call kernel_of,sanitize-fuzz,$(SANITIZERS) $(SMALL_BLOCKS))
 	$(call python_of,sanitize-fuzz) tests/index/fuzz_search.py 20000
 	$(call python_of,sanitize-fuzz) tests/index/fuzz_corrupt.py 1000

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Iterator
 from operator import itemgetter
 
+import numpy as np
+
 from app.opinions import Opinions
 from app.placing import Size
 from app.rankings import likeness
@@ -11,13 +13,16 @@ from app.recommend import Profile, because, titles
 from app.shelf import Row
 from index.search import Hits, best_of
 from index.snapshot import Snapshot
-from index.types import Int64
+from index.types import Float32, Int64
 
 STRONG = 0.5
 """An item may head a because-row where its weight is at least this share of the user's largest."""
 
 ANCHORS = 8
 """Newest strong items of the history among which the heads of because-rows are chosen."""
+
+MOST = 3
+"""Because-rows that are candidates: the most convincing."""
 
 DISTINCT = 0.3
 """Items whose rows have a larger cosine do not both head a because-row."""
@@ -27,24 +32,35 @@ CONVINCING = 2 / 3
 
 
 def because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) -> Iterator[Row]:
-    """Rows of the pool, what top picks leave of the user's best items; the most convincing row first."""
+    """Rows of the user's best items; the most convincing row first."""
     if not (profile.opinions and len(pool.items)):  # where there are none, only steering is known
         return
     chosen = anchors(snapshot, profile.opinions)
     scores, worth = likeness(snapshot, profile.query, profile.items[chosen], pool, size.row_size)
     ranked = sorted(zip(worth.tolist(), scores, chosen.tolist(), strict=True), key=itemgetter(0), reverse=True)
     convincing = max(CONVINCING * ranked[0][0], sys.float_info.min)
-    titles_before: set[str] = set()
-    for own_worth, own_scores, place in ranked:
-        if own_worth < convincing:
-            return
-        head = profile.opinions[place]
-        (title,) = titles(snapshot, [head.item])
-        if title not in titles_before:
-            titles_before.add(title)
-            hits = best_of(pool.items, own_scores, size.depth, positive=True)
-            key = snapshot.items.item_id(head.item)
-            yield Row("because", key, because(head, title), "Often liked by the same people", hits)
+    ranked = [one for one in ranked[:MOST] if one[0] >= convincing]
+    heads = [profile.opinions[place] for _, _, place in ranked]
+    by_title = dict(
+        zip(titles(snapshot, [head.item for head in reversed(heads)]), range(len(heads))[::-1], strict=True)
+    )
+    for number, ((_, own, _), head) in enumerate(zip(ranked, heads, strict=True)):
+        title = next((title for title, first in by_title.items() if first == number), None)
+        if title is not None:  # of several heads of one title the first
+            yield _row(snapshot, size, pool, head.item, own, because(head, title))
+
+
+def because_row(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits, item: int) -> Row:
+    """The row of what goes with one item, which the user need not have liked."""
+    ((own,), _) = likeness(snapshot, profile.query, np.array([item], dtype=np.int32), pool)
+    (title,) = titles(snapshot, [item])
+    opinion = next((one for one in profile.opinions if one.item == item and one.weight > 0), None)
+    return _row(snapshot, size, pool, item, own, f"More like {title}" if opinion is None else because(opinion, title))
+
+
+def _row(snapshot: Snapshot, size: Size, pool: Hits, item: int, scores: Float32, title: str) -> Row:
+    hits = best_of(pool.items, scores, size.depth, positive=True)
+    return Row("because", snapshot.items.item_id(item), title, "Often liked by the same people", hits)
 
 
 def anchors(snapshot: Snapshot, opinions: Opinions) -> Int64:

@@ -7,6 +7,7 @@ from app import continuing, homepage
 from app.composing import item_hits, items_of, page_rows, property_keys
 from app.explanation import reasons
 from app.inquiry import LATE, Inquiry
+from app.layout import unknown_in
 from app.notices import Notice, skipped
 from app.ordering import Ordering
 from app.placing import Size
@@ -40,14 +41,16 @@ def items(inquiry: Inquiry, body: RecommendRequest) -> ItemsAnswer:
 
 
 def page(inquiry: Inquiry, body: HomepageRequest, *shown: str) -> HomepageAnswer:
-    """A page of rows, none of them with an id of `shown`."""
+    """A page of rows, none of them with an id of `shown`; below these the layout has been obeyed."""
     snapshot, timings = inquiry.snapshot, inquiry.timings
     keys = property_keys(snapshot, body.include_properties)
     selection = select(snapshot, filter=body.filter, boost=body.boost)
-    profile, (ordering, late), layout = inquiry.profile(body), _affordable(inquiry, body), body.layout()
+    profile, (ordering, late), (n_rows, row_size) = inquiry.profile(body), _affordable(inquiry, body), body.size()
+    layout = () if shown else body.layout
     with timings.stage("search"):
-        size = Size(layout.n_rows, layout.row_size, body.max_overlap, shown=frozenset(shown))
-        rows = homepage.page(snapshot, profile, size, selection, ordering, lambda: not inquiry.deadline.passed)
+        emphasis, last = inquiry.settings.emphasis, frozenset(body.last_rows)
+        size = Size(n_rows, row_size, body.max_overlap, shown=frozenset(shown), emphasis=emphasis, last=last)
+        rows = homepage.page(snapshot, profile, size, selection, ordering, layout, lambda: not inquiry.deadline.passed)
     if len(rows) < size.n_rows and inquiry.deadline.passed:
         late = (LATE,)
     with timings.stage("compose"):
@@ -55,7 +58,8 @@ def page(inquiry: Inquiry, body: HomepageRequest, *shown: str) -> HomepageAnswer
         composed = page_rows(snapshot, rows, keys, told)
         whole = len(rows) == size.n_rows or bool(late)
         ending = continuing.of_page(inquiry, body, rows, composed, *shown, full=whole)
-    notices = (*profile.notices, *late, *nothing_left(selection, empty=not rows), *ending.notices)
+    unknown = unknown_in(snapshot, layout) if layout else ()
+    notices = (*profile.notices, *late, *unknown, *nothing_left(selection, empty=not rows), *ending.notices)
     return HomepageAnswer(rows=composed, page_cursor=ending.cursor, **inquiry.envelope(notices, body.scenario))
 
 

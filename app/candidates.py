@@ -1,62 +1,159 @@
-"""The rows that a page may have, in the order in which a reader meets them; lazy, as a page seldom needs all."""
+"""The rows that a page may have, with their words; which of them it has is decided by `index.assembly`."""
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from app.anchors import because_rows
+from app.layout import Laid, Place, laid_out, popular_row, top_picks
+from app.novelty import new_row
 from app.opinions import NO_OPINIONS
 from app.placing import Size
 from app.popular import popular, popular_in_segment
-from app.pursuit import LEANING, pursue
-from app.rankings import first, of_segments, pool_of
-from app.recommend import Profile, crowd, segment_reasons
-from app.selection import Selection
-from app.shelf import Row
-from index.search import Hits
+from app.properties import property_rows
+from app.pursuit import SAME_TASTE, pursue
+from app.rankings import POOL, Pool
+from app.recommend import crowd as crowd_query
+from app.recommend import segment_reasons
+from app.schemas.layout import LayoutRow, RowKind
+from app.shelf import Placed, Row, row_id_of
+from app.worth import worth_at, worth_of_first
+from index.assembly import Assembly, Demands, Part, frame
+from index.search import Hits, typical_hits
 from index.snapshot import Snapshot
 
-LARGE = 8
-"""A page of so many rows shows a second because-row among the segments; a smaller one only where segments run out."""
+BROAD: frozenset[RowKind] = frozenset({"top_picks", "popular"})
+"""Rows of anything: they give way to others, so what they hold is no reason against a row."""
 
 
-def everybody(snapshot: Snapshot, profile: Profile, size: Size, selection: Selection) -> Iterator[Row]:
-    """What everybody likes."""
-    hits = popular(snapshot, profile.exclude, size.depth, selection)
-    yield Row("popular", "", "Popular with everyone", "Liked by the most people", hits)
+class Candidates:
+    """Rows with their words, and the assembly that knows their items."""
+
+    def __init__(self, snapshot: Snapshot, ranking: Hits, size: Size, laid: Sequence[Laid] = ()) -> None:
+        """The ranking says what items are worth to the user; the rows of the layout are on the page."""
+        self.snapshot, self._ranking, self._size = snapshot, ranking, size
+        worth = worth_of_first(len(ranking.items))
+        n_columns = max(size.row_size, *(one.part.size for one in laid), 0)
+        self._assembly = Assembly(ranking, worth, worth_at(POOL), frame(size.n_rows, n_columns))
+        self._rows: list[Row | int] = []
+        """In the order in which the assembly knows them; a segment of the ranking is its number: most are not used."""
+        self._ids: set[str] = set(size.shown)
+        for row, part in laid:
+            self._add(row, part)
+
+    def keep(self, rows: Iterable[Placed]) -> None:
+        """Rows that are on the page, with their items."""
+        for place, row in rows:
+            self._add(row, Part(len(row.hits.items), at=place, wanted=True, claims=True))
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Rows that may be on the page, unless they were shown further up or are on it for other reasons."""
+        size = self._size
+        for row in rows:
+            if row.row_id not in self._ids:
+                weight = size.emphasis.weights.get(row.kind, 1.0) * self._staying(row.row_id)
+                self._add(row, Part(size.row_size, weight, yields=row.kind in BROAD))
+
+    def add_popular(self, row: Row, *, first: bool) -> None:
+        """What everybody likes, which somebody of whom nothing is known sees first."""
+        if row.row_id not in self._ids:
+            self._add(row, Part(self._size.row_size, at=0 if first else -1, yields=True))
+
+    def _add(self, row: Row, part: Part) -> None:
+        self._rows.append(row)
+        self._ids.add(row.row_id)
+        self._assembly.add(row.hits, part)
+
+    def add_segments(self) -> None:
+        """The segments that the ranking fills best."""
+        size, segments = self._size, self.snapshot.segments
+        weight = size.emphasis.weights["segment"]
+        found = self._assembly.add_segments(
+            segments, size.n_segments, size.min_fill, size.row_size, weight, self._used_segments()
+        )
+        for number in found if size.last else ():
+            staying = self._staying(row_id_of("segment", segments.segments[number].segment_id))
+            self._assembly.weigh(len(self._rows) + found.index(number), staying)
+        self._rows += found
+
+    def _used_segments(self) -> list[int]:
+        """Numbers of the segments that are rows already."""
+        segments = self.snapshot.segments
+        if self._size.shown:
+            numbered = enumerate(segments.segments)
+            return [number for number, one in numbered if row_id_of("segment", one.segment_id) in self._ids]
+        own = (row.key for row in self._rows if isinstance(row, Row) and row.kind == "segment")
+        return [number for number in map(segments.number, own) if number is not None]
+
+    def _staying(self, row_id: str) -> float:
+        return 1 + self._size.emphasis.stability if row_id in self._size.last else 1.0
+
+    def page(self) -> list[Placed]:
+        """The page that they make, top row first."""
+        size = self._size
+        demands = Demands(size.min_fill, size.max_overlap, size.emphasis.diversity, SAME_TASTE)
+        placed = self._assembly.page(demands, self.snapshot.segment_cosines)
+        return [Placed(one.row, self._worded(self._rows[one.candidate], one.hits)) for one in placed]
+
+    def whole(self, placed: Sequence[Placed]) -> list[Row]:
+        """Some rows of the page and then all candidates, none twice, each with its whole ranking."""
+        numbers = [row for row in self._rows if isinstance(row, int)]
+        rankings = dict(zip(numbers, typical_hits(self.snapshot.segments, numbers, self._ranking), strict=True))
+        everything = [self._worded(row, rankings[row] if isinstance(row, int) else row.hits) for row in self._rows]
+        by_id = {row.row_id: row for row in everything}
+        first_of_all = (by_id[row.row_id] for _, row in placed)
+        return list({row.row_id: row for row in (*first_of_all, *everything)}.values())
+
+    def _worded(self, row: Row | int, hits: Hits) -> Row:
+        return row.holding(hits) if isinstance(row, Row) else segment_row(self.snapshot, row, "", hits, row)
 
 
-def personal_rows(snapshot: Snapshot, profile: Profile, size: Size, selection: Selection) -> Iterator[Row]:
-    """Top picks, because-rows, segments, and at last segments of the crowd."""
-    numbers = pursue(snapshot, profile, size.n_segments, LEANING, selection)
-    pool = pool_of(snapshot, profile, size.depth, selection)
-    yield Row("top_picks", "", "Top picks for you", "Picked from your whole history", first(pool.hits, size.depth))
-    rankings = of_segments(snapshot, profile, numbers, pool, size.depth, selection)
-    segments = (
-        _segment_row(snapshot, number, "", hits, number) for number, hits in zip(numbers, rankings, strict=True)
-    )
-    # What top picks show is no reason for another row.
-    rest = Hits(pool.above.items[size.row_size :], pool.above.scores[size.row_size :])
-    reasons = because_rows(snapshot, profile, size, rest)
-    early = 2 if size.n_rows >= LARGE else 1
-    yield from islice(reasons, 1)
-    yield from islice(segments, 3)
-    yield from islice(reasons, early - 1)
-    yield from segments
-    yield from reasons
-    yield from crowd_rows(snapshot, profile, size, selection, numbers)
+def personal(place: Place, layout: Sequence[LayoutRow], pool: Pool, in_time: Callable[[], bool]) -> Candidates:
+    """What the user's taste ranks highest: top picks, because-rows, segments and more; late, top picks alone."""
+    snapshot, profile, size = place.snapshot, place.profile, place.size
+    found = Candidates(snapshot, pool.above, size, laid_out(place, layout))
+    found.add([top_picks(place)])
+    if in_time():
+        found.add(because_rows(snapshot, profile, size, pool.above))
+        found.add(_others(place, pool.above))
+        found.add_segments()
+    return found
 
 
-def crowd_rows(
-    snapshot: Snapshot, profile: Profile, size: Size, selection: Selection, used: Sequence[int] = ()
-) -> Iterator[Row]:
+def _others(place: Place, ranking: Hits) -> Iterator[Row]:
+    """Rows of kinds that may be weighed away."""
+    weights, newness = place.size.emphasis.weights, place.size.emphasis.newness
+    if weights["property"] and place.profile.opinions:
+        yield from property_rows(place.snapshot, place.profile, place.size, ranking)
+    if weights["new"] and newness is not None:
+        yield new_row(place.snapshot, newness, ranking, personal=True)
+    if weights["popular"]:
+        yield popular_row(place)
+
+
+def crowd(
+    place: Place, layout: Sequence[LayoutRow], above: Sequence[Placed], in_time: Callable[[], bool]
+) -> Candidates:
+    """Beside rows that there are: what everybody likes and segments of the crowd; late, what everybody likes."""
+    hits = popular(place.snapshot, place.profile.exclude, max(POOL, place.size.depth), place.selection)
+    place = place._replace(ranking=hits) if not place.profile.personal else place
+    found = Candidates(place.snapshot, hits, place.size, laid_out(place, layout))
+    found.keep(above)
+    found.add_popular(popular_row(place), first=not above)
+    if in_time():
+        found.add(_crowd_segments(place))
+    return found
+
+
+def _crowd_segments(place: Place) -> Iterator[Row]:
     """The segments that most people like, with their most popular items."""
-    everybody = profile._replace(query=crowd(snapshot), opinions=NO_OPINIONS, personal=False)
-    numbers = pursue(snapshot, everybody, size.n_segments, 0.0, selection, used)
+    snapshot, size = place.snapshot, place.size
+    everybody = place.profile._replace(query=crowd_query(snapshot), opinions=NO_OPINIONS, personal=False)
+    numbers = pursue(snapshot, everybody, size.n_segments + len(size.shown), 0.0, place.selection)
     for number, reason in zip(numbers, segment_reasons(snapshot, everybody, numbers), strict=True):
-        hits = popular_in_segment(snapshot, number, profile.exclude, size.depth, selection)
-        yield _segment_row(snapshot, number, reason, hits)._replace(crowd=True)
+        hits = popular_in_segment(snapshot, number, place.profile.exclude, size.depth, place.selection)
+        yield segment_row(snapshot, number, reason, hits)._replace(crowd=True)
 
 
-def _segment_row(snapshot: Snapshot, number: int, reason: str, hits: Hits, unexplained: int | None = None) -> Row:
+def segment_row(snapshot: Snapshot, number: int, reason: str, hits: Hits, unexplained: int | None = None) -> Row:
+    """A segment as a row."""
     segment = snapshot.segments.segments[number]
     return Row("segment", segment.segment_id, segment.title, reason, hits, segment=unexplained)

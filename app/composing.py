@@ -9,6 +9,7 @@ from itertools import islice
 import numpy as np
 
 from app.errors import Invalid
+from app.properties import about
 from app.schemas.reasons import Reason
 from app.schemas.retrieval import HomepageRow, ItemHit
 from app.shelf import Row
@@ -50,6 +51,8 @@ def page_rows(
             kind=row.kind,
             title=row.title,
             segment_id=row.key if row.kind == "segment" else None,
+            property=row.key if row.kind == "new" else about(row.key)[0] if row.kind == "property" else None,
+            value=about(row.key)[1] if row.kind == "property" else None,
             reason=row.reason,
             score=row.score,
             items=list(islice(items, len(row.hits.items))),

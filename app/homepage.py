@@ -1,21 +1,23 @@
-"""The page: titled rows of items for one user, most relevant first, no item twice.
+"""The page: titled rows of items for one user, assembled as one: what matters most top-left, no item twice.
 
-Stage-wise page construction: candidate rows are made independently (`app.candidates`), then placed from the top, each
-seeing what earlier rows took (`app.placing`). Rows that are used get their reasons last, all at once.
+Candidates are made first (`app.candidates`): top picks, what goes with single items, segments, what everybody likes.
+Which of them the page has, and which items stand in them, follows from one objective (`index.assembly`). Rows get their
+reasons last, all at once.
 """
 
-from collections.abc import Callable, Iterator
-from itertools import chain, islice
+from collections.abc import Callable, Iterator, Sequence
 
-from app.candidates import crowd_rows, everybody, personal_rows
-from app.ordering import PLAIN, Ordering
-from app.placing import Placing, Size
-from app.rankings import POOL
+from app import candidates
+from app.candidates import Candidates
+from app.layout import Place
+from app.ordering import NO_HITS, PLAIN, Ordering
+from app.placing import Size, in_order
+from app.rankings import POOL, first, pool_of
 from app.recommend import Profile, segment_reasons
+from app.schemas.layout import LayoutRow
 from app.selection import EVERYTHING, Selection
-from app.shelf import Row
+from app.shelf import Placed, Row
 from index.snapshot import Snapshot
-from index.taken import Taken
 
 
 def page(
@@ -24,31 +26,43 @@ def page(
     size: Size,
     selection: Selection = EVERYTHING,
     ordering: Ordering = PLAIN,
+    layout: Sequence[LayoutRow] = (),
     in_time: Callable[[], bool] = lambda: True,
 ) -> list[Row]:
-    """At most `n_rows` rows of `min_fill` to `row_size` items, top first; inside a row by descending score.
+    """At most `n_rows` rows of `min_fill` to `row_size` items, top first; inside a row in the order of its ranking.
 
-    All rows obey the selection. The ordering makes each row of its ranking, of what earlier rows left of the best
-    `POOL`: caps count within a row, so that a page may have a row of one author.
+    All rows obey the selection. A known user sees top picks, because-rows and segments; what their taste does not fill,
+    segments of the crowd and what everybody likes do, which is all that anybody else sees. Rows of the layout are on
+    the page whatever they gain, as long as there is an item for them.
 
-    A known user sees top picks, then because-rows and segments, and last what everybody likes; anybody else what
-    everybody likes, then the segments of the crowd. What the user's taste does not fill, segments of the crowd do.
+    With an ordering the rows are those of the page without it, and each is made of what earlier rows left of its
+    ranking, of the best `POOL`: caps count within a row, so that a page may have a row of one author.
 
-    Once `in_time` is false the page is what it is by then, one row at least, and what everybody likes.
+    Once `in_time` is false the page is what it is by then, one row at least.
     """
     if ordering is not PLAIN:
         size = size._replace(reach=POOL)
-    placing = Placing(snapshot, size, ordering, Taken(), in_time)
-    liked = everybody(snapshot, profile, size, selection)
-    if not profile.personal:
-        others = placing.timely(crowd_rows(snapshot, profile, size, selection))
-        return list(islice(placing.place(chain(liked, others)), size.n_rows))
-    # The last of three or more rows is kept for what everybody likes, unless that is not usable.
-    body = placing.place(placing.timely(personal_rows(snapshot, profile, size, selection)))
-    rows_above = list(islice(body, size.n_rows - 1 if size.n_rows >= 3 else size.n_rows))
-    last = list(placing.place(liked)) if len(rows_above) < size.n_rows else []
-    rows = [*rows_above, *islice(body, size.n_rows - len(rows_above) - len(last)), *last]
-    return list(_explained(snapshot, profile, rows))
+    place = Place(snapshot, profile, size, selection, NO_HITS)
+    placed: list[Placed] = []
+    if profile.personal:
+        pool = pool_of(snapshot, profile, size.depth, selection)
+        place = place._replace(ranking=first(pool.hits, size.depth))
+        placed = _assembled(candidates.personal(place, layout, pool, in_time), size, ordering)
+        layout = ()
+    if len(placed) < size.n_rows and (in_time() or not placed):
+        placed = _assembled(candidates.crowd(place, layout, placed, in_time), size, ordering, placed)
+    return list(_explained(snapshot, profile, [row for _, row in placed]))
+
+
+def _assembled(found: Candidates, size: Size, ordering: Ordering, above: Sequence[Placed] = ()) -> list[Placed]:
+    """The page that candidates make, beside the rows that there are, as the ordering would have it."""
+    placed = found.page()
+    if ordering is PLAIN:
+        return placed
+    known = {row.row_id for _, row in above}
+    new = found.whole([one for one in placed if one.row.row_id not in known])
+    rows = in_order(found.snapshot, new, size, ordering, [row for _, row in above])
+    return list(map(Placed, range(len(rows)), rows))
 
 
 def _explained(snapshot: Snapshot, profile: Profile, rows: list[Row]) -> Iterator[Row]:

@@ -139,7 +139,8 @@ class Inquiry(NamedTuple):
         if not len(self.earlier):
             return profile
         given = self.snapshot.items.rows_of_hashes(self.earlier)
-        return profile._replace(exclude=np.union1d(profile.exclude, given).astype(np.int32))
+        exclude = np.union1d(profile.exclude, given).astype(np.int32)
+        return profile._replace(exclude=exclude, left_out=(*profile.left_out, given))
 
     def ordering(self, asked: RecommendRequest | HomepageRequest) -> Ordering:
         """The ordering that a request asks for."""

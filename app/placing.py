@@ -1,25 +1,29 @@
-"""Placing: candidates become rows from the top, each of what earlier rows left of its ranking.
+"""The size of a page, and rows as an ordering would have them: from the top, each of what earlier ones left."""
 
-A candidate is not used where more than `max_overlap` of its best items are taken, or too little is left to fill it.
-"""
-
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from math import ceil
 from typing import NamedTuple
 
-from app.ordering import PLAIN, Ordering, listed, order
+import numpy as np
+
+from app.emphasis import PLAIN_EMPHASIS, Emphasis
+from app.ordering import Ordering, listed, order
 from app.rankings import first
+from app.schemas.layout import RowKind
 from app.selection import EVERYTHING
 from app.shelf import Row
-from index.search import Hits
+from index.search import NONE, Hits
 from index.snapshot import Snapshot
-from index.taken import Taken
+from index.types import Int32
+
+FIXED: frozenset[RowKind] = frozenset({"continue", "list"})
+"""Kinds whose items stand as they are, and are theirs before others are filled."""
 
 MIN_FILL = 3
 """Fewest items of a row, or half the row size where that is more; a shorter row looks broken."""
 
 SPARE = 8
-"""Segments tried beyond the number of rows: some overlap with earlier rows or cannot fill theirs."""
+"""Segments that are candidates beyond the number of rows: some overlap with other rows or cannot fill theirs."""
 
 
 class Size(NamedTuple):
@@ -28,11 +32,15 @@ class Size(NamedTuple):
     n_rows: int
     row_size: int
     max_overlap: float
-    """Share of a candidate's best `row_size` items that may be on the page already."""
+    """Share of a candidate's best `row_size` items that may be in narrower rows than top picks already."""
     reach: int = 0
     """A ranking is at least so long where an ordering makes rows of it."""
     shown: frozenset[str] = frozenset()
     """Ids of rows that are on the page already, further up: they are not used again."""
+    emphasis: Emphasis = PLAIN_EMPHASIS
+    """What the page sets store by."""
+    last: frozenset[str] = frozenset()
+    """Ids of the rows of the user's last page."""
 
     @property
     def min_fill(self) -> int:
@@ -46,45 +54,33 @@ class Size(NamedTuple):
 
     @property
     def n_segments(self) -> int:
-        """Segments that are tried: some are shown already, some overlap with earlier rows or cannot fill theirs."""
-        return self.n_rows + len(self.shown) + SPARE
+        """Segments that are candidates."""
+        return self.n_rows + SPARE
 
 
-class Placing(NamedTuple):
-    """How candidates are made rows, and what has become of those before."""
+def in_order(
+    snapshot: Snapshot, candidates: Iterable[Row], size: Size, ordering: Ordering, above: Sequence[Row] = ()
+) -> list[Row]:
+    """The rows above and, of candidates with their whole rankings, as many more as the page has and can be filled.
 
-    snapshot: Snapshot
-    size: Size
-    ordering: Ordering
-    taken: Taken
-    """Items of earlier rows."""
-    in_time: Callable[[], bool]
+    What is above stays as it is, and so do rows that are no ranking of ours.
+    """
+    rows, known = list(above), {row.row_id for row in above}
+    taken = np.concatenate([NONE, *(row.hits.items for row in rows)])
+    for row in candidates:
+        if len(rows) < size.n_rows and row.row_id not in known:
+            hits = _row_of(snapshot, row, taken, size, ordering)
+            if len(hits.items) >= (1 if row.kind in FIXED else size.min_fill):
+                rows.append(row.holding(hits))
+                taken = np.concatenate([taken, hits.items])
+    return rows
 
-    def timely(self, candidates: Iterable[Row]) -> Iterator[Row]:
-        """The candidates until time is over, but at least until there is a row."""
-        for row in candidates:
-            if self.taken.any and not self.in_time():
-                return
-            yield row
 
-    def place(self, candidates: Iterable[Row]) -> Iterator[Row]:
-        """The candidates that fit, cut to what earlier rows left; adds their items to `taken`."""
-        size, taken = self.size, self.taken
-        bounds = size.row_size, size.min_fill, size.max_overlap
-        for row in candidates:
-            if size.shown and row.row_id in size.shown:
-                continue
-            hits = taken.take(row.hits, *bounds) if self.ordering is PLAIN else self._ordered(row.hits)
-            if hits is not None:
-                yield row.holding(hits)
-
-    def _ordered(self, ranking: Hits) -> Hits | None:
-        """A row's worth of what earlier rows left of a ranking, as the ordering would have it."""
-        size, taken = self.size, self.taken
-        best = first(ranking, size.row_size)
-        if len(best.items) - len(taken.left_of(best)) > size.max_overlap * len(best.items):
-            return None
-        places = taken.left_of(ranking)
-        left = listed(Hits(ranking.items[places], ranking.scores[places]))
-        ordered = order(self.snapshot, left, size.row_size, EVERYTHING, self.ordering)
-        return taken.take(ordered, size.row_size, size.min_fill, overlap=0.0)
+def _row_of(snapshot: Snapshot, row: Row, taken: Int32, size: Size, ordering: Ordering) -> Hits:
+    """A row's worth of what is not taken of a row's ranking."""
+    left = ~np.isin(row.hits.items, taken)
+    hits = Hits(row.hits.items[left], row.hits.scores[left])
+    if row.kind in FIXED:
+        return first(hits, size.row_size)
+    rank = listed(hits)
+    return order(snapshot, rank, size.row_size, EVERYTHING, ordering)

@@ -68,6 +68,13 @@ class Profile(NamedTuple):
     notices: tuple[Notice, ...]
     steering: Steering = NO_STEERING
     """What the query was steered by."""
+    left_out: tuple[NDArray[np.int32], ...] = ()
+    """Rows that are excluded for other reasons than that they were seen; -1 for unknown items."""
+
+    @property
+    def barred(self) -> NDArray[np.int32]:
+        """What must not be in an answer even where what was seen may be."""
+        return distinct(np.concatenate([NONE, *self.left_out]))
 
     @property
     def items(self) -> NDArray[np.int32]:
@@ -112,15 +119,15 @@ def resolve(
         hidden = np.concatenate([hidden, items.rows_of_hashes(state.hidden)])
     opinions = form(acts, hidden)
     steered = resolve_steering(snapshot, state.steering, steer)
-    left_out = [hidden, items.rows(exclude_ids) if exclude_ids else NONE, steered.never]
-    if exclude_seen:
-        left_out += [items.all_of_each(state.seen), acts.rows[SEES[acts.kinds]]]
-    exclude = distinct(np.concatenate(left_out))
+    left_out = hidden, items.rows(exclude_ids) if exclude_ids else NONE, steered.never
+    seen = (items.all_of_each(state.seen), acts.rows[SEES[acts.kinds]]) if exclude_seen else ()
+    exclude = distinct(np.concatenate([*left_out, *seen]))
     query, liking = _query(snapshot, opinions, steered.tilt)
     personal = liking or (steered.tilt is not None and bool(query.any()))
     n_unknown = _unknown(hashes, history, acts.rows) if np.count_nonzero(acts.rows < 0) else 0
     notices = _notices(n_unknown, steered.n_unknown, personal)
-    return Profile(opinions if liking else NO_OPINIONS, query, exclude[exclude >= 0], personal, notices, steered)
+    opinions = opinions if liking else NO_OPINIONS
+    return Profile(opinions, query, exclude[exclude >= 0], personal, notices, steered, left_out)
 
 
 def _unknown(stored: UInt64, history: Sequence[Interaction], rows: NDArray[np.int32]) -> int:

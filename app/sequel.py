@@ -15,14 +15,14 @@ from app.composing import item_hits, property_keys
 from app.continuing import Ending
 from app.cursors import BadCursor, Cursor, Kind
 from app.errors import Invalid
+from app.following import ranking
 from app.inquiry import NO_HASHES, Inquiry
 from app.notices import Notice
 from app.ordering import NO_HITS, order
-from app.rankings import ranking
+from app.schemas.layout import RowKind
 from app.schemas.next import NextAnswer
 from app.schemas.retrieval import HomepageRequest, ItemsAnswer, RecommendRequest, SimilarRequest
 from app.selection import select
-from app.shelf import RowKind
 
 Asked = RecommendRequest | SimilarRequest | HomepageRequest
 
@@ -82,14 +82,14 @@ def _of(answer: ItemsAnswer) -> NextAnswer:
 
 
 def _rows(inquiry: Inquiry, cursor: Cursor, body: HomepageRequest, count: int | None) -> NextAnswer:
-    body = body.model_copy(update={"n_rows": count or body.layout().n_rows})
+    body = body.model_copy(update={"n_rows": count or body.size().n_rows})
     return NextAnswer.model_construct(**dict(answers.page(inquiry, body, *cursor.key)))
 
 
 def _of_row(inquiry: Inquiry, cursor: Cursor, body: HomepageRequest, count: int | None) -> NextAnswer:
     snapshot, timings = inquiry.snapshot, inquiry.timings
     kind, about, whose = cursor.key
-    count = count or body.layout().row_size
+    count = count or body.size().row_size
     keys = property_keys(snapshot, body.include_properties)
     selection = select(snapshot, filter=body.filter, boost=body.boost)
     profile, ordering = inquiry._replace(earlier=NO_HASHES).profile(body), inquiry.ordering(body)

@@ -1,12 +1,15 @@
 """What an operator may set: every field is the environment variable SPARROW_ + its name in capitals."""
 
 import re
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.emphasis import DIVERSITY, STABILITY, WEIGHTS, Emphasis
 from app.store.address import parse_url
 
 EVENT_WEIGHTS = {
@@ -49,10 +52,20 @@ def _complete_weights(value: dict[str, float]) -> dict[str, float]:
     return EVENT_WEIGHTS | value
 
 
+def _row_weights(value: dict[str, float]) -> dict[str, float]:
+    unknown = sorted(value.keys() - WEIGHTS.keys())
+    if unknown:
+        raise ValueError(f"rows of kind {unknown[0]!r} have no weight; the kinds that have are {', '.join(WEIGHTS)}")
+    return {**WEIGHTS, **value}
+
+
 def _redis_scheme(value: SecretStr | None) -> SecretStr | None:
     if value is not None:
         parse_url(value.get_secret_value())
     return value
+
+
+Weight = Annotated[float, Field(ge=0, le=100)]
 
 
 class Settings(BaseSettings):
@@ -112,6 +125,18 @@ class Settings(BaseSettings):
     """Index versions open at a time in each worker: the current one, the one before, and those that requests name."""
     deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = 1000
     """When an answer is given with what is there, where the request does not say."""
+    page_weights: Annotated[dict[str, Annotated[float, Field(ge=0, le=100)]], AfterValidator(_row_weights)] = dict(
+        WEIGHTS
+    )
+    """Of rows of a page by kind, as a JSON object: what a row gains counts so many times. 0: only if asked for."""
+    page_diversity: Annotated[float, Field(ge=0, le=1)] = DIVERSITY
+    """How much the likeness of two segments takes from what the second one gains."""
+    page_stability: Annotated[float, Field(ge=0, le=10)] = STABILITY
+    """How much more a row of the user's last page gains: 0.1 is a tenth."""
+    page_properties: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_split)] = None
+    """Properties that make rows, separated by commas; none: those of texts that 1.2 to 50 items share on average."""
+    page_new: str | None = None
+    """The property of times or numbers that tells how new an item is."""
     lock_memory: bool = False
     """Whether workers keep their memory, the index above all, from being taken away (mlockall)."""
     max_in_flight: Annotated[int, Field(ge=1, le=100_000)] = 128
@@ -124,6 +149,12 @@ class Settings(BaseSettings):
     """What cursors are signed with, the same on all hosts; None: a file in `data`, made once."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """debug also logs every request."""
+
+    @cached_property
+    def emphasis(self) -> Emphasis:
+        """What pages set store by."""
+        kinds = MappingProxyType(self.page_weights)
+        return Emphasis(kinds, self.page_diversity, self.page_stability, self.page_properties, self.page_new)
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:

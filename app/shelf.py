@@ -3,11 +3,10 @@
 from functools import lru_cache
 from hashlib import blake2b
 from math import fsum
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from app.schemas.layout import RowKind
 from index.search import Hits
-
-RowKind = Literal["top_picks", "because", "segment", "popular"]
 
 
 class Row(NamedTuple):
@@ -15,7 +14,7 @@ class Row(NamedTuple):
 
     kind: RowKind
     key: str
-    """What it is about: a segment id, the item id of a because-row, else empty."""
+    """What it is about: a segment id, the item id of a because-row, a property and its value, a list's title."""
     title: str
     reason: str
     hits: Hits
@@ -31,7 +30,7 @@ class Row(NamedTuple):
     @property
     def row_id(self) -> str:
         """Opaque, and the same for the same shelf in every snapshot."""
-        return _row_id(self.kind, self.key)
+        return row_id_of(self.kind, self.key)
 
     @property
     def score(self) -> float:
@@ -39,6 +38,15 @@ class Row(NamedTuple):
         return fsum(self.hits.scores.tolist()) / len(self.hits.scores)
 
 
+class Placed(NamedTuple):
+    """A row of a page that is being made."""
+
+    place: int
+    """From the top, from 0; places between may be empty."""
+    row: Row
+
+
 @lru_cache(maxsize=4096)
-def _row_id(kind: RowKind, key: str) -> str:
+def row_id_of(kind: RowKind, key: str) -> str:
+    """The id of the shelf of a kind that is about a key."""
     return blake2b(f"{kind}:{key}".encode(), digest_size=8).hexdigest()

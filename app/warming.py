@@ -28,7 +28,8 @@ def warm(snapshot: Snapshot) -> None:
     profile = resolve(snapshot, nobody, history)
     similar(snapshot, rows[:1], HISTORY)
     recommended = recommend(snapshot, profile, HISTORY)
-    typical_hits(snapshot.segments, (), recommended)  # what a page asks for only where its pool is whole
+    typical_hits(snapshot.segments, (), recommended)  # what a page asks for only where an ordering makes its rows
+    _ = snapshot.segments.titles  # and where a property has a row
     homepage.page(snapshot, profile, Size(n_rows=HISTORY, row_size=HISTORY, max_overlap=1.0))
     homepage.page(snapshot, resolve(snapshot, nobody, ()), Size(n_rows=HISTORY, row_size=HISTORY, max_overlap=1.0))
     snapshot.catalogue.properties(rows)

@@ -63,11 +63,44 @@ def best_sets(
 def best_of(items: Int32, scores: Float32, n: int, positive: bool = False) -> tuple[Int32, Float32]: ...
 def texts_of(texts: Bytes, starts: Int64, rows: Int32) -> list[str]: ...
 
-class Taken:
-    def left_of(self, items: Int32, most: int) -> Int64: ...
-    def take(
-        self, items: Int32, scores: Float32, size: int, fewest: int, overlap: float
-    ) -> tuple[Int32, Float32] | None: ...
+class Assembly:
+    def __init__(self, items: Int32, scores: Float32, worth: Float32, rest: float) -> None: ...
+    def add(
+        self,
+        items: Int32,
+        scores: Float32,
+        size: int,
+        weight: float = 1.0,
+        at: int = -1,
+        wanted: bool = False,
+        claims: bool = False,
+        yields: bool = False,
+    ) -> None: ...
+    def add_sets(
+        self,
+        starts: Int64,
+        numbers: Int32,
+        n_sets: int,
+        skip: Sequence[int],
+        attention: Float64,
+        cells: Int32,
+        fewest: int,
+        most: int,
+        size: int,
+        weight: float,
+    ) -> list[int]: ...
+    def weigh(self, candidate: int, factor: float) -> None: ...
+    def page(
+        self,
+        attention: Float64,
+        cells: Int32,
+        fewest: int,
+        max_overlap: float,
+        diversity: float,
+        cosines: Float32,
+        same: float,
+        look: int,
+    ) -> tuple[list[tuple[int, int]], tuple[list[int], Int32, Float32]]: ...
 
 _Boosts: TypeAlias = tuple[Float32, float, float]
 _Floor: TypeAlias = tuple[int, float, int]

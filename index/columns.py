@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -31,6 +32,11 @@ Run: TypeAlias = tuple[int, int]
 
 MAX_WHOLE = 2**53
 """Up to here a 64-bit float holds every whole number."""
+
+RECENT = 0.05
+"""Part of the values of a column that counts as recent."""
+ENTITY_ITEMS = 1.2, 50.0
+"""Items that share a value on average, where the value names an author, a brand or the like."""
 
 _SIDES: Mapping[str, Literal["left", "right"]] = {"gt": "right", "gte": "left", "lt": "left", "lte": "right"}
 _COMPARED_RUNS = 8
@@ -56,6 +62,10 @@ class Texts:
         wanted = text.encode("utf-8", "surrogatepass")
         found = bisect_left(range(len(self)), wanted, key=self._raw)
         return found if found < len(self) and self._raw(found) == wanted else None
+
+    def text(self, place: int) -> str:
+        """The text in a place."""
+        return self._raw(place).decode("utf-8", "surrogatepass")
 
     def _raw(self, place: int) -> bytes:
         return self.text_bytes[self.text_starts[place] : self.text_starts[place + 1]].tobytes()
@@ -106,6 +116,21 @@ class Column:
         """How many distinct values there are."""
         return len(self.values)
 
+    @cached_property
+    def recent(self) -> float:
+        """Of numbers: from this one on lies the last twentieth of all values that items have."""
+        if not isinstance(self.values, Numbers):
+            raise TypeError(f"{self.key} is no column of numbers")
+        counts = np.bincount(self.codes[np.less(self.codes, self.n_values)], minlength=self.n_values)
+        from_above = np.cumsum(counts[::-1])
+        n_recent = max(int(np.count_nonzero(from_above <= RECENT * from_above[-1])), 1)
+        return float(self.values.numbers[-n_recent])
+
+    @property
+    def n_elements(self) -> int:
+        """How many values all items have together."""
+        return self.n_present if self.starts is None else len(self.codes)
+
     def having(self, runs: Sequence[Run]) -> Bitmap:
         """The items that have a value with one of these codes; runs do not overlap."""
         mask = self._mask(runs)
@@ -143,6 +168,13 @@ class Columns:
     """The columns, keys ascending."""
     unfilterable: Mapping[str, str]
     """Why a property has no column, by key, ascending."""
+
+    @cached_property
+    def entities(self) -> tuple[str, ...]:
+        """Keys of texts that a few items share, such as authors or brands: a value has 1.2 to 50 items on average."""
+        least, most = ENTITY_ITEMS
+        texts = (column for column in self.by_key.values() if column.kind == "text")
+        return tuple(one.key for one in texts if least <= one.n_elements / one.n_values <= most)
 
 
 def code_type(n_values: int) -> type[np.generic]:

@@ -30,7 +30,7 @@ SAME = 0.5
 """Least Jaccard index of the items of a segment and the one whose id it carries on."""
 CENTROID_DIMS = 96
 """Dimensions kept of a centroid in `Segments.rows`."""
-TYPICAL = 0.6
+TYPICAL = 0.4
 """A member is typical of a segment if it is at least so strong, as a part of the strongest."""
 NAMED_DIMS = 8
 """Signed dimensions told of a segment."""
@@ -134,6 +134,11 @@ class Segments:
         starts = self.rows.row_starts[: self.rows.n_rows - self.n_hidden + 1]
         dims, values = self.rows.dims[: starts[-1]], self.rows.values[: starts[-1]]
         return replace(self.rows, row_starts=starts, dims=dims, values=values)
+
+    @cached_property
+    def titles(self) -> frozenset[str]:
+        """What the segments are called."""
+        return frozenset(segment.title for segment in self.segments)
 
     @cached_property
     def sizes(self) -> Int64:

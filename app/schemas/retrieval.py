@@ -1,11 +1,12 @@
 """Who is asked for, and what is answered: lists of items and pages of rows."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.schemas.cursors import Continuable, Continued, NextCursor
+from app.schemas.layout import LayoutRow, RowKind
 from app.schemas.reasons import Explained, Reason
 from app.schemas.selection import Filtered, Ordered, Selecting
 from app.schemas.serving import Served
@@ -89,17 +90,17 @@ class RecommendRequest(Ordered, Selecting, Explained, Continued, Who):
     )
 
 
-class Layout(NamedTuple):
+class PageSize(NamedTuple):
     """The size of a page."""
 
     n_rows: int
     row_size: int
 
 
-LAYOUTS = {
-    "phone": Layout(n_rows=6, row_size=6),
-    "tablet": Layout(n_rows=6, row_size=9),
-    "desktop": Layout(n_rows=6, row_size=12),
+SIZES = {
+    "phone": PageSize(n_rows=6, row_size=6),
+    "tablet": PageSize(n_rows=6, row_size=9),
+    "desktop": PageSize(n_rows=6, row_size=12),
 }
 """What a device asks for when it says no more; a phone shows two to three items at once and scrolls."""
 
@@ -123,7 +124,20 @@ class HomepageRequest(Ordered, Selecting, Explained, Continued, Who):
         default=0.5,
         ge=0,
         le=1,
-        description="A row is not used where more than this share of its items is in earlier rows already.",
+        description="A row is not used where more than this share of its best items is in other rows already; top "
+        "picks and what is popular give way.",
+    )
+    layout: list[LayoutRow] = Field(
+        default_factory=list,
+        max_length=50,
+        description="Rows that the page has whatever they gain, as long as there are items for them; the others are "
+        "chosen around them.",
+        examples=[[{"kind": "list", "title": "Our picks", "item_ids": ["2", "18"], "position": 1}]],
+    )
+    last_rows: list[Annotated[str, Field(max_length=64)]] = Field(
+        default_factory=list,
+        max_length=50,
+        description="The row_ids of the page that the user saw last: these rows rather stay (SPARROW_PAGE_STABILITY).",
     )
     include_properties: Properties = False
 
@@ -131,10 +145,22 @@ class HomepageRequest(Ordered, Selecting, Explained, Continued, Who):
         json_schema_extra={"examples": [{"history": [{"item_id": "2"}, {"item_id": "18"}], "device": "phone"}]}
     )
 
-    def layout(self) -> Layout:
+    def size(self) -> PageSize:
         """The size asked for, or else the device's."""
-        default = LAYOUTS[self.device]
-        return Layout(n_rows=self.n_rows or default.n_rows, row_size=self.row_size or default.row_size)
+        default = SIZES[self.device]
+        return PageSize(n_rows=self.n_rows or default.n_rows, row_size=self.row_size or default.row_size)
+
+    @model_validator(mode="after")
+    def _holds_layout(self) -> Self:
+        """Refuses a layout that does not fit into the page."""
+        n_rows, places = self.size().n_rows, [one.position for one in self.layout if one.position is not None]
+        if len(self.layout) > n_rows:
+            raise ValueError(f"the layout has {len(self.layout)} rows, the page {n_rows}; ask for more n_rows")
+        if places and max(places) > n_rows:
+            raise ValueError(f"position {max(places)} is below the page, which has {n_rows} rows")
+        if len(set(places)) < len(places):
+            raise ValueError("two rows of the layout have the same position")
+        return self
 
 
 class SimilarRequest(Filtered, Continued, Served):
@@ -203,9 +229,11 @@ class HomepageRow:
 
     next_cursor: NextCursor = None
     row_id: Annotated[str, Field(description="Opaque; the same for the same shelf on every page of every user.")]
-    kind: Literal["top_picks", "because", "segment", "popular"]
+    kind: RowKind
     title: str
     segment_id: Annotated[str | None, Field(description="The segment behind a row of kind segment.")] = None
+    property: Annotated[str | None, Field(description="The property of a row of kind property or new.")] = None
+    value: Annotated[str | None, Field(description="The value that all items of a row of kind property have.")] = None
     reason: Annotated[str, Field(description="Why this row is here, in plain words.")]
     score: Annotated[float, Field(description="Mean score of its items; comparable between rows of one kind.")]
     items: list[ItemHit]

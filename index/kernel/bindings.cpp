@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cfloat>
+#include <cmath>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "anchors.hpp"
+#include "assembly.hpp"
 #include "causes.hpp"
 #include "history.hpp"
 #include "levels.hpp"
@@ -30,7 +32,6 @@
 #include "scoring.hpp"
 #include "searcher.hpp"
 #include "sum.hpp"
-#include "taken.hpp"
 
 namespace nb = nanobind;
 
@@ -435,30 +436,59 @@ nb::object among(const Array<std::int32_t> &values, const Array<std::int32_t> &o
     return nb::ndarray<nb::numpy, bool>(found, {values.size()}, owner).cast();
 }
 
-Ranking ranking_of(const Array<std::int32_t> &items) {
-    const bool are_rows = std::none_of(items.data(), items.data() + items.size(), [](std::int32_t i) { return i < 0; });
-    require(are_rows, "item rows must not be below 0: leave out unknown items");
-    return {items.data(), items.size()};
+Membership membership(const Array<std::int64_t> &starts, const Array<std::int32_t> &numbers, std::size_t n_sets) {
+    require(starts.size() > 0, "starts must say where the last item ends");
+    return {starts.data(), numbers.data(), starts.size() - 1, numbers.size(), n_sets};
 }
 
-nb::object left_of(const Taken &taken, const Array<std::int32_t> &items, std::size_t most) {
-    return owned(taken.left_of(ranking_of(items), most));
+using Attention = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+Frame frame_of(const Attention &attention, const Array<std::int32_t> &cells) {
+    const std::size_t n = attention.shape(0) * attention.shape(1);
+    const std::size_t n_rows = attention.shape(0);
+    const auto is_row = [n_rows](std::int32_t row) { return static_cast<std::uint32_t>(row) < n_rows; };
+    require(cells.size() == n && std::all_of(cells.data(), cells.data() + n, is_row),
+            "cells must be those of the attention");
+    return {attention.shape(0), attention.shape(1), attention.data(), cells.data()};
 }
 
-// The row that is taken, or None.
-nb::object take_row(Taken &taken, const Array<std::int32_t> &items, const Array<float> &scores, std::size_t size,
-                    std::size_t fewest, double overlap) {
+void make_assembly(Assembly *assembly, const Array<std::int32_t> &items, const Array<float> &scores,
+                   const Array<float> &worth, float rest) {
+    require(items.size() == scores.size() && items.size() == worth.size(), "there must be a score and a worth an item");
+    require(std::all_of(worth.data(), worth.data() + worth.size(), [](float value) { return std::isfinite(value); }) &&
+                std::isfinite(rest),
+            "what items are worth must be finite");
+    new (assembly) Assembly(items.data(), scores.data(), worth.data(), items.size(), rest);
+}
+
+void add_candidate(Assembly &assembly, const Array<std::int32_t> &items, const Array<float> &scores, std::size_t size,
+                   double weight, std::int64_t at, bool wanted, bool claims, bool yields) {
     require(items.size() == scores.size(), "there must be a score an item");
-    const std::vector<std::int64_t> places = taken.take(ranking_of(items), {size, fewest, overlap});
-    if (places.empty()) {
-        return nb::none();
+    require(std::isfinite(weight), "a weight must be finite");
+    assembly.add(items.data(), scores.data(), items.size(), {size, weight, at, wanted, claims, yields});
+}
+
+std::vector<std::uint32_t> add_sets(Assembly &assembly, const Array<std::int64_t> &starts,
+                                    const Array<std::int32_t> &numbers, std::size_t n_sets,
+                                    const std::vector<std::uint32_t> &skip, const Attention &attention,
+                                    const Array<std::int32_t> &cells, std::size_t fewest, std::size_t most,
+                                    std::size_t size, double weight) {
+    return assembly.add_sets(membership(starts, numbers, n_sets), skip, frame_of(attention, cells), fewest, most,
+                             {size, weight});
+}
+
+nb::tuple page_of(Assembly &assembly, const Attention &attention, const Array<std::int32_t> &cells, std::size_t fewest,
+                  double max_overlap, double diversity, const Matrix &cosines, float same, std::size_t look) {
+    require(cosines.shape(0) == cosines.shape(1), "cosines must be as many in a row as there are rows");
+    require(cosines.shape(0) >= assembly.n_sets(), "a set has no cosines");
+    const Demands demands{fewest, max_overlap, diversity, {cosines.data(), cosines.shape(0)}, same, look};
+    std::vector<std::tuple<std::uint32_t, std::size_t>> rows;
+    std::vector<Hits> hits;
+    for (Placed &placed : assembly.page(frame_of(attention, cells), demands)) {
+        rows.emplace_back(placed.candidate, placed.row);
+        hits.push_back(std::move(placed.hits));
     }
-    Hits hits;
-    hits.reserve(places.size());
-    for (const std::int64_t place : places) {
-        hits.push_back({scores.data()[place], items.data()[place]});
-    }
-    return pair(hits);
+    return nb::make_tuple(rows, flat(hits));
 }
 
 nb::object places_that_count(const Array<std::int32_t> &rows, const Array<double> &times, const Array<double> &weights,
@@ -514,11 +544,6 @@ nb::object pursue_numbers(const Matrix &cosines, const Array<std::int32_t> &numb
                 std::all_of(used.begin(), used.end(), known),
             "a number is none of the cosines");
     return owned(pursue({cosines.data(), n}, {numbers.data(), scores.data(), numbers.size()}, used, count, same));
-}
-
-Membership membership(const Array<std::int64_t> &starts, const Array<std::int32_t> &numbers, std::size_t n_sets) {
-    require(starts.size() > 0, "starts must say where the last item ends");
-    return {starts.data(), numbers.data(), starts.size() - 1, numbers.size(), n_sets};
 }
 
 nb::tuple split_by_set(const Array<std::int64_t> &starts, const Array<std::int32_t> &numbers, std::size_t n_sets,
@@ -623,10 +648,15 @@ NB_MODULE(_kernel, module) {
                "sizes"_a.noconvert(), "exclude"_a.noconvert(), "fewest"_a, "least"_a, "n"_a);
     module.def("best_of", &best_of, "items"_a.noconvert(), "scores"_a.noconvert(), "n"_a, "positive"_a = false);
     module.def("texts_of", &texts_of, "texts"_a.noconvert(), "starts"_a.noconvert(), "rows"_a.noconvert());
-    nb::class_<Taken>(module, "Taken")
-        .def(nb::init<>())
-        .def("left_of", &left_of, "items"_a.noconvert(), "most"_a)
-        .def("take", &take_row, "items"_a.noconvert(), "scores"_a.noconvert(), "size"_a, "fewest"_a, "overlap"_a);
+    nb::class_<Assembly>(module, "Assembly")
+        .def("__init__", &make_assembly, "items"_a.noconvert(), "scores"_a.noconvert(), "worth"_a.noconvert(), "rest"_a)
+        .def("add", &add_candidate, "items"_a.noconvert(), "scores"_a.noconvert(), "size"_a, "weight"_a = 1.0,
+             "at"_a = -1, "wanted"_a = false, "claims"_a = false, "yields"_a = false)
+        .def("add_sets", &add_sets, "starts"_a.noconvert(), "numbers"_a.noconvert(), "n_sets"_a, "skip"_a,
+             "attention"_a.noconvert(), "cells"_a.noconvert(), "fewest"_a, "most"_a, "size"_a, "weight"_a)
+        .def("weigh", &Assembly::weigh, "candidate"_a, "factor"_a)
+        .def("page", &page_of, "attention"_a.noconvert(), "cells"_a.noconvert(), "fewest"_a, "max_overlap"_a,
+             "diversity"_a, "cosines"_a.noconvert(), "same"_a, "look"_a);
     nb::class_<Kernel>(module, "Kernel")
         .def(nb::init<Array<std::int64_t>, AnyArray, AnyArray, std::size_t, OfRows, Array<std::uint16_t>,
                       Array<std::uint32_t>, Array<float>, Array<float>, Array<std::uint32_t>, const std::string &,

@@ -5,24 +5,6 @@
 
 namespace sparrow {
 
-template <typename Visit>
-void Membership::visit(std::int32_t item, Visit visit) const {
-    if (static_cast<std::uint32_t>(item) >= n_items) {
-        return;
-    }
-    const std::int64_t first = starts[item], last = starts[item + 1];
-    if (first < 0 || last > static_cast<std::int64_t>(n_numbers)) {
-        throw std::invalid_argument("starts lead outside the numbers");
-    }
-    for (std::int64_t place = first; place < last; place++) {
-        const auto number = static_cast<std::uint32_t>(numbers[place]);
-        if (number >= n_sets) {
-            throw std::invalid_argument("a number is that of no set");
-        }
-        visit(number);
-    }
-}
-
 std::vector<std::int64_t> count_per_set(const Membership &sets, const std::int32_t *items, std::size_t n) {
     std::vector<std::int64_t> counts(sets.n_sets);
     for (std::size_t i = 0; i < n; i++) {

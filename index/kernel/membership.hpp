@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <stdexcept>
 #include <vector>
 
 #include "hits.hpp"
@@ -19,7 +20,22 @@ struct Membership {
 
     // Call `visit` with the number of each set that an item is in; std::invalid_argument if the table leads outside.
     template <typename Visit>
-    void visit(std::int32_t item, Visit visit) const;
+    void visit(std::int32_t item, Visit visit) const {
+        if (static_cast<std::uint32_t>(item) >= n_items) {
+            return;
+        }
+        const std::int64_t first = starts[item], last = starts[item + 1];
+        if (first < 0 || last > static_cast<std::int64_t>(n_numbers)) {
+            throw std::invalid_argument("starts lead outside the numbers");
+        }
+        for (std::int64_t place = first; place < last; place++) {
+            const auto number = static_cast<std::uint32_t>(numbers[place]);
+            if (number >= n_sets) {
+                throw std::invalid_argument("a number is that of no set");
+            }
+            visit(number);
+        }
+    }
 };
 
 // How many of some items are in each set, (n_sets,).

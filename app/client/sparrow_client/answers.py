@@ -67,6 +67,8 @@ class Row(_Document):
     score: float
     items: list[Item]
     segment_id: str | None = None
+    property: str | None = None
+    value: str | None = None
     next_cursor: str | None = None
 
 

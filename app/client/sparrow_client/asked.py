@@ -73,6 +73,19 @@ class Recommend(Who, Ordered, total=False):
     min_score: float | None
 
 
+class LayoutRow(TypedDict):
+    """A row that the page has whatever it gains."""
+
+    kind: Literal["top_picks", "because", "segment", "property", "new", "continue", "list", "popular"]
+    title: NotRequired[str | None]
+    position: NotRequired[int | None]
+    segment_id: NotRequired[str | None]
+    property: NotRequired[str | None]
+    value: NotRequired[str | None]
+    item_ids: NotRequired[Sequence[str]]
+    row_size: NotRequired[int | None]
+
+
 class Homepage(Who, Ordered, total=False):
     """A page of rows."""
 
@@ -80,6 +93,8 @@ class Homepage(Who, Ordered, total=False):
     n_rows: int | None
     row_size: int | None
     max_overlap: float
+    layout: Sequence[LayoutRow]
+    last_rows: Sequence[str]
 
 
 class Similar(Served, total=False):

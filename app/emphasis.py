@@ -1,0 +1,33 @@
+"""Emphasis: what a page sets store by, beside what its items are worth."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+WEIGHTS: Mapping[str, float] = MappingProxyType(
+    {"segment": 1.0, "because": 1.0, "property": 1.0, "new": 0.0, "popular": 0.0}
+)
+"""By kind of row, where an operator does not say."""
+
+
+DIVERSITY = 0.0
+
+STABILITY = 0.1
+
+
+class Emphasis(NamedTuple):
+    """The weights of the objective by which a page is assembled (`index.assembly`)."""
+
+    weights: Mapping[str, float] = WEIGHTS
+    """By kind of row: what a row gains counts so many times; 0: only where the layout asks for it."""
+    diversity: float = DIVERSITY
+    """How much the cosine of two segments takes from what the second one gains, 0 to 1."""
+    stability: float = STABILITY
+    """A row of the user's last page gains so much more: 0.1 is a tenth."""
+    properties: tuple[str, ...] | None = None
+    """Properties that may make a row, such as an author; None: those that the index finds fit for it."""
+    newness: str | None = None
+    """The property that tells how new an item is; None: there are no rows of what is new."""
+
+
+PLAIN_EMPHASIS = Emphasis()

@@ -1,0 +1,203 @@
+"""Pages that the kernel assembles, against the plainest way to say what they are."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from index.assembly import Assembly, Demands, Frame, Part, frame
+from index.search import Hits
+from index.types import Float32
+
+N_ITEMS, REST = 30, 0.01
+
+
+class Candidate(NamedTuple):
+    """A candidate, as the oracle sees it."""
+
+    items: list[int]
+    part: Part
+
+
+def hits_of(items: list[int]) -> Hits:
+    return Hits(np.array(items, dtype=np.int32), np.linspace(2, 1, len(items), dtype=np.float32))
+
+
+def fill(rows: list[Candidate | None], worth: dict[int, float], shape: Frame) -> tuple[list[list[int]], float]:
+    """What stands in the rows, and what it is worth."""
+    n_columns, taken = shape.attention.shape[1], set[int]()
+    stand: list[list[int]] = [[] for _ in rows]
+    total = 0.0
+
+    def take(row: int) -> bool:
+        nonlocal total
+        candidate, column = rows[row], len(stand[row])
+        left = [] if candidate is None else [item for item in candidate.items if item not in taken]
+        if candidate is None or not left or column == min(candidate.part.size, n_columns):
+            return False
+        taken.add(left[0])
+        stand[row].append(left[0])
+        total += float(shape.attention[row, column]) * float(np.float32(worth.get(left[0], REST)))
+        return True
+
+    for row, candidate in enumerate(rows):
+        while candidate is not None and candidate.part.claims and take(row):
+            pass
+    for row in shape.cells.tolist():
+        take(row)
+    return stand, total
+
+
+def own(candidate: Candidate, worth: dict[int, float], shape: Frame) -> float:
+    """What it would be worth to the top row."""
+    best = candidate.items[: min(candidate.part.size, shape.attention.shape[1])]
+    top = shape.attention[0].tolist()
+    total = 0.0
+    for attention, item in zip(top, best, strict=False):
+        total += attention * float(np.float32(worth.get(item, REST)))
+    return candidate.part.weight * total
+
+
+def least(part: Part, demands: Demands) -> int:
+    """Items that a row needs."""
+    if part.wanted:
+        return 1 if part.at < 0 else 0
+    return min(demands.fewest, part.size)
+
+
+def slow_page(
+    candidates: list[Candidate], worth: dict[int, float], shape: Frame, demands: Demands
+) -> list[tuple[int, int, list[int]]]:
+    """The definition, without segments: what they add is told by the test of segments."""
+    n_rows = len(shape.attention)
+    chosen: list[int | None] = [None] * n_rows
+    for number, (_, part) in enumerate(candidates):
+        if 0 <= part.at < n_rows and chosen[part.at] is None:
+            chosen[part.at] = number
+    left = [number for number in range(len(candidates)) if number not in chosen]
+    left.sort(key=lambda number: -own(candidates[number], worth, shape))
+
+    def told(rows: list[int | None]) -> list[Candidate | None]:
+        return [None if number is None else candidates[number] for number in rows]
+
+    for row in range(n_rows):
+        if chosen[row] is not None:
+            continue
+        before, value = fill(told(chosen), worth, shape)
+        held = {
+            item
+            for number, items in zip(chosen, before, strict=True)
+            if number is not None and not candidates[number].part.yields
+            for item in items
+        }
+        only_wanted = chosen[row:].count(None) <= sum(candidates[number].part.wanted for number in left)
+        found: list[tuple[float, int]] = []
+        n_tried = 0
+        for number in left:
+            items, part = candidates[number]
+            best = items[: part.size]
+            over = len(held.intersection(best)) > demands.max_overlap * len(best) and not part.yields
+            if not part.wanted and (only_wanted or over):
+                continue
+            if found and n_tried >= demands.look:
+                break
+            n_tried += 1
+            rows = [*chosen[:row], number, *chosen[row + 1 :]]
+            stand, total = fill(told(rows), worth, shape)
+            if all(
+                one is None or len(items) >= least(candidates[one].part, demands)
+                for one, items in zip(rows, stand, strict=True)
+            ):
+                found.append((part.weight * (total - value), number))
+        if found:
+            gain = max(gain for gain, _ in found)
+            winner = next(number for one, number in found if one == gain)
+            chosen[row] = winner
+            left.remove(winner)
+    stand, _ = fill(told(chosen), worth, shape)
+    placed = enumerate(zip(chosen, stand, strict=True))
+    return [(number, row, items) for row, (number, items) in placed if number is not None and items]
+
+
+parts = st.builds(
+    Part,
+    size=st.integers(1, 7),
+    weight=st.sampled_from([1.0, 1.0, 0.5, 2.0]),
+    at=st.sampled_from([-1, -1, -1, 0, 1, 9]),
+    wanted=st.booleans(),
+    claims=st.sampled_from([False, False, True]),
+    yields=st.sampled_from([False, False, True]),
+)
+candidates = st.lists(
+    st.builds(Candidate, st.lists(st.integers(0, N_ITEMS), unique=True, max_size=12), parts), max_size=8
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    candidates,
+    st.permutations(range(N_ITEMS)),
+    st.integers(1, 5),
+    st.integers(1, 6),
+    st.builds(
+        Demands,
+        fewest=st.integers(0, 4),
+        max_overlap=st.sampled_from([0.0, 0.5, 1.0]),
+        look=st.sampled_from([1, 3, 16]),
+    ),
+)
+def test_a_page_is_that_of_the_oracle(
+    given: list[Candidate], order: list[int], n_rows: int, n_columns: int, demands: Demands
+) -> None:
+    shape = frame(n_rows, n_columns)
+    ranking = order[: N_ITEMS - 5]
+    worth: Float32 = (1 / np.arange(1, len(ranking) + 1)).astype(np.float32)
+    assembly = Assembly(hits_of(ranking), worth, REST, shape)
+    for items, part in given:
+        assembly.add(hits_of(items), part)
+    page = assembly.page(demands, np.zeros((0, 0), dtype=np.float32))
+    expected = slow_page(given, dict(zip(ranking, worth.tolist(), strict=True)), shape, demands)
+    assert [(number, row, hits.items.tolist()) for number, row, hits in page] == expected
+    for number, _, hits in page:
+        scores = dict(zip(given[number].items, hits_of(given[number].items).scores.tolist(), strict=True))
+        assert hits.scores.tolist() == [scores[item] for item in hits.items.tolist()]
+
+
+def test_a_page_of_one_ranking_is_filled_in_the_order_of_attention() -> None:
+    shape = frame(2, 3)
+    assembly = Assembly(hits_of(list(range(8))), np.linspace(1, 0.1, 8, dtype=np.float32), 0.0, shape)
+    for _ in range(2):
+        assembly.add(hits_of(list(range(8))), Part(size=3, yields=True))
+    page = assembly.page(Demands(fewest=1, max_overlap=1.0), np.zeros((0, 0), dtype=np.float32))
+    assert [row.hits.items.tolist() for row in page] == [[0, 1, 3], [2, 4, 5]]
+
+
+def test_attention_falls_from_the_top_left() -> None:
+    shape = frame(4, 5)
+    assert shape.attention[0, 0] == 1
+    columns = [0] * 4
+    in_order = []
+    for row in shape.cells.tolist():
+        assert shape.attention[row, columns[row]] == pytest.approx(1 / np.log2(row + columns[row] + 2))
+        in_order.append(shape.attention[row, columns[row]])
+        columns[row] += 1
+    assert columns == [5] * 4
+    assert in_order == sorted(in_order, reverse=True)
+
+
+def test_what_is_no_candidate_is_refused() -> None:
+    shape, none = frame(1, 2), np.zeros((0, 0), dtype=np.float32)
+    with pytest.raises(ValueError, match="twice"):
+        Assembly(hits_of([1, 1]), np.ones(2, dtype=np.float32), 0.0, shape)
+    with pytest.raises(ValueError, match="a score and a worth an item"):
+        Assembly(hits_of([1, 2]), np.ones(1, dtype=np.float32), 0.0, shape)
+    assembly = Assembly(hits_of([1, 2]), np.ones(2, dtype=np.float32), 0.0, shape)
+    with pytest.raises(ValueError, match="below 0"):
+        assembly.add(hits_of([-1]), Part(size=1))
+    with pytest.raises(ValueError, match="a score an item"):
+        assembly.add(Hits(np.arange(3, dtype=np.int32), np.ones(2, dtype=np.float32)), Part(size=1))
+    with pytest.raises(IndexError):
+        assembly.weigh(0, 2.0)
+    assert assembly.page(Demands(fewest=1, max_overlap=1.0), none) == []
