@@ -96,7 +96,9 @@ async def _lifespan(application: FastAPI) -> AsyncIterator[None]:
     users: Users = application.state.users
     spans: Tracing | None = application.state.tracing
     editing: Editing = application.state.editing
-    await editing.refresh()
+    with suppress(TimeoutError):  # of a cluster, each step has a clock of its own
+        async with asyncio.timeout(application.state.settings.store_timeout_ms / 1000):
+            await editing.refresh()
     await live_index.refresh()
     application.state.cursors = Cursors(secret_of(application.state.settings))
     load: Load = application.state.load

@@ -20,15 +20,17 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from app.collector import drain
+from app.collector import EDITS_FILE, EditsFile, drain
 from app.metrics import Metrics
 from app.rebuilding import rebuild
 from app.settings import Settings
 from app.store.binary import find_binary
 from app.store.clients import open_store
+from app.store.edits import NEVER_EDITED, EditStore, read_by
 from app.store.keys import user_keys
 from app.store.usage import measure
 from app.store.users import Event, Interaction, StoreUnavailable, Users
+from index.edits import read_file
 from tests.app.stores import opened, settings_of
 
 pytestmark = pytest.mark.anyio
@@ -183,6 +185,22 @@ async def test_what_happens_on_all_nodes_is_logged_and_can_be_rebuilt(cluster: C
         assert all((one.seen == two.seen).all() for one, two in zip(after, before, strict=True))
     finally:
         await users.close()
+
+
+async def test_edits_of_segments_are_changed_read_and_kept_as_by_one_redis(cluster: Cluster, tmp_path: Path) -> None:
+    settings = settings_of(cluster.url)
+    async with opened(settings) as users:
+        store = EditStore(users.connection)
+        assert await store.read() == (NEVER_EDITED, {})
+        for number in range(3):
+            stored = await store.change(lambda edits, number=number: {**edits, f"s{number}": {"hidden": True}})  # type: ignore[misc]
+        assert await store.read() == stored
+        assert stored.edits.keys() == {"s0", "s1", "s2"}
+        assert await store.version() == stored.version
+    with open_store(settings) as client:
+        assert read_by(client) == stored
+        EditsFile(tmp_path).keep(client)
+    assert read_file(tmp_path / EDITS_FILE) == stored.edits
 
 
 async def test_any_node_that_answers_will_do_to_begin_with(cluster: Cluster) -> None:

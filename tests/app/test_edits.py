@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from pydantic import SecretStr
 from redis import Redis
@@ -389,6 +391,34 @@ async def test_what_is_no_edit_in_redis_changes_nothing(client: httpx.AsyncClien
     await asyncio.sleep(0.1)
     assert await titles(client) == ["Fantasy", "Science fiction", "Quiet crime", "Classics"]
     assert (await client.patch(f"/v1/segments/{MYSTERY}", json={"title": "x"})).status_code == 503
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_nothing_names_a_segment_that_is_not_shown(
+    settings: Settings, serving: Any, make_snapshot: Any, tmp_path: Path, seed: int
+) -> None:
+    """Of random snapshots under random edits: pages, a user's segments and reasons, with and without taste."""
+    found: Snapshot = make_snapshot(seed)
+    shutil.copytree(found.directory, tmp_path / "random" / found.version)
+    publication.publish(tmp_path / "random", found.version)
+    random = np.random.default_rng(seed)
+    ids = [segment.segment_id for segment in found.segments.segments]
+    edits: dict[str, dict[str, Any]] = {one: {"hidden": True} for one in ids if random.random() < 0.3}
+    edits.update({one: {"merged_into": ids[0]} for one in ids[1:] if random.random() < 0.3})
+    async with serving(settings.model_copy(update={"snapshots": tmp_path / "random"})) as client:
+        assert (await client.put("/v1/segments/edits", json={"edits": edits})).status_code == 200
+        shown = named_segments(await get(client, "/v1/segments"))
+        assert 0 < len(shown) < len(ids)
+        named = set()
+        for n_liked in (0, 1, 3, 8):
+            liked = random.choice(40, n_liked, replace=False)
+            steer = {one: float(random.uniform(-1, 1)) for one in ids[::3]}
+            asked = {"history": [{"item_id": f"i{item}"} for item in liked], "steer": steer}
+            for path, more in {"homepage": CROWD, "segments/recommend": {}, "recommend": {"count": 40}}.items():
+                explain = {"explain": True} if path != "segments/recommend" else {}
+                named |= named_segments(await post(client, f"/v1/{path}", **asked, **more, **explain))
+        assert named
+        assert named <= shown
 
 
 def test_what_replaces_all_forgets_segments_that_no_index_has(planted: Snapshot) -> None:
