@@ -307,6 +307,8 @@ def test_nothing_hangs_over_the_edge_of_a_small_screen(tab: Open, reader: Reader
     assert avatar is not None
     assert name["height"] < 40, "the name is on one line"
     assert name["x"] + name["width"] <= avatar["x"], "nothing covers the name"
+    for view in ("Page", "Compare", "Segments"):
+        page.get_by_role("link", name=view, exact=True).click(trial=True)
     cards(page).first.locator(".card-open").tap()
     dialog = page.get_by_role("dialog")
     expect(dialog.locator(".grid .card")).to_have_count(12)
@@ -317,7 +319,13 @@ def test_nothing_hangs_over_the_edge_of_a_small_screen(tab: Open, reader: Reader
 def test_buttons_on_a_phone_fit_a_thumb(tab: Open, reader: Reader) -> None:
     page = tab(reader("anna"), viewport={"width": 360, "height": 800}, has_touch=True, is_mobile=True)
     shown(page)
-    for button in cards(page).first.locator(".card-actions button").all():
+    page.get_by_role("button", name="Steer").click()
+    page.get_by_role("slider").first.wait_for()
+    first = [
+        page.locator(where).first for where in (".nudges .round-more", ".nudges .round-less", ".dial .round-never")
+    ]
+    theme = page.get_by_role("button", name="Light or dark")
+    for button in [*cards(page).first.locator(".card-actions button").all(), *first, theme]:
         box = button.bounding_box()
         assert box is not None
         assert min(box["width"], box["height"]) >= 44

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from app import keys
-from tests.app.page.planted import PHONE, SHELVES, Open, Reader, Store, publish, serving, shown
+from tests.app.page.planted import HOSTILE, PHONE, SHELVES, Open, Reader, Store, publish, serving, shown
 
 
 @pytest.fixture
@@ -175,6 +175,18 @@ def test_a_segment_is_merged_into_another_and_taken_apart(browsing: Page, unedit
     dialog.get_by_role("button", name="Take apart").click()
     expect(dialog.get_by_role("button", name="Merge into …")).to_be_visible()
     assert as_served(unedited, "s5")["merged_into"] is None
+
+
+def test_markup_in_a_title_is_only_text(tab: Open, reader: Reader, unedited: str) -> None:
+    assert httpx.patch(f"{unedited}/v1/segments/s0", json={"title": HOSTILE}).status_code == 200
+    page = tab(reader("anna"))
+    shown(page)
+    page.get_by_role("complementary").get_by_role("button", name=HOSTILE).click()
+    expect(page.get_by_role("dialog").get_by_role("heading", name=HOSTILE)).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Segments").click()
+    expect(page.locator(".tile-title").filter(has_text=HOSTILE)).to_be_visible()
+    assert page.locator("img[src=x]").count() == 0
 
 
 def test_an_edit_the_server_refuses_says_why(browsing: Page, unedited: str, complaints: list[str]) -> None:
