@@ -84,6 +84,8 @@ class _Draft:
     fits: Float32
     bonus: float
     least: float = LEAST_TOP
+    instead: str | None = None
+    """A title that goes before this one wherever it is taken."""
 
 
 def titles(said: Sequence[Said], asked: Asked, names: Sequence[str]) -> list[Title]:
@@ -96,6 +98,8 @@ def titles(said: Sequence[Said], asked: Asked, names: Sequence[str]) -> list[Tit
         for draft in _drafts(said, names, asked.own)
         if (sureness := _sureness(draft, asked)) is not None and 0 < len(draft.text) <= MAX_TITLE
     ]
+    plain = {draft.text for _, draft in scored}
+    scored = [(sureness, draft) for sureness, draft in scored if draft.instead not in plain]
     scored.sort(key=lambda each: (-each[0], each[1].text))
     return [_title(draft, sureness) for sureness, draft in scored]
 
@@ -161,9 +165,9 @@ def _with_example(term: Said, name: str, own: int) -> _Draft:
     fits[own:] *= HALF
     is_word, text = term.kind == "word" and not _is_name(term), term.text
     text = f"In {text}" if term.kind == "language" else text
-    bonus = _worth(term) - 0.2 if is_word else -0.1
+    bonus = _worth(term) - 0.2 if is_word else 0.1
     title = _shown(f"{text}{' like ' if is_word else ': '}{name}")
-    return _Draft(title, (term.text, name), fits, bonus, _least(term))
+    return _Draft(title, (term.text, name), fits, bonus, _least(term), _shown(text))
 
 
 def _of_entities(entities: Sequence[Said], own: int) -> Iterator[_Draft]:
@@ -229,8 +233,8 @@ def _is_name(term: Said) -> bool:
 def examples(names: Sequence[str]) -> Iterator[Title]:
     """Titles that name examples, best first; names: best first."""
     ranked = list(enumerate(names))
-    pairs = [(2 * i + j, (one, other)) for (i, one), (j, other) in combinations(ranked, 2)]
-    for _, some in sorted([*pairs, *((2 * i + LONELY, (one,)) for i, one in ranked)]):
+    pairs = [((i, j), (one, other)) for (i, one), (j, other) in combinations(ranked, 2)]
+    for _, some in sorted([*pairs, *(((i, i + LONELY), (one,)) for i, one in ranked)]):
         yield from _named(f"More like {' and '.join(some)}", *some)
 
 
