@@ -12,8 +12,9 @@ laid upon each other share no dimension: members without support in the item spa
 
 Two models of the same data agree on the neighbours of little read items only in part. So that segments live on from
 one model to the next, the known ones are where the search starts, and what an item belonged to is one more thing that
-it has in common with others: on books, 3 of 4 segments keep half of their items through another seed (without: 1 of
-20), and held-out readers find them more coherent, since two models know more than one.
+it has in common with others, the less, the more users it has gained since. On books, more than 9 of 10 segments keep
+half of their items through another seed (without: 1 of 16), and held-out readers find them more coherent, since two
+models know more than one; on three times the data, most are new (`sparrow-train segments`, training/RESULTS.md).
 
 Deterministic; nothing is ever held for all pairs of items, and the time grows with the number of items.
 """
@@ -47,7 +48,7 @@ class Discovery:
     """Groups of dimensions that fire together."""
     near: float = 0.75
     """An item joins a segment if its cosine to it is at least this part of the cosine to its closest one."""
-    min_strength: float = 0.07
+    min_strength: float = 0.03
     """Least strength of a member."""
     min_coherence: float = 0.02
     """A segment whose strongest items have a lower mean cosine is no taste, but the place between all tastes."""
@@ -65,6 +66,16 @@ class Cluster:
     """(size,): in (0, 1]: cosine to the center, shrunk where an item has few users."""
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What an earlier model found."""
+
+    sets: Sequence[Int32] = ()
+    """Items of each set, as rows of the new model; what is gone is left out."""
+    popularity: Float32 | None = None
+    """Users that each item of the new model had then, (n_items,); None: as many as now."""
+
+
 MAX_ANCHORS = 4096  # the signed dimensions with the most items
 MAX_SAMPLE = 8192  # anchors climb over the most read items, and the choice of centers counts these
 SUBSPACE_STEPS = 2
@@ -76,33 +87,38 @@ LEAST_GAIN = 1.0  # a new center must be worth at least one confident item that 
 REFINE_STEPS = 8
 SHARED = 0.95  # when refining, an item counts for centers as close as this part of its closest
 STRONGEST = 20  # the members that must be coherent
-JOIN = 0.15  # least strength of a member before its support is looked at
-MEMORY = 0.8  # what an item belonged to before counts so much beside what it is near to now
+JOIN = 0.05  # least strength of a member before its support is looked at
+MEMORY = 1.6  # what an item belonged to before counts so much beside what it is near to now
 HEAD = 60  # the members whose main taste is the taste of a cluster
 SUPPORT_STEPS = 4
 HALF_SUPPORT = 0.03  # a member with this cosine to that taste keeps half its strength
 TRUST_USERS = 2.0  # strength = cosine * c / (c + 2): one user alone puts no item on a shelf
 
 
-def clusters(rows: SparseRows, popularity: Float32, settings: Discovery, before: Sequence[Int32] = ()) -> list[Cluster]:
+def clusters(rows: SparseRows, popularity: Float32, settings: Discovery, memory: Memory | None = None) -> list[Cluster]:
     """Find sets of items in rows (n_items, n_dims) with the users per item, (n_items,); none in fewer than min_size.
 
-    Sets found in an earlier model, as rows of this one, are where the search starts: so most of them live on.
+    What is remembered of an earlier model is where the search starts: so most of its sets live on.
     """
     if rows.n_rows < settings.min_size or not len(rows.values):
         return []
-    before = [items for items in before if len(items) >= settings.min_size]  # what else is left of them is no start
+    memory = memory or Memory()
+    before = [
+        items for items in memory.sets if len(items) >= settings.min_size
+    ]  # what else is left of them is no start
     weight, sample = confidence(popularity, settings), most_read(popularity)
     placed = unit(times(rows, leading_groups(rows, weight, settings.n_groups)))
     anchors = unit(times(signed_dims(rows), placed * weight[:, None]))
     anchors = climb(anchors, placed[sample], weight[sample])
     placed, anchors = describe(placed, anchors), describe(anchors, anchors)
-    placed, anchors = remember(placed, before), remember(anchors, [np.empty(0, np.int32)] * len(before))
+    n_today = placed.shape[1]
+    placed = remember(placed, before, lasting(memory.popularity, popularity))
+    anchors = remember(anchors, [np.empty(0, np.int32)] * len(before), np.empty(0, np.float32))
     n_wanted = min(settings.max_segments, int(weight.sum() / settings.items_per_segment) + 1)
     known = middles(placed, weight, before)
     chosen = choose(anchors, placed[sample], weight[sample], n_wanted - len(known), known)
-    centers = np.concatenate([known, anchors[chosen]])
-    return gather(rows, placed, refine(centers, placed, weight), popularity, settings)
+    centers = refine(np.concatenate([known, anchors[chosen]]), placed, weight)
+    return gather(rows, placed, centers, popularity, settings, n_today)
 
 
 def confidence(popularity: Float32, settings: Discovery) -> Float32:
@@ -152,12 +168,24 @@ def describe(placed: Float32, anchors: Float32) -> Float32:
     return np.concatenate([unit(near @ anchors) for near in nearest])
 
 
-def remember(placed: Float32, before: Sequence[Int32]) -> Float32:
-    """Rows with one more dimension a known set, so that what belonged together is likely to stay together."""
+def lasting(before: Float32 | None, popularity: Float32) -> Float32:
+    """What memory is worth of each item, in 0..1, (n_items,): by the share of its users that it had already."""
+    if before is None:
+        return np.ones(len(popularity), dtype=np.float32)
+    return np.sqrt(np.minimum(before / np.maximum(popularity, 1), 1)).astype(np.float32)
+
+
+def remember(placed: Float32, before: Sequence[Int32], worth: Float32) -> Float32:
+    """Rows with one more dimension a known set, so that what belonged together is likely to stay together.
+
+    worth: of each item's memory, (n_items,).
+    """
     belongs = np.zeros((len(placed), len(before)), dtype=np.float32)
     for number, items in enumerate(before):
         belongs[items, number] = 1
-    return unit(np.concatenate([placed, MEMORY * unit(belongs)], axis=1))
+    belongs = unit(belongs)
+    belongs[: len(worth)] *= MEMORY * worth[:, None]
+    return unit(np.concatenate([placed, belongs], axis=1))
 
 
 def middles(placed: Float32, weight: Float32, before: Sequence[Int32]) -> Float32:
@@ -201,11 +229,22 @@ def refine(centers: Float32, placed: Float32, weight: Float32) -> Float32:
 
 
 def gather(
-    rows: SparseRows, placed: Float32, centers: Float32, popularity: Float32, settings: Discovery
+    rows: SparseRows,
+    placed: Float32,
+    centers: Float32,
+    popularity: Float32,
+    settings: Discovery,
+    n_today: int | None = None,
 ) -> list[Cluster]:
-    """The clusters around centers. Incoherent ones are given up; where two overlap too much, they become one."""
+    """The clusters around centers. Small and incoherent ones are given up; where two overlap too much, they become one.
+
+    n_today: so many leading columns are of today, the others of memory; None: all.
+    """
     while True:
-        found, centers = members(placed, centers, popularity, settings)
+        n_before = len(centers)
+        found, centers = members(placed, centers, popularity, settings, n_today)
+        if len(found) < n_before:  # what was nearest to a small one has another that is nearest now
+            continue
         coherent = np.array([coherence(rows, each.items[:STRONGEST]) for each in found]) >= settings.min_coherence
         into = merged(overlaps(found, len(placed)), settings.max_overlap)
         if coherent.all() and len(np.unique(into)) == len(found):
@@ -245,14 +284,20 @@ def supported(rows: SparseRows, cluster: Cluster, settings: Discovery) -> Cluste
 
 
 def members(
-    placed: Float32, centers: Float32, popularity: Float32, settings: Discovery
+    placed: Float32, centers: Float32, popularity: Float32, settings: Discovery, n_today: int | None
 ) -> tuple[list[Cluster], Float32]:
-    """The clusters of at least min_size items, and their centers."""
+    """The clusters of at least min_size items, and their centers.
+
+    An item joins by what it is near to with memory, and is as strong as it is with or without: else one that nothing is
+    remembered of would be weak in every known set.
+    """
     trust = popularity / (popularity + TRUST_USERS)
     items, numbers, strengths = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.float32)]
+    today = unit(centers[:, :n_today])
     for block in blocks(len(placed)) if len(centers) else ():
         near = placed[block] @ centers.T
-        strength = np.minimum(near * trust[block, None], 1)
+        strength = np.maximum(near, unit(placed[block, :n_today]) @ today.T)
+        strength = np.minimum(strength * trust[block, None], 1)
         close = near >= settings.near * near.max(axis=1, keepdims=True)
         item, number = np.nonzero(close & (strength >= JOIN))
         items.append(block.start + item)

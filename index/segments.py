@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from index import arrays, discovery
 from index._kernel import pursue as kernel_pursue
-from index.discovery import Discovery
+from index.discovery import Discovery, Memory
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.types import Float32, Int32, Int64, UInt64
 from index.vocabulary import Vocabulary
@@ -259,6 +259,10 @@ class Published(Protocol):
     def found_segments(self) -> Segments:
         """Its segments as they were found: nobody's edits change what a segment is."""
 
+    @property
+    def popularity(self) -> Float32:
+        """Users that each item had, (n_items,)."""
+
 
 def find(
     embeddings: SparseItemEmbeddings,
@@ -272,16 +276,28 @@ def find(
     """
     if embeddings.dims_are == "items":
         return []
-    before = [] if previous is None else _known(previous, embeddings.items)
+    memory = None if previous is None else _remembered(previous, embeddings.items)
     rows = embeddings.decoder.floats()
-    found = discovery.clusters(rows, popularity, settings or Discovery(), before)
+    found = discovery.clusters(rows, popularity, settings or Discovery(), memory)
     return [_found(rows, cluster.items, cluster.strengths) for cluster in found]
 
 
-def _known(previous: Published, items: Vocabulary) -> list[Int32]:
-    """The items of each previous segment as rows of the new model; items that are gone are left out."""
+def _remembered(previous: Published, items: Vocabulary) -> Memory:
+    """The items of each previous segment as rows of the new model, and the users that these had then."""
     hashes, old = _hashes_by_row(previous.items), previous.found_segments
-    return [items.rows_of_hashes(hashes[old.items_of(number)]) for number in range(len(old))]
+    sets = [items.rows_of_hashes(hashes[old.items_of(number)]) for number in range(len(old))]
+    rows = _rows_before(_hashes_by_row(items), previous.items)
+    users = np.zeros(len(items), dtype=np.float32)
+    users[rows >= 0] = previous.popularity[rows[rows >= 0]]
+    return Memory(sets, users)
+
+
+def _rows_before(hashes: UInt64, items: Vocabulary) -> Int32:
+    """The rows that items with these hashes had, -1 for new ones."""
+    if not len(items):
+        return np.full(len(hashes), -1, dtype=np.int32)
+    places = np.minimum(np.searchsorted(items.sorted_hashes, hashes), len(items) - 1)
+    return np.where(items.sorted_hashes[places] == hashes, items.hash_rows[places], np.int32(-1))
 
 
 def _found(rows: SparseRows, items: Int32, strengths: Float32) -> FoundSegment:
@@ -322,8 +338,7 @@ def _matches(found: Sequence[FoundSegment], hashes: UInt64, previous: Published)
     old, old_items = previous.found_segments, previous.items
     if not len(old) or not len(old_items):
         return []
-    places = np.minimum(np.searchsorted(old_items.sorted_hashes, hashes), len(old_items) - 1)
-    old_rows = np.where(old_items.sorted_hashes[places] == hashes, old_items.hash_rows[places], -1)
+    old_rows = _rows_before(hashes, old_items)
     order = np.argsort(old.items, kind="stable")
     by_item, owners = old.items[order], np.repeat(np.arange(len(old)), np.diff(old.starts))[order]
     sizes = np.diff(old.starts)

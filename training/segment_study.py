@@ -53,6 +53,8 @@ class Known:
     """Ids of its items."""
     found_segments: Segments
     """Its segments, which nobody has edited."""
+    popularity: Float32
+    """Users per item, (n_items,)."""
 
 
 @dataclass(frozen=True)
@@ -129,14 +131,14 @@ def _chain(
     found = [fresh[first]]
     for step in range(1, len(made)):
         before, current = made[(first + step - 1) % len(made)], made[(first + step) % len(made)]
-        found.append(segments.find(current, ground.popularity, _known(found[-1], before)))
+        found.append(segments.find(current, ground.popularity, _known(found[-1], before, ground.popularity)))
     return found
 
 
-def _known(found: Sequence[FoundSegment], embeddings: SparseItemEmbeddings) -> Known:
+def _known(found: Sequence[FoundSegment], embeddings: SparseItemEmbeddings, popularity: Float32) -> Known:
     ids = CarriedIds(tuple(map(str, range(len(found)))), frozenset())
     untitled = segments.assemble(found, ids, ids.ids, [()] * len(found), embeddings.n_dims)
-    return Known(embeddings.items, untitled)
+    return Known(embeddings.items, untitled, popularity)
 
 
 def _sets(found: Sequence[FoundSegment]) -> list[Int32]:

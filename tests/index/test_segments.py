@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index import blockwise, discovery, segments, sparse
-from index.discovery import Cluster, Discovery
+from index.discovery import Cluster, Discovery, Memory
 from index.embeddings import SparseItemEmbeddings, SparseRows
 from index.search import NONE, Hits, best_segments, score_segments, typical_hits
 from index.segments import CarriedIds, FoundSegment, Segments, sparse_centroids
@@ -32,6 +32,11 @@ class Published:
     def found_segments(self) -> Segments:
         """Nobody edits them here."""
         return self.segments
+
+    @property
+    def popularity(self) -> Float32:
+        """As `many_readers` has it."""
+        return np.full(len(self.items), 100, dtype=np.float32)
 
 
 def embeddings_of(dense: Float32, ids: list[str] | None = None) -> SparseItemEmbeddings:
@@ -474,16 +479,41 @@ def test_known_segments_live_on_in_another_model() -> None:
 
 
 def test_memory_keeps_together_what_a_new_model_cannot_tell_apart() -> None:
-    """All items equal: one segment to a fresh search, two where two are known."""
+    """All items equal: one segment to a fresh search, two where two are known, by nearly as many users as now."""
     equal = np.full((2 * BLOCK_ITEMS, 4), 0.5, dtype=np.float32)
     known = [np.arange(BLOCK_ITEMS, dtype=np.int32), np.arange(BLOCK_ITEMS, 2 * BLOCK_ITEMS, dtype=np.int32)]
     rows = embeddings_of(equal).decoder
 
     fresh = discovery.clusters(rows, many_readers(equal), Discovery())
-    again = discovery.clusters(rows, many_readers(equal), Discovery(), known)
+    again = discovery.clusters(rows, many_readers(equal), Discovery(), Memory(known))
+    outgrown = discovery.clusters(
+        rows, many_readers(equal), Discovery(), Memory(known, many_readers(equal) * np.float32(0.001))
+    )
 
     assert [len(each.items) for each in fresh] == [2 * BLOCK_ITEMS]
+    assert [len(each.items) for each in outgrown] == [2 * BLOCK_ITEMS]  # little was known of them then
     assert {frozenset(each.items.tolist()) for each in again} == {frozenset(items.tolist()) for items in known}
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=20))
+def test_memory_lasts_by_the_share_of_users_that_were_known(users: list[tuple[int, int]]) -> None:
+    then, now = (np.array([each[i] for each in users], np.float32) for i in (0, 1))
+    wanted = [min(before / max(after, 1), 1) ** 0.5 for before, after in users]
+    np.testing.assert_allclose(discovery.lasting(then, now), np.array(wanted, np.float32), rtol=1e-6)
+
+
+def test_an_item_that_nothing_is_remembered_of_is_as_strong_as_in_a_fresh_search() -> None:
+    dense = planted(3)
+    known = [np.arange(b * BLOCK_ITEMS, b * BLOCK_ITEMS + 30, dtype=np.int32) for b in range(3)]
+    rows = embeddings_of(dense).decoder
+    fresh = discovery.clusters(rows, many_readers(dense), Discovery())
+    again = discovery.clusters(rows, many_readers(dense), Discovery(), Memory(known))
+    strength = [
+        {i: s for each in found for i, s in zip(each.items, each.strengths, strict=True)} for found in (fresh, again)
+    ]
+    assert strength[0].keys() == strength[1].keys()
+    new = [b * BLOCK_ITEMS + i for b in range(3) for i in range(30, BLOCK_ITEMS)]
+    assert all(strength[1][item] > 0.8 * strength[0][item] for item in new)
 
 
 def test_a_known_segment_whose_items_are_gone_ends() -> None:
