@@ -17,7 +17,6 @@ from itertools import count
 
 import numpy as np
 
-from index import segments
 from index.segments import FoundSegment
 from index.types import Float32, Int32
 from training import forms, language, terms
@@ -30,6 +29,7 @@ __all__ = ["MAX_TITLE", "Label", "titles"]
 
 MAX_TERMS = 8
 READ_MEMBERS = 200  # of a segment, the strongest
+STRONG = 0.6  # part of the strength of the strongest member: weaker ones a title need not fit
 READ_CATALOGUE = 20_000  # items, evenly spaced, that the segments are compared with
 LEAST_LIFT = 3.0  # a term that is less distinctive says nothing
 LEAST_INSIDE = 0.05  # nor does one of so few members
@@ -156,8 +156,8 @@ def _questions(found: Sequence[FoundSegment], members: Sequence[Int32]) -> list[
 
 
 def _n_typical(segment: FoundSegment) -> int:
-    """How many of the strongest members a page shows first."""
-    strong = int((segment.strengths >= segments.TYPICAL * segment.strengths[0]).sum())
+    """How many of the strongest members a title must mostly fit."""
+    strong = int((segment.strengths >= STRONG * segment.strengths[0]).sum())
     return min(max(strong, TOP), forms.TYPICAL)
 
 
