@@ -41,6 +41,15 @@ def test_one_file_and_a_moment(write: Write) -> None:
     assert later.load(write("all.csv", rows), None, Columns(), Filters()).later is None
 
 
+def test_what_tests_may_end_at_a_moment(write: Write) -> None:
+    rows = [{"user_id": "a", "item_id": item, "t": 100 * n} for n, item in enumerate("xyzxy")]
+    data = later.load(write("all.csv", rows), None, Columns(timestamp="t"), Filters(before=250), until=350)
+    assert data.loaded.interactions == 3
+    assert data.later is not None
+    assert data.later.timestamp is not None
+    assert (data.later.item.tolist(), data.later.timestamp.tolist()) == ([0], [300])
+
+
 def test_what_makes_no_test_is_refused(write: Write) -> None:
     train = write("train.csv", TRAIN)
     other = write("other.csv", [{"user_id": "a", "item_id": "007"}])

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from index import publication
-from index.types import Float32
+from index.types import Float32, Int32
 from training import compare, job, protocols, release, run, split
 from training.compare import Round
 from training.errors import TrainingError
@@ -73,12 +73,16 @@ def drawn(turn: Turn, most: int) -> list[Question]:
 
 def held_out(data: Data, divided: split.Split) -> csr_array:
     """What no weight was fitted to, binary (n_users, n_items): readers who did not train, or what came later."""
-    if data.later is not None:
-        return data.later.matrix()[:, : data.later.n_items]
-    known = data.known
-    left = ~np.isin(known.user, divided.train)
-    ones = np.ones(int(left.sum()), np.float32)
-    return csr_array((ones, (known.user[left], known.item[left])), shape=(len(known.users), len(known.items)))
+    known, later = data.known, data.later
+    if later is None:
+        left = ~np.isin(known.user, divided.train)
+        return _binary(known.user[left], known.item[left], len(known.users), len(known.items))
+    left = later.item < later.n_items
+    return _binary(later.user[left], later.item[left], int(later.user.max()) + 1, later.n_items)
+
+
+def _binary(users: Int32, items: Int32, n_users: int, n_items: int) -> csr_array:
+    return csr_array((np.ones(len(users), np.float32), (users, items)), shape=(n_users, n_items))
 
 
 def popularity(data: Data, divided: split.Split) -> Float32:
