@@ -5,7 +5,7 @@ import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.app.page.planted import Open, Reader, Store, cards, first_title, forgive, shown
+from tests.app.page.planted import PHONE, Open, Reader, Store, cards, first_title, forgive, shown
 
 
 @pytest.fixture
@@ -232,3 +232,18 @@ def test_a_row_of_a_segment_opens_it_and_its_slider_steers(tab: Open, reader: Re
     page.keyboard.press("Escape")
     expect(entry(page, name)).to_contain_text("much less")
     assert list(stored("anna").values()) == [-1]  # type: ignore[attr-defined]
+
+
+def test_a_thumb_steers_and_the_panel_fits_a_phone(tab: Open, reader: Reader, stored: Stored) -> None:
+    page = tab(reader("anna"), **PHONE)
+    shown(page)
+    page.get_by_role("button", name="Steer").tap()
+    slider = entry(page, "Kitchens").get_by_role("slider")
+    box = slider.bounding_box()
+    assert box is not None
+    slider.tap(position={"x": box["width"] - 2, "y": box["height"] / 2})
+    expect(entry(page, "Kitchens")).to_contain_text("much more")
+    entry(page, "Dragons").get_by_role("button", name="Never").tap()
+    expect(page.locator("#shelves .card[data-item^=dra]")).to_have_count(0)
+    assert stored("anna") == {"s3": 1, "s0": "never"}
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
