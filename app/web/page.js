@@ -16,7 +16,7 @@ const theme = kept("sparrow.theme");
 if (theme) document.documentElement.dataset.theme = theme;
 
 const you = ownId();
-const state = { reader: null, first: null, view: "home", examples: [], version: null, user: null, liked: null, turn: 0, stop: new AbortController(), timer: 0 };
+const state = { reader: null, first: null, view: "home", examples: [], version: null, shown: "", user: null, liked: null, turn: 0, stop: new AbortController(), timer: 0 };
 const act = { open: (item) => openItem(item), segment: openSegment, like: (item, node) => record(item, "like", node), hide: (item, node) => record(item, "hide", node), nudge };
 const shelves = new Shelves($("shelves"), act);
 const segments = new Map(); // segment_id -> li of the panel
@@ -149,7 +149,7 @@ function keep(key, value) {
 
 // --- what is shown -------------------------------------------------------------------------------------------------------
 
-/** Ask for all that the view shows; only the latest call may show its answers. True if they came. */
+/** Ask for all that the view shows; only the latest call may show its answers. True if they came, and are others than before. */
 async function refresh() {
   const turn = ++state.turn;
   state.stop.abort();
@@ -175,7 +175,10 @@ async function refreshHome(turn, signal) {
   showHistory(known.value);
   showRows(answer.value);
   await showSegments(answer.value, known.value?.steering || {}, () => turn === state.turn);
-  return true;
+  const shown = JSON.stringify(answer.value.rows.map((row) => [row.row_id, row.items.map((item) => item.item_id)]));
+  const before = state.shown;
+  state.shown = shown;
+  return shown !== before;
 }
 
 /** What is stored of the reader, asked for once after each change. */

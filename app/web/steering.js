@@ -24,14 +24,14 @@ export async function steering(page) {
   return wanted?.reader === page.reader() ? wanted.steering : (await page.user()).steering;
 }
 
-/** Store a strength, -1 to 1 or "never", and have the page follow. True if it did. */
+/** Store a strength, -1 to 1 or "never", and have the page follow: whether it did change, or null where nothing was stored. */
 export async function steer(page, segmentId, strength) {
   try {
     const { [segmentId]: _, ...others } = await steering(page);
     return await store(page, strength ? { ...others, [segmentId]: strength } : others);
   } catch (problem) {
     toast(sentence(problem.message), { tone: "bad" });
-    return false;
+    return null;
   }
 }
 
@@ -46,14 +46,15 @@ function store(page, steering) {
 
 async function storeAll(page, reader) {
   const { n_seen: seen, n_hidden: hidden } = await page.user();
-  let sent, followed;
+  let sent;
+  let changed = false;
   do {
     sent = wanted.steering;
     await api.steer(reader, sent);
     if (reader === page.you) page.keep("sparrow.begun", seen || hidden || Object.keys(sent).length ? "yes" : "");
-    followed = await page.refresh();
+    changed = (await page.refresh()) || changed;
   } while (wanted.steering !== sent);
-  return followed;
+  return changed;
 }
 
 /** One step more (1) or less (-1) of a segment, which can be undone. */
@@ -63,8 +64,9 @@ export async function nudge(page, segment, direction) {
   const from = before === "never" ? -1 : before;
   const strength = Math.min(1, Math.max(-1, Math.round((from + direction * STEP) * 10) / 10));
   if (strength === from) return toast(`It cannot be ${direction > 0 ? "more" : "less"} of ${title} than that.`);
-  if (!(await steer(page, id, strength))) return;
-  toast(`${direction > 0 ? "More" : "Less"} like ${title}. The page has changed.`, { undo: () => steer(page, id, before) });
+  const changed = await steer(page, id, strength);
+  if (changed === null) return;
+  toast(`${direction > 0 ? "More" : "Less"} like ${title}. The page ${changed ? "has changed" : "stays as it is"}.`, { undo: () => steer(page, id, before) });
 }
 
 // --- the panel -----------------------------------------------------------------------------------------------------------
