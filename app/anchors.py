@@ -8,7 +8,7 @@ import numpy as np
 
 from app.opinions import Opinions
 from app.placing import Size
-from app.rankings import likeness
+from app.rankings import first, likeness
 from app.recommend import Profile, because, titles
 from app.shelf import Row
 from index.search import Hits, best_of
@@ -21,6 +21,9 @@ STRONG = 0.5
 ANCHORS = 8
 """Newest strong items of the history among which the heads of because-rows are chosen."""
 
+RELATED = 200
+"""The user's best items of which because-rows are made; more when the page is larger."""
+
 MOST = 3
 """Because-rows that are candidates: the most convincing."""
 
@@ -32,7 +35,8 @@ CONVINCING = 2 / 3
 
 
 def because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) -> Iterator[Row]:
-    """Rows of the user's best items; the most convincing row first."""
+    """Rows of the best of the user's best items; the most convincing row first."""
+    pool = first(pool, max(RELATED, size.depth))
     if not (profile.opinions and len(pool.items)):  # where there are none, only steering is known
         return
     chosen = anchors(snapshot, profile.opinions)
@@ -41,12 +45,10 @@ def because_rows(snapshot: Snapshot, profile: Profile, size: Size, pool: Hits) -
     convincing = max(CONVINCING * ranked[0][0], sys.float_info.min)
     ranked = [one for one in ranked[:MOST] if one[0] >= convincing]
     heads = [profile.opinions[place] for _, _, place in ranked]
-    by_title = dict(
-        zip(titles(snapshot, [head.item for head in reversed(heads)]), range(len(heads))[::-1], strict=True)
-    )
-    for number, ((_, own, _), head) in enumerate(zip(ranked, heads, strict=True)):
-        title = next((title for title, first in by_title.items() if first == number), None)
-        if title is not None:  # of several heads of one title the first
+    told: set[str] = set()
+    for (_, own, _), head, title in zip(ranked, heads, titles(snapshot, [head.item for head in heads]), strict=True):
+        if title not in told:
+            told.add(title)
             yield _row(snapshot, size, pool, head.item, own, because(head, title))
 
 

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 WEIGHTS: Mapping[str, float] = MappingProxyType(
-    {"segment": 1.0, "because": 1.0, "property": 1.0, "new": 0.0, "popular": 0.0}
+    {"segment": 1.0, "because": 1.0, "property": 0.0, "new": 0.0, "popular": 0.0}
 )
 """By kind of row, where an operator does not say."""
 

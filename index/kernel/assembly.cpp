@@ -80,7 +80,7 @@ std::vector<Placed> Assembly::page(const Frame &frame, const Demands &demands) {
     stamps_.assign(numbering_.size(), 0);
     stamp_ = 0;
     Draft draft = seated(frame.n_rows);
-    fill(frame, draft);
+    settle(frame, draft);
     std::vector<std::uint32_t> others = promising(frame, draft);
     const auto wanted = [&](std::uint32_t number) { return candidates_[number].part.wanted; };
     for (std::size_t row = 0; row < frame.n_rows; row++) {
@@ -91,7 +91,7 @@ std::vector<Placed> Assembly::page(const Frame &frame, const Demands &demands) {
         const bool only_wanted = n_free <= std::count_if(others.begin(), others.end(), wanted);
         draft.rows[row] = best_for(row, frame, demands, draft, others, only_wanted);
         others.erase(std::remove(others.begin(), others.end(), draft.rows[row]), others.end());
-        fill(frame, draft);
+        settle(frame, draft);
     }
     return told(draft);
 }
@@ -124,12 +124,12 @@ std::vector<std::uint32_t> Assembly::promising(const Frame &frame, const Draft &
     return numbers;
 }
 
-// The candidate of those left with which the page gains most, the first of equal ones; kNone if none fits. `look` of
-// those that may be on the page are tried, and more until one fits.
-std::uint32_t Assembly::best_for(std::size_t row, const Frame &frame, const Demands &demands, Draft &draft,
+// The candidate of those left with which a row makes the page gain most, the first of equal ones; kNone: none fits.
+// `look` of those that may be on the page are tried, and more until one fits.
+std::uint32_t Assembly::best_for(std::size_t row, const Frame &frame, const Demands &demands, const Draft &draft,
                                  const std::vector<std::uint32_t> &others, bool only_wanted) {
-    const Draft before = draft;
-    hold(before);
+    hold(draft);
+    std::vector<std::uint32_t> rows = draft.rows;
     std::uint32_t best = kNone;
     double most = -std::numeric_limits<double>::infinity();
     std::size_t n_tried = 0;
@@ -138,72 +138,87 @@ std::uint32_t Assembly::best_for(std::size_t row, const Frame &frame, const Dema
         if (best != kNone && n_tried >= demands.look) {
             break;
         }
-        if (candidate.part.wanted ? false : only_wanted || !allowed(demands, before, candidate)) {
+        if (candidate.part.wanted ? false : only_wanted || !allowed(demands, draft, candidate)) {
             continue;
         }
         n_tried++;
-        draft.rows[row] = number;
-        fill(frame, draft);
-        const double share = 1 - demands.diversity * static_cast<double>(nearest(demands, before, candidate));
-        const double gain = candidate.part.weight * (draft.worth - before.worth) * share;
-        if (full_enough(draft, demands.fewest) && gain > most) {
+        rows[row] = number;
+        const double worth = fill(frame, rows, [](std::size_t, std::size_t) {});
+        const double share = 1 - demands.diversity * static_cast<double>(nearest(demands, draft, candidate));
+        const double gain = candidate.part.weight * (worth - draft.worth) * share;
+        if (full_enough(demands.fewest) && gain > most) {
             most = gain;
             best = number;
         }
     }
-    draft = before;
     return best;
 }
 
-// Fills the rows. What claims its items has them; then cell by cell each takes the next item of its row that is left.
-void Assembly::fill(const Frame &frame, Draft &draft) {
+// What a page of some rows is worth. What claims its items has them; then cell by cell each takes the next item of its
+// row that is left. Calls `stand` with row and place of each item.
+template <typename Stand>
+double Assembly::fill(const Frame &frame, const std::vector<std::uint32_t> &rows, Stand stand) {
     stamp_++;
-    next_.assign(frame.n_rows, 0);
-    draft.worth = 0;
+    filling_.clear();
     for (std::size_t row = 0; row < frame.n_rows; row++) {
-        draft.places[row].clear();
-        while (draft.rows[row] != kNone && candidates_[draft.rows[row]].part.claims && take(frame, draft, row)) {
+        const Candidate *candidate = rows[row] == kNone ? nullptr : &candidates_[rows[row]];
+        const std::size_t n_cells = candidate == nullptr ? 0 : std::min(candidate->part.size, frame.n_columns);
+        filling_.push_back({candidate, frame.attention + row * frame.n_columns, n_cells});
+    }
+    double worth = 0;
+    const auto next = [&](std::size_t row) {
+        Filling &filling = filling_[row];
+        const double more = filling.n_filled < filling.n_cells ? take(filling) : -1;
+        if (more < 0) {
+            return false;
+        }
+        worth += more;
+        stand(row, filling.next - 1);
+        return true;
+    };
+    for (std::size_t row = 0; row < frame.n_rows; row++) {
+        while (filling_[row].candidate != nullptr && filling_[row].candidate->part.claims && next(row)) {
         }
     }
     for (std::size_t i = 0; i < frame.n_rows * frame.n_columns; i++) {
-        const auto row = static_cast<std::size_t>(frame.cells[i]);
-        if (draft.rows[row] != kNone) {
-            take(frame, draft, row);
-        }
+        next(static_cast<std::size_t>(frame.cells[i]));
     }
+    return worth;
 }
 
-// The next cell of a row takes the next item that is left; false if there is no such cell or no such item.
-bool Assembly::take(const Frame &frame, Draft &draft, std::size_t row) {
-    const Candidate &candidate = candidates_[draft.rows[row]];
-    const std::size_t column = draft.places[row].size();
-    std::size_t &next = next_[row];
-    while (next < candidate.items.size() && stamps_[candidate.items[next]] == stamp_) {
-        next++;
+// The next cell of a row takes the next item that is left, if there is one, and tells what it is worth there; else -1.
+double Assembly::take(Filling &filling) {
+    const std::vector<std::uint32_t> &items = filling.candidate->items;
+    while (filling.next < items.size() && stamps_[items[filling.next]] == stamp_) {
+        filling.next++;
     }
-    if (next == candidate.items.size() || column == std::min(candidate.part.size, frame.n_columns)) {
-        return false;
+    if (filling.next == items.size()) {
+        filling.n_cells = filling.n_filled;
+        return -1;
     }
-    const std::uint32_t item = candidate.items[next];
+    const std::uint32_t item = items[filling.next++];
     stamps_[item] = stamp_;
-    draft.places[row].push_back(static_cast<std::uint32_t>(next));
-    draft.worth += frame.attention[row * frame.n_columns + column] * static_cast<double>(worth_[item]);
-    return true;
+    return filling.attention[filling.n_filled++] * static_cast<double>(worth_[item]);
 }
 
-// Whether each row has items enough: those that are kept for what is wanted may be empty.
-bool Assembly::full_enough(const Draft &draft, std::size_t fewest) const {
-    for (std::size_t row = 0; row < draft.rows.size(); row++) {
-        if (draft.rows[row] == kNone) {
-            continue;
-        }
-        const Part &part = candidates_[draft.rows[row]].part;
-        const std::size_t least = part.wanted ? (part.at < 0 ? 1 : 0) : std::min(fewest, part.size);
-        if (draft.places[row].size() < least) {
-            return false;
-        }
+void Assembly::settle(const Frame &frame, Draft &draft) {
+    for (std::vector<std::uint32_t> &places : draft.places) {
+        places.clear();
     }
-    return true;
+    draft.worth = fill(frame, draft.rows, [&](std::size_t row, std::size_t place) {
+        draft.places[row].push_back(static_cast<std::uint32_t>(place));
+    });
+}
+
+// Whether each row has been filled enough: those that are kept for what is wanted may be empty.
+bool Assembly::full_enough(std::size_t fewest) const {
+    return std::all_of(filling_.begin(), filling_.end(), [&](const Filling &filling) {
+        if (filling.candidate == nullptr) {
+            return true;
+        }
+        const Part &part = filling.candidate->part;
+        return filling.n_filled >= (part.wanted ? (part.at < 0 ? 1 : 0) : std::min(fewest, part.size));
+    });
 }
 
 // Note what the rows of a draft hold that do not yield.

@@ -79,22 +79,33 @@ class Assembly {
         std::uint32_t set;
     };
 
-    // Rows, and what stands in them.
+    // Rows, what stands in them, and what that is worth.
     struct Draft {
         std::vector<std::uint32_t> rows;                 // candidates, or kNone
         std::vector<std::vector<std::uint32_t>> places;  // of each row: places in the candidate's items
         double worth = 0;
     };
 
+    // A row while it is filled.
+    struct Filling {
+        const Candidate *candidate;  // nullptr: none
+        const double *attention;     // of its cells
+        std::size_t n_cells;         // that it may fill
+        std::size_t n_filled = 0;
+        std::size_t next = 0;  // the place that it looks at next
+    };
+
     static constexpr std::uint32_t kNone = UINT32_MAX;
 
     Draft seated(std::size_t n_rows) const;
     std::vector<std::uint32_t> promising(const Frame &frame, const Draft &draft) const;
-    std::uint32_t best_for(std::size_t row, const Frame &frame, const Demands &demands, Draft &draft,
+    std::uint32_t best_for(std::size_t row, const Frame &frame, const Demands &demands, const Draft &draft,
                            const std::vector<std::uint32_t> &others, bool only_wanted);
-    void fill(const Frame &frame, Draft &draft);
-    bool take(const Frame &frame, Draft &draft, std::size_t row);
-    bool full_enough(const Draft &draft, std::size_t fewest) const;
+    template <typename Stand>
+    double fill(const Frame &frame, const std::vector<std::uint32_t> &rows, Stand stand);
+    double take(Filling &filling);
+    void settle(const Frame &frame, Draft &draft);
+    bool full_enough(std::size_t fewest) const;
     void hold(const Draft &draft);
     bool allowed(const Demands &demands, const Draft &draft, const Candidate &candidate) const;
     float nearest(const Demands &demands, const Draft &draft, const Candidate &candidate) const;
@@ -109,8 +120,8 @@ class Assembly {
     std::size_t n_sets_ = 0;
     std::vector<std::uint32_t> stamps_;  // by own number: an item is taken if its stamp is the newest
     std::uint32_t stamp_ = 0;
-    std::vector<bool> held_;         // by own number: whether a row that does not yield has it
-    std::vector<std::size_t> next_;  // of each row, the place that it looks at next
+    std::vector<bool> held_;        // by own number: whether a row that does not yield has it
+    std::vector<Filling> filling_;  // of each row, as it was filled last
 };
 
 }  // namespace sparrow
