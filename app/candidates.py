@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from app.anchors import because_rows
 from app.layout import Laid, Place, laid_out, popular_row, top_picks
-from app.novelty import new_row
+from app.novelty import new_row, newest
 from app.opinions import NO_OPINIONS
 from app.placing import Size
 from app.popular import popular, popular_in_segment
@@ -124,7 +124,8 @@ def _others(place: Place, ranking: Hits) -> Iterator[Row]:
     if weights["property"] and place.profile.opinions:
         yield from property_rows(place.snapshot, place.profile, place.size, ranking)
     if weights["new"] and newness is not None:
-        yield new_row(place.snapshot, newness, ranking, personal=True)
+        new = newest(place.snapshot, newness, "").has(ranking.items)
+        yield new_row(newness, Hits(ranking.items[new], ranking.scores[new]), personal=True)
     if weights["popular"]:
         yield popular_row(place)
 

@@ -8,7 +8,7 @@ import numpy as np
 from app.anchors import because_row, because_rows
 from app.errors import Invalid
 from app.notices import Notice, skipped
-from app.novelty import new_row
+from app.novelty import new_row, newest
 from app.placing import FIXED, Size
 from app.popular import popular, popular_in_segment
 from app.properties import key_of, property_rows
@@ -21,6 +21,7 @@ from index.arrays import among
 from index.assembly import Part
 from index.search import Hits
 from index.snapshot import Snapshot
+from index.types import Int32
 
 
 class Place(NamedTuple):
@@ -79,6 +80,15 @@ def _listed(place: Place, item_ids: Sequence[str]) -> Hits:
     if not place.profile.personal:
         return Hits(rows, place.snapshot.popularity[rows])
     return Hits(rows, place.snapshot.searcher.score_items(place.profile.query, rows))
+
+
+def _best_of(place: Place, items: Int32) -> Hits:
+    """Some items as the user would rank them; of whom nothing is known, the most popular first."""
+    snapshot, profile, n = place.snapshot, place.profile, place.size.depth
+    chosen = place.selection._replace(within=place.selection.among(items))
+    if not profile.personal:
+        return popular(snapshot, profile.exclude, n, chosen)
+    return best(snapshot, profile.query, n, profile.exclude, chosen)
 
 
 def _led(place: Place, asked: LayoutRow, hits: Hits) -> Hits:
@@ -142,8 +152,7 @@ def _segment(place: Place, segment_id: str) -> Row | None:
     if not profile.personal:
         hits = popular_in_segment(snapshot, number, profile.exclude, place.size.depth, place.selection)
         return Row("segment", segment.segment_id, segment.title, "Liked by many people", hits, crowd=True)
-    members = place.selection._replace(within=place.selection.among(snapshot.segments.typical_of(number)))
-    hits = best(snapshot, profile.query, place.size.depth, profile.exclude, members)
+    hits = _best_of(place, snapshot.segments.typical_of(number))
     return Row("segment", segment.segment_id, segment.title, "", hits, segment=number)
 
 
@@ -156,17 +165,12 @@ def _property(place: Place, asked: LayoutRow, field: str) -> Row | None:
             raise Invalid(f"no item has a property {key!r}; the known ones are {known}", f"{field}.property")
         return next(property_rows(snapshot, profile, size, place.ranking), None) if profile.opinions else None
     passing = compiled(snapshot, {"must": [{"key": key, "match": {"value": asked.value}}]}, f"{field}.value")
-    chosen = place.selection._replace(within=place.selection.among(passing.rows()))
-    if profile.personal:
-        hits = best(snapshot, profile.query, place.size.depth, profile.exclude, chosen)
-    else:
-        hits = popular(snapshot, profile.exclude, place.size.depth, chosen)
-    return Row("property", key_of(key, asked.value), asked.value, "Asked for", hits)
+    return Row("property", key_of(key, asked.value), asked.value, "Asked for", _best_of(place, passing.rows()))
 
 
 def _new(place: Place, asked: LayoutRow, field: str) -> Row | None:
     key = asked.property or place.size.emphasis.newness
     if key is None:
         raise Invalid("name the property that tells how new an item is", f"{field}.property")
-    where = f"{field}.property"
-    return new_row(place.snapshot, key, place.ranking, personal=place.profile.personal, field=where)
+    passing = newest(place.snapshot, key, f"{field}.property")
+    return new_row(key, _best_of(place, passing.rows()), personal=place.profile.personal)

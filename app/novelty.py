@@ -22,9 +22,6 @@ def tells_when(column: Column) -> bool:
     return column.kind in ("time", "number")
 
 
-def new_row(snapshot: Snapshot, key: str, ranking: Hits, *, personal: bool, field: str = "") -> Row:
-    """What is new in a ranking."""
-    new = newest(snapshot, key, field).has(ranking.items)
-    hits = Hits(ranking.items[new], ranking.scores[new])
-    title = "New for you" if personal else "New"
-    return Row("new", key, title, "The newest, by " + key.replace("_", " "), hits)
+def new_row(key: str, hits: Hits, *, personal: bool) -> Row:
+    """A row of hits that are new by a property."""
+    return Row("new", key, "New for you" if personal else "New", "The newest, by " + key.replace("_", " "), hits)

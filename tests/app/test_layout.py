@@ -95,7 +95,8 @@ async def test_a_row_of_a_property_names_its_value(client: httpx.AsyncClient) ->
 
 
 async def test_what_is_new_is_the_newest_twentieth(client: httpx.AsyncClient) -> None:
-    found = await page(client, {"kind": "new", "property": "year", "position": 1})
+    about = [{"item_id": "book-24"}]
+    found = await page(client, {"kind": "new", "property": "year", "position": 1}, history=about)
     row = found["rows"][0]
     assert (row["kind"], row["title"], row["property"]) == ("new", "New for you", "year")
     years = [(await client.get(f"/v1/items/book-{number}")).json()["properties"].get("year") for number in range(32)]
