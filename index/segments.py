@@ -30,7 +30,7 @@ SAME = 0.5
 """Least Jaccard index of the items of a segment and the one whose id it carries on."""
 CENTROID_DIMS = 96
 """Dimensions kept of a centroid in `Segments.rows`."""
-TYPICAL = 0.4
+TYPICAL = 0.35
 """A member is typical of a segment if it is at least so strong, as a part of the strongest."""
 NAMED_DIMS = 8
 """Signed dimensions told of a segment."""
