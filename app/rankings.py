@@ -18,7 +18,7 @@ from index.types import Float32, Float64, Int32
 POOL = 1000
 """Best items of a user from which top picks and because-rows are made."""
 
-FLOOR = 0.5
+FLOOR = 0.6
 FLOOR_RANK = 100
 """An item in a because-row or a personal segment row scores at least FLOOR times what the user's FLOOR_RANK-th best
 item scores: a segment whose best items the user knows already would otherwise fill its row with what is left of it."""

@@ -153,6 +153,8 @@ class HomepageRequest(Ordered, Selecting, Explained, Continued, Who):
     @model_validator(mode="after")
     def _holds_layout(self) -> Self:
         """Refuses a layout that does not fit into the page."""
+        if not self.layout:
+            return self
         n_rows, places = self.size().n_rows, [one.position for one in self.layout if one.position is not None]
         if len(self.layout) > n_rows:
             raise ValueError(f"the layout has {len(self.layout)} rows, the page {n_rows}; ask for more n_rows")
