@@ -1,3 +1,4 @@
+import json
 import re
 import time
 from pathlib import Path
@@ -76,7 +77,7 @@ def test_after_a_like_the_page_asks_for_the_rows_that_were_there_to_stay(tab: Op
     card = page.locator("#shelves .shelf").nth(1).locator(".card").first
     with page.expect_request("**/v1/batch") as asked:
         card.get_by_role("button", name="Like ").first.click()
-    homepage = asked.value.post_data_json["requests"][0]["body"]
+    homepage = json.loads(asked.value.post_data or "")["requests"][0]["body"]
     assert rows
     assert homepage["last_rows"] == rows
 
