@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from app.anchors import because_rows
-from app.layout import Laid, Place, laid_out, popular_row, top_picks
+from app.layout import Place, laid_out, popular_row, top_picks
 from app.novelty import new_row, newest
 from app.opinions import NO_OPINIONS
-from app.placing import Size
+from app.placing import Laid, Size
 from app.popular import popular, popular_in_segment
 from app.properties import property_rows
 from app.pursuit import SAME_TASTE, pursue
@@ -36,7 +36,8 @@ class Candidates:
         self._rows: list[Row | int] = []
         """In the order in which the assembly knows them; a segment of the ranking is its number: most are not used."""
         self._ids: set[str] = set(size.shown)
-        for row, part in laid:
+        self.laid = {one.row.row_id: one for one in laid}
+        for row, part, _ in laid:
             self._add(row, part)
 
     def keep(self, rows: Iterable[Placed]) -> None:

@@ -41,7 +41,7 @@ class Tally:
         return found
 
     def add(self, item: int) -> bool:
-        """Count an item, none of whose values is used up; whether one is now."""
+        """Count an item; whether one of its values is used up only now."""
         filled = False
         for cap, counts, used_up in self._caps:
             for code in cap.column.elements(np.array([item], dtype=np.int32))[1].tolist():

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from app import candidates
 from app.candidates import Candidates
-from app.layout import Place
+from app.layout import Place, cells
 from app.ordering import NO_HITS, PLAIN, Ordering
 from app.placing import Size, in_order
 from app.rankings import POOL, first, pool_of
@@ -40,8 +40,7 @@ def page(
 
     Once `in_time` is false the page is what it is by then, one row at least.
     """
-    if ordering is not PLAIN:
-        size = size._replace(reach=POOL)
+    size = size._replace(reach=max(cells(size, layout), 0 if ordering is PLAIN else POOL))
     place = Place(snapshot, profile, size, selection, NO_HITS)
     placed: list[Placed] = []
     if profile.personal:
@@ -61,8 +60,7 @@ def _assembled(found: Candidates, size: Size, ordering: Ordering, above: Sequenc
         return placed
     known = {row.row_id for _, row in above}
     new = found.whole([one for one in placed if one.row.row_id not in known])
-    rows = in_order(found.snapshot, new, size, ordering, [row for _, row in above])
-    return list(map(Placed, range(len(rows)), rows))
+    return in_order(found.snapshot, new, size, ordering, found.laid, above)
 
 
 def _explained(snapshot: Snapshot, profile: Profile, rows: list[Row]) -> Iterator[Row]:

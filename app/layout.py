@@ -9,7 +9,8 @@ from app.anchors import because_row, because_rows
 from app.errors import Invalid
 from app.notices import Notice, skipped
 from app.novelty import new_row, newest
-from app.placing import FIXED, Size
+from app.ordering import NO_HITS
+from app.placing import FIXED, Laid, Size
 from app.popular import popular, popular_in_segment
 from app.properties import key_of, property_rows
 from app.recommend import Profile, best
@@ -35,13 +36,6 @@ class Place(NamedTuple):
     """The user's best items; where nothing is known about them, the most popular ones."""
 
 
-class Laid(NamedTuple):
-    """A row of the layout."""
-
-    row: Row
-    part: Part
-
-
 def laid_out(place: Place, layout: Sequence[LayoutRow]) -> list[Laid]:
     """The rows of a layout that have items and were not shown, none twice; Invalid where one cannot be."""
     found: dict[str, Laid] = {}
@@ -49,15 +43,21 @@ def laid_out(place: Place, layout: Sequence[LayoutRow]) -> list[Laid]:
         row = _row(place, asked, f"body.layout.{number}")
         if row is None or not len(row.hits.items) or row.row_id in place.size.shown:
             continue
-        if asked.kind not in ("list", "because"):
-            row = row.holding(_led(place, asked, row.hits))
+        lead = _lead(place, asked)
+        row = row.holding(_led(lead, row.hits))
         if asked.title is not None:
             row = row._replace(title=asked.title)
         at = -1 if asked.position is None else asked.position - 1
         claims = asked.kind in FIXED or bool(asked.item_ids)
         part = Part(asked.row_size or place.size.row_size, at=at, wanted=True, claims=claims)
-        found.setdefault(row.row_id, Laid(row, part))
+        fixed = len(row.hits.items) if asked.kind in FIXED else len(lead.items)
+        found.setdefault(row.row_id, Laid(row, part, fixed))
     return list(found.values())
+
+
+def cells(size: Size, layout: Sequence[LayoutRow]) -> int:
+    """Cells that a page with this layout may have."""
+    return sum((one.row_size or size.row_size) - size.row_size for one in layout) + size.n_rows * size.row_size
 
 
 def unknown_in(snapshot: Snapshot, layout: Sequence[LayoutRow]) -> tuple[Notice, ...]:
@@ -91,11 +91,15 @@ def _best_of(place: Place, items: Int32) -> Hits:
     return best(snapshot, profile.query, n, profile.exclude, chosen)
 
 
-def _led(place: Place, asked: LayoutRow, hits: Hits) -> Hits:
-    """A ranking with the items that the caller put first."""
-    if not asked.item_ids:
+def _lead(place: Place, asked: LayoutRow) -> Hits:
+    """The items that the caller put before the ranking of a row."""
+    return NO_HITS if asked.kind in ("list", "because") else _listed(place, asked.item_ids)
+
+
+def _led(lead: Hits, hits: Hits) -> Hits:
+    """A ranking behind the items that the caller put first."""
+    if not len(lead.items):
         return hits
-    lead = _listed(place, asked.item_ids)
     rest = ~np.isin(hits.items, lead.items)
     return Hits(np.concatenate([lead.items, hits.items[rest]]), np.concatenate([lead.scores, hits.scores[rest]]))
 

@@ -92,11 +92,18 @@ def ordering_of(snapshot: Snapshot, asked: Ordered, user_id: str | None, served:
     return Ordering(_caps(snapshot, asked.max_per), asked.diversity, rows, held, asked.seed)
 
 
-def order(snapshot: Snapshot, rank: Rank, count: int, selection: Selection, ordering: Ordering) -> Hits:
-    """The list of at most `count` items: see the formula above. Scores are those of `rank`, and may not descend."""
+def order(
+    snapshot: Snapshot, rank: Rank, count: int, selection: Selection, ordering: Ordering, lead: Int32 = NONE
+) -> Hits:
+    """The list of at most `count` items: see the formula above. Scores are those of `rank`, and may not descend.
+
+    Caps count the items of `lead`, which stand before the list.
+    """
     if ordering is PLAIN:
         return rank(count, selection)
     tally = Tally(ordering.caps)
+    for item in lead.tolist():
+        tally.add(item)
     chosen, complete = NO_HITS, False
     if ordering.diversity:
         chosen, complete = _diverse(snapshot, rank, count, selection, ordering, tally)
@@ -188,7 +195,7 @@ def _diverse(
     merit = (1 - share) * worth.astype(np.float64) / greatest
     likeness = Likeness(snapshot, items)
     nearest = np.full(len(items), -1.0, dtype=np.float32)
-    open_ = np.ones(len(items), dtype=np.bool_)
+    open_ = ~tally.full(items)
     places: list[int] = []
     while len(places) < count and open_.any():
         place = int(np.argmax(np.where(open_, merit - share * nearest, -np.inf)))

@@ -1,6 +1,7 @@
 """The size of a page, and rows as an ordering would have them: from the top, each of what earlier ones left."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from math import ceil
 from typing import NamedTuple
 
@@ -11,7 +12,8 @@ from app.ordering import Ordering, listed, order
 from app.rankings import first
 from app.schemas.layout import RowKind
 from app.selection import EVERYTHING
-from app.shelf import Row
+from app.shelf import Placed, Row
+from index.assembly import Part
 from index.search import NONE, Hits
 from index.snapshot import Snapshot
 from index.types import Int32
@@ -34,7 +36,7 @@ class Size(NamedTuple):
     max_overlap: float
     """Share of a candidate's best `row_size` items that may be in narrower rows than top picks already."""
     reach: int = 0
-    """A ranking is at least so long where an ordering makes rows of it."""
+    """A ranking is at least so long: an ordering makes rows of more, and a layout may want longer ones."""
     shown: frozenset[str] = frozenset()
     """Ids of rows that are on the page already, further up: they are not used again."""
     emphasis: Emphasis = PLAIN_EMPHASIS
@@ -58,29 +60,69 @@ class Size(NamedTuple):
         return self.n_rows + SPARE
 
 
+class Laid(NamedTuple):
+    """A row of the layout, with its whole ranking."""
+
+    row: Row
+    part: Part
+    lead: int = 0
+    """Its first items that stand as they are, whatever the ordering."""
+
+
 def in_order(
-    snapshot: Snapshot, candidates: Iterable[Row], size: Size, ordering: Ordering, above: Sequence[Row] = ()
-) -> list[Row]:
+    snapshot: Snapshot,
+    candidates: Sequence[Row],
+    size: Size,
+    ordering: Ordering,
+    laid: Mapping[str, Laid],
+    above: Sequence[Placed] = (),
+) -> list[Placed]:
     """The rows above and, of candidates with their whole rankings, as many more as the page has and can be filled.
 
-    What is above stays as it is, and so do rows that are no ranking of ours.
+    What is above stays as it is. Of the layout (by row id), rows that claim their items are made first, and each stands
+    at its place, whichever others cannot be filled.
     """
-    rows, known = list(above), {row.row_id for row in above}
-    taken = np.concatenate([NONE, *(row.hits.items for row in rows)])
-    for row in candidates:
-        if len(rows) < size.n_rows and row.row_id not in known:
-            hits = _row_of(snapshot, row, taken, size, ordering)
-            if len(hits.items) >= (1 if row.kind in FIXED else size.min_fill):
-                rows.append(row.holding(hits))
-                taken = np.concatenate([taken, hits.items])
-    return rows
+    making = _Making(snapshot, size, ordering, laid, np.concatenate([NONE, *(row.hits.items for _, row in above)]))
+    known = {row.row_id for _, row in above}
+    candidates = [row for row in candidates if row.row_id not in known]
+    claimed = {row.row_id: making.row(row) for row in candidates if row.row_id in laid and laid[row.row_id].part.claims}
+    pinned = {one.part.at: one.row.row_id for one in laid.values() if one.part.at >= 0}
+    at_place = {row.row_id: row for row in candidates if row.row_id in pinned.values()}
+    others = iter([row for row in candidates if row.row_id not in at_place])
+    rows = dict(above)
+    for place in (one for one in range(size.n_rows) if one not in rows):
+        wanted = at_place.get(pinned.get(place, ""))
+        for row in chain([] if wanted is None else [wanted], others):
+            made = claimed[row.row_id] if row.row_id in claimed else making.row(row)
+            if made is not None:
+                rows[place] = made
+                break
+    return [Placed(place, rows[place]) for place in sorted(rows)]
 
 
-def _row_of(snapshot: Snapshot, row: Row, taken: Int32, size: Size, ordering: Ordering) -> Hits:
-    """A row's worth of what is not taken of a row's ranking."""
-    left = ~np.isin(row.hits.items, taken)
-    hits = Hits(row.hits.items[left], row.hits.scores[left])
-    if row.kind in FIXED:
-        return first(hits, size.row_size)
-    rank = listed(hits)
-    return order(snapshot, rank, size.row_size, EVERYTHING, ordering)
+class _Making:
+    """Rows, each made of what those before it left of its ranking."""
+
+    def __init__(
+        self, snapshot: Snapshot, size: Size, ordering: Ordering, laid: Mapping[str, Laid], taken: Int32
+    ) -> None:
+        self._snapshot, self._size, self._ordering, self._laid, self._taken = snapshot, size, ordering, laid, taken
+
+    def row(self, row: Row) -> Row | None:
+        """The row; None, and nothing taken, where it cannot be filled."""
+        laid = self._laid.get(row.row_id)
+        n, fewest, lead = (laid.part.size, 1, laid.lead) if laid else (self._size.row_size, self._size.min_fill, 0)
+        left = ~np.isin(row.hits.items, self._taken)
+        hits = self._ordered(Hits(row.hits.items[left], row.hits.scores[left]), n, int(np.count_nonzero(left[:lead])))
+        if len(hits.items) < fewest:
+            return None
+        self._taken = np.concatenate([self._taken, hits.items])
+        return row.holding(hits)
+
+    def _ordered(self, hits: Hits, n: int, lead: int) -> Hits:
+        """At most n of the hits, the first ones as they are."""
+        ahead, rest = first(hits, min(lead, n)), Hits(hits.items[lead:], hits.scores[lead:])
+        if lead >= n or not len(rest.items):
+            return ahead
+        more = order(self._snapshot, listed(rest), n - lead, EVERYTHING, self._ordering, ahead.items)
+        return Hits(np.concatenate([ahead.items, more.items]), np.concatenate([ahead.scores, more.scores]))

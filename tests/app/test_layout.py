@@ -48,6 +48,40 @@ async def test_a_list_obeys_what_the_request_leaves_out(client: httpx.AsyncClien
     assert ids(found["rows"][0]) == ["book-0", "book-1"]
 
 
+ORDERINGS: list[dict[str, Any]] = [{"seed": 3}, {"diversity": 0.5}, {"max_per": {"shelf": 2}}]
+
+
+@pytest.mark.parametrize("ordering", [{}, *ORDERINGS])
+async def test_no_ordering_disturbs_a_layout(client: httpx.AsyncClient, ordering: dict[str, Any]) -> None:
+    """Lists stand as they are given and have their items before top picks do; so do the first items of other rows."""
+    best = ids((await page(client))["rows"][0])
+    led = {"kind": "popular", "item_ids": [best[2], best[0]], "row_size": 3, "position": 3}
+    picks = {"kind": "list", "title": "Our picks", "item_ids": [best[3], best[1]], "position": 2}
+    found = await page(client, led, picks, **ordering)
+    assert [row["kind"] for row in found["rows"]][1:3] == ["list", "popular"]
+    assert ids(found["rows"][1]) == [best[3], best[1]]
+    assert (ids(found["rows"][2])[:2], len(found["rows"][2]["items"])) == ([best[2], best[0]], 3)
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+async def test_what_leads_a_row_counts_for_its_caps(client: httpx.AsyncClient, ordering: dict[str, Any]) -> None:
+    lead = {"kind": "popular", "item_ids": FANTASY[1:4], "position": 1, "row_size": 10}
+    row = (await page(client, lead, **(ordering | {"max_per": {"shelf": 1}})))["rows"][0]
+    shelves = [(await client.get(f"/v1/items/{one}")).json()["properties"].get("shelf") for one in ids(row)]
+    assert ids(row)[:3] == FANTASY[1:4]
+    rest = [shelf for shelf in shelves[3:] if shelf is not None]
+    assert rest
+    assert len(set(rest)) == len(rest)
+    assert not set(rest) & set(shelves[:3])
+
+
+@pytest.mark.parametrize("ordering", [{}, *ORDERINGS[:2]])
+async def test_a_row_may_be_longer_than_the_others(client: httpx.AsyncClient, ordering: dict[str, Any]) -> None:
+    long = {"kind": "popular", "row_size": 20, "position": 1}
+    row = (await page(client, long, n_rows=1, row_size=2, **ordering))["rows"][0]
+    assert len(row["items"]) == 20
+
+
 async def test_a_row_without_items_is_not_on_the_page(client: httpx.AsyncClient) -> None:
     empty = {"kind": "list", "title": "Our picks", "item_ids": ["nobody-knows"], "position": 1}
     found = await page(client, empty, {"kind": "continue", "position": 2})
