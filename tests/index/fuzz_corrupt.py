@@ -144,9 +144,9 @@ def explore(seed: int, number: int, seen: Counter[str]) -> None:
         "split_by_set": lambda: _kernel.split_by_set(
             arrays["row_starts"], (arrays["dims"] % 7).astype(np.int32), 7, [3, 0, 5], items, weights
         ),
-        "add_sets": lambda: _kernel.Assembly(np.arange(9, dtype=np.int32), weights[:9], weights[:9], 0.1).add_sets(
-            arrays["row_starts"], (arrays["dims"] % 7).astype(np.int32), 7, [2], *frame(3, 4), 1, 5, 4, 1.0
-        ),
+        "add_sets": lambda: _kernel.Assembly(
+            np.arange(9, dtype=np.int32), weights[:9], np.abs(weights[:9]), 0.1
+        ).add_sets(arrays["row_starts"], (arrays["dims"] % 7).astype(np.int32), 7, [2], *frame(3, 4), 1, 5, 4, 1.0),
         "best_sets": lambda: _kernel.best_sets(
             *matrix[:4],
             np.ones(n_dims, dtype=np.float32),
