@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from app.anchors import because_rows
 from app.layout import Place, laid_out, popular_row, top_picks
-from app.novelty import new_row, newest
+from app.novelty import new_row, newest, tells_when
 from app.opinions import NO_OPINIONS
 from app.placing import Laid, Size
 from app.popular import popular, popular_in_segment
@@ -66,13 +66,11 @@ class Candidates:
     def add_segments(self) -> None:
         """The segments that the ranking fills best."""
         size, segments = self._size, self.snapshot.segments
-        weight = size.emphasis.weights["segment"]
-        found = self._assembly.add_segments(
-            segments, size.n_segments, size.min_fill, size.row_size, weight, self._used_segments()
-        )
-        for number in found if size.last else ():
+        weight, used = size.emphasis.weights["segment"], self._used_segments()
+        found = self._assembly.add_segments(segments, size.n_segments, size.min_fill, size.row_size, weight, used)
+        for candidate, number in enumerate(found if size.last else (), len(self._rows)):
             staying = self._staying(row_id_of("segment", segments.segments[number].segment_id))
-            self._assembly.weigh(len(self._rows) + found.index(number), staying)
+            self._assembly.weigh(candidate, staying)
         self._rows += found
 
     def _used_segments(self) -> list[int]:
@@ -111,22 +109,26 @@ def personal(place: Place, layout: Sequence[LayoutRow], pool: Pool, in_time: Cal
     """What the user's taste ranks highest: top picks, because-rows, segments and more; late, top picks alone."""
     snapshot, profile, size = place.snapshot, place.profile, place.size
     found = Candidates(snapshot, pool.above, size, laid_out(place, layout))
+    weights = size.emphasis.weights
     found.add([top_picks(place)])
     if in_time():
-        found.add(because_rows(snapshot, profile, size, pool.above))
+        if weights["because"]:
+            found.add(because_rows(snapshot, profile, size, pool.above))
         found.add(_others(place, pool.above))
-        found.add_segments()
+        if weights["segment"]:
+            found.add_segments()
     return found
 
 
 def _others(place: Place, ranking: Hits) -> Iterator[Row]:
-    """Rows of kinds that may be weighed away."""
+    """Rows of kinds that are weighed away by default."""
     weights, newness = place.size.emphasis.weights, place.size.emphasis.newness
+    dates = place.snapshot.filters.columns.by_key.get(newness or "")
     if weights["property"] and place.profile.opinions:
         yield from property_rows(place.snapshot, place.profile, place.size, ranking)
-    if weights["new"] and newness is not None:
-        new = newest(place.snapshot, newness, "").has(ranking.items)
-        yield new_row(newness, Hits(ranking.items[new], ranking.scores[new]), personal=True)
+    if weights["new"] and dates is not None and tells_when(dates):
+        new = newest(place.snapshot, dates.key, "").has(ranking.items)
+        yield new_row(dates.key, Hits(ranking.items[new], ranking.scores[new]), personal=True)
     if weights["popular"]:
         yield popular_row(place)
 
@@ -140,7 +142,7 @@ def crowd(
     found = Candidates(place.snapshot, hits, place.size, laid_out(place, layout))
     found.keep(above)
     found.add_popular(popular_row(place), first=not above)
-    if in_time():
+    if in_time() and place.size.emphasis.weights["segment"]:
         found.add(_crowd_segments(place))
     return found
 
@@ -149,7 +151,7 @@ def _crowd_segments(place: Place) -> Iterator[Row]:
     """The segments that most people like, with their most popular items."""
     snapshot, size = place.snapshot, place.size
     everybody = place.profile._replace(query=crowd_query(snapshot), opinions=NO_OPINIONS, personal=False)
-    numbers = pursue(snapshot, everybody, size.n_segments + len(size.shown), 0.0, place.selection)
+    numbers = pursue(snapshot, everybody, size.n_segments + len(size.shown), place.selection)
     for number, reason in zip(numbers, segment_reasons(snapshot, everybody, numbers), strict=True):
         hits = popular_in_segment(snapshot, number, place.profile.exclude, size.depth, place.selection)
         yield segment_row(snapshot, number, reason, hits)._replace(crowd=True)

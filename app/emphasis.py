@@ -7,8 +7,7 @@ from typing import NamedTuple
 WEIGHTS: Mapping[str, float] = MappingProxyType(
     {"segment": 1.0, "because": 1.0, "property": 0.0, "new": 0.0, "popular": 0.0}
 )
-"""By kind of row, where an operator does not say."""
-
+"""By kind of row, where an operator does not say; so are the next two."""
 
 DIVERSITY = 0.0
 
@@ -19,7 +18,10 @@ class Emphasis(NamedTuple):
     """The weights of the objective by which a page is assembled (`index.assembly`)."""
 
     weights: Mapping[str, float] = WEIGHTS
-    """By kind of row: what a row gains counts so many times; 0: only where the layout asks for it."""
+    """By kind of row: what a row gains counts so many times; 0: only where the layout asks for it.
+
+    What is popular fills a page that would end early, whatever it weighs.
+    """
     diversity: float = DIVERSITY
     """How much the cosine of two segments takes from what the second one gains, 0 to 1."""
     stability: float = STABILITY

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 
 from app.placing import Size
 from app.recommend import Profile, because, titles
@@ -16,7 +17,7 @@ MOST = 2
 
 
 def property_rows(snapshot: Snapshot, profile: Profile, size: Size, ranking: Hits) -> Iterator[Row]:
-    """A row for each value that the user likes an item of and the ranking can fill a row with."""
+    """Rows of values that the user likes an item of, the newest that they know, and the ranking can fill a row with."""
     columns = snapshot.filters.columns
     keys = columns.entities if size.emphasis.properties is None else size.emphasis.properties
     for column in (columns.by_key[key] for key in keys if key in columns.by_key):
@@ -32,13 +33,14 @@ def _rows_of(snapshot: Snapshot, profile: Profile, size: Size, ranking: Hits, co
     counts = Counter(found.tolist())  # in Python: there are a few hundred, and NumPy takes three times as long
     fewest = size.min_fill
     fit = sorted((-n, code) for code, n in counts.items() if n >= fewest and code in liked)
-    for _, code in fit[:MOST]:
-        value, head = column.values.text(code), profile.opinions[liked[code]]
-        if head.weight > 0 and value not in snapshot.segments.titles:  # which would be the same row in other words
-            own = places[found == code]
-            (title,) = titles(snapshot, [head.item])
-            hits = Hits(ranking.items[own], ranking.scores[own])
-            yield Row("property", key_of(column.key, value), value, because(head, title), hits)
+    named = ((code, column.values.text(code)) for _, code in fit if profile.opinions[liked[code]].weight > 0)
+    # a segment of that title would be the same row
+    new = ((code, value) for code, value in named if value not in snapshot.segments.titles)
+    for code, value in islice(new, MOST):
+        head, own = profile.opinions[liked[code]], places[found == code]
+        (title,) = titles(snapshot, [head.item])
+        hits = Hits(ranking.items[own], ranking.scores[own])
+        yield Row("property", key_of(column.key, value), value, because(head, title), hits)
 
 
 def key_of(key: str, value: str) -> str:

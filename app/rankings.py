@@ -1,7 +1,7 @@
 """What rows are made of: rankings of all items, of a segment, of what goes with an item.
 
-One scoring pass of the user's query makes those of a page: what it ranks above the floor are the top picks, the
-candidates of because-rows and the items of every segment.
+One scoring pass of the user's query makes those of a page: the best of it are the top picks, and what is above the
+floor is what all other rows of the user's taste are made of.
 """
 
 from typing import NamedTuple
@@ -16,12 +16,12 @@ from index.snapshot import Snapshot
 from index.types import Float32, Float64, Int32
 
 POOL = 1000
-"""Best items of a user from which top picks and because-rows are made."""
+"""A user's best items of which the rows of a page are made, at most; more where the page is larger."""
 
 FLOOR = 0.6
 FLOOR_RANK = 100
-"""An item in a because-row or a personal segment row scores at least FLOOR times what the user's FLOOR_RANK-th best
-item scores: a segment whose best items the user knows already would otherwise fill its row with what is left of it."""
+"""An item in a row of the user's taste, but for top picks, scores at least FLOOR times what the user's FLOOR_RANK-th
+best item scores: a segment whose best items the user knows already would otherwise fill its row with what is left."""
 
 
 class Pool(NamedTuple):
@@ -29,23 +29,15 @@ class Pool(NamedTuple):
 
     hits: Hits
     """As many as a row may need, and all of `above`."""
-    floor: float
-    """The least score of an item in a because-row or a personal row of a segment."""
     above: Hits
-    """Those of `hits` that reach the floor."""
+    """Those of `hits` that reach the floor: what rows but the top picks are made of."""
 
 
 def pool_of(snapshot: Snapshot, profile: Profile, depth: int, selection: Selection) -> Pool:
     """The pool, of the `depth` best items and what else reaches the floor, up to `POOL`."""
     n = max(POOL, depth)
     hits = best(snapshot, profile.query, n, profile.exclude, selection, Floor(FLOOR_RANK, FLOOR, spared=depth))
-    floor = floor_of(hits)
-    return Pool(hits, floor, above(hits, floor))
-
-
-def floor_of(pool: Hits) -> float:
-    """The least score of an item in a because-row or a personal row of a segment."""
-    return FLOOR * float(pool.scores[:FLOOR_RANK][-1]) if len(pool.scores) else 0.0
+    return Pool(hits, _above(hits))
 
 
 def likeness(snapshot: Snapshot, query: Float32, heads: Int32, pool: Hits, n_best: int = 0) -> tuple[Float32, Float64]:
@@ -59,8 +51,9 @@ def likeness(snapshot: Snapshot, query: Float32, heads: Int32, pool: Hits, n_bes
     return snapshot.searcher.likeness(pool.items, taste, heads, queries, n_best)
 
 
-def above(hits: Hits, floor: float) -> Hits:
-    """The hits with scores of at least `floor`, and above 0."""
+def _above(hits: Hits) -> Hits:
+    """The hits that reach the floor, with scores above 0."""
+    floor = FLOOR * float(hits.scores[:FLOOR_RANK][-1]) if len(hits.scores) else 0.0
     enough = hits.scores >= floor if floor > 0 else hits.scores > 0
     return first(hits, int(np.count_nonzero(enough)))
 

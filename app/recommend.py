@@ -247,14 +247,12 @@ def rank_segments(
 
 
 def strongest_segments(
-    snapshot: Snapshot, profile: Profile, count: int, selection: Selection = EVERYTHING, least: float = 0.0
+    snapshot: Snapshot, profile: Profile, count: int, selection: Selection = EVERYTHING
 ) -> tuple[Int32, Float32]:
-    """Numbers and scores of what `rank_segments` ranks, from a score on."""
+    """Numbers and scores of what `rank_segments` ranks."""
     segments = snapshot.segments
     wanted = count if selection.within is None else len(segments)
-    numbers, scores = best_segments(
-        segments, profile.query, wanted, exclude=profile.exclude, fewest=MIN_UNSEEN, least=least
-    )
+    numbers, scores = best_segments(segments, profile.query, wanted, exclude=profile.exclude, fewest=MIN_UNSEEN)
     if selection.within is None:
         return numbers, scores
     pairs = enumerate(numbers.tolist())

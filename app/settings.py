@@ -125,9 +125,7 @@ class Settings(BaseSettings):
     """Index versions open at a time in each worker: the current one, the one before, and those that requests name."""
     deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = 1000
     """When an answer is given with what is there, where the request does not say."""
-    page_weights: Annotated[dict[str, Annotated[float, Field(ge=0, le=100)]], AfterValidator(_row_weights)] = dict(
-        WEIGHTS
-    )
+    page_weights: Annotated[dict[str, Weight], AfterValidator(_row_weights)] = dict(WEIGHTS)
     """Of rows of a page by kind, as a JSON object: what a row gains counts so many times. 0: only if asked for."""
     page_diversity: Annotated[float, Field(ge=0, le=1)] = DIVERSITY
     """How much the likeness of two segments takes from what the second one gains."""

@@ -1,4 +1,7 @@
-"""What the user began and has not finished: looked at or put into the cart, and neither bought nor liked since."""
+"""What the user began and has not finished: looked at or put into the cart, and neither bought nor liked.
+
+Of several interactions with one item the strongest says what the user thinks of it, see `app.opinions`.
+"""
 
 import numpy as np
 

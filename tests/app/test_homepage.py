@@ -124,7 +124,6 @@ def test_a_pool_is_the_best_items_and_what_else_reaches_the_floor(
     floor = FLOOR * float(hits.scores[:2][-1]) if len(hits.scores) else 0.0
     enough = int(np.count_nonzero(hits.scores >= np.float32(floor)))
     n = min(max(most, depth), max(depth, enough))
-    assert pool.floor == floor
     assert (pool.hits.items.tolist(), pool.hits.scores.tolist()) == (hits.items[:n].tolist(), hits.scores[:n].tolist())
     assert pool.above.items.tolist() == hits.items[: min(n, enough)].tolist()
 
