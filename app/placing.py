@@ -29,7 +29,7 @@ SPARE = 8
 
 
 class Size(NamedTuple):
-    """The bounds of a page."""
+    """What page is wanted: its bounds, what it sets store by, and what the user has of it."""
 
     n_rows: int
     row_size: int

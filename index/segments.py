@@ -99,7 +99,7 @@ class Segments:
         return self.strengths[self.starts[number] : self.starts[number + 1]]
 
     def typical_of(self, number: int) -> Int32:
-        """The first of `items_of`, which the title speaks of."""
+        """The first of `items_of`, those that may stand in the segment's row."""
         start = self.starts[number]
         return self.items[start : start + self._n_typical[number]]
 

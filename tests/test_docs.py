@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import typer
+from pydantic import BaseModel
 from typer.core import TyperGroup
 
 from app.__main__ import cli as serve
-from app.schemas.retrieval import HomepageAnswer
+from app.schemas.events import EventsRequest
+from app.schemas.retrieval import HomepageAnswer, HomepageRequest
 from app.settings import Settings
 from index.__main__ import cli as inspect
 from training.__main__ import cli as train
@@ -20,6 +22,7 @@ TRACKED = subprocess.run(
     ["git", "ls-files", "*.md"], capture_output=True, text=True, cwd=ROOT, check=True
 ).stdout.split()
 DOCUMENTS = [ROOT / name for name in TRACKED if (ROOT / name).is_file()]
+REQUESTS: dict[str, type[BaseModel]] = {"homepage": HomepageRequest, "events": EventsRequest}
 PROGRAMS = {"sparrow-serve": serve, "sparrow-index": inspect, "sparrow-train": train}
 
 
@@ -83,7 +86,15 @@ def test_the_readme_maps_every_room() -> None:
 def test_the_answer_in_the_readme_is_one_of_this_api() -> None:
     (block,) = re.findall(r"```json\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
     page = HomepageAnswer.model_validate_json(block, strict=True)
-    assert {row.kind for row in page.rows} == {"top_picks", "because", "segment", "popular"}
+    assert {row.kind for row in page.rows} == {"top_picks", "segment"}
+
+
+def test_the_requests_in_the_readme_are_ones_of_this_api() -> None:
+    text = (ROOT / "README.md").read_text()
+    found = re.findall(r"/v1/(\w+) [^\n]* -d '(\{.*?\})'\n", text, flags=re.DOTALL)
+    assert len(found) == text.count("curl ") >= 4
+    for name, body in found:
+        REQUESTS[name].model_validate_json(body)
 
 
 def cells(line: str) -> list[str]:

@@ -4,7 +4,7 @@ What a segment says more than the catalogue: a term with part p of the segment's
 p / q and is worth p log(p / q), its share of the Kullback-Leibler divergence between the two. Of such terms titles are
 made (`training.forms`), and of every title it is known or guessed which items it fits: an author fits the items that
 name it, a word those whose texts say it or are like the texts that do (`training.themes`). A title is taken only where
-it fits at least 6 of the 8 strongest items and half of the strongest 24, and few of the strongest of the nearest
+it fits at least 6 of the 8 strongest items and two fifths of the strongest 24, and few of the strongest of the nearest
 segments; of several the one that tells most. Where none does, examples are named ("More like Dune and Foundation").
 Titles are unique; where two segments want one title, the surer one has it.
 """
