@@ -13,7 +13,8 @@ and is made greedily: from the top each row gets the candidate with the largest
     weight * (worth of the page with it - worth without) * (1 - diversity * largest cosine to a row of the page)
 
 of the `look` most promising ones that are allowed: a row has items enough, leaves enough to the others, is not of a
-taste that the page has, and few enough of its best items are in other rows.
+taste that the page has, and few enough of its best items are in other rows. At last rows below the first, of the first
+eight, trade places while that makes the page worth more: what was chosen later may lead with better items.
 """
 
 from collections.abc import Sequence

@@ -93,6 +93,7 @@ std::vector<Placed> Assembly::page(const Frame &frame, const Demands &demands) {
         others.erase(std::remove(others.begin(), others.end(), draft.rows[row]), others.end());
         settle(frame, draft);
     }
+    reorder(frame, demands, draft);
     return told(draft);
 }
 
@@ -199,6 +200,39 @@ double Assembly::take(Filling &filling) {
     const std::uint32_t item = items[filling.next++];
     stamps_[item] = stamp_;
     return filling.attention[filling.n_filled++] * static_cast<double>(worth_[item]);
+}
+
+// Pairs of the first few rows below the top one trade places, unless one is kept for its row, while the page is worth
+// more by a billionth at least and every row has items enough.
+void Assembly::reorder(const Frame &frame, const Demands &demands, Draft &draft) {
+    constexpr std::size_t kFew = 8;  // all pairs of many rows take long, and far down little is won
+    constexpr double kMore = 1 + 1e-9;
+    const std::size_t n = std::min(frame.n_rows, kFew);
+    bool better = true;
+    while (better) {
+        better = false;
+        for (std::size_t row = 1; row < n; row++) {
+            for (std::size_t other = row + 1; other < n && moves(draft, row); other++) {
+                if (!moves(draft, other)) {
+                    continue;
+                }
+                std::swap(draft.rows[row], draft.rows[other]);
+                const double worth = fill(frame, draft.rows, [](std::size_t, std::size_t) {});
+                if (worth > draft.worth * kMore && full_enough(demands.fewest)) {
+                    draft.worth = worth;
+                    better = true;
+                } else {
+                    std::swap(draft.rows[row], draft.rows[other]);
+                }
+            }
+        }
+    }
+    settle(frame, draft);
+}
+
+// Whether a row has a candidate that may stand elsewhere.
+bool Assembly::moves(const Draft &draft, std::size_t row) const {
+    return draft.rows[row] != kNone && candidates_[draft.rows[row]].part.at < 0;
 }
 
 void Assembly::settle(const Frame &frame, Draft &draft) {

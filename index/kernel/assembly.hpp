@@ -68,7 +68,8 @@ class Assembly {
     // Multiply the weight of a candidate.
     void weigh(std::size_t candidate, double factor) { candidates_.at(candidate).part.weight *= factor; }
 
-    // The page, top row first. From the top each row gets the candidate with which the whole page gains most.
+    // The page, top row first. From the top each row gets the candidate with which the whole page gains most; then rows
+    // below the first trade places while that makes it worth more.
     std::vector<Placed> page(const Frame &frame, const Demands &demands);
 
   private:
@@ -105,6 +106,8 @@ class Assembly {
     double fill(const Frame &frame, const std::vector<std::uint32_t> &rows, Stand stand);
     double take(Filling &filling);
     void settle(const Frame &frame, Draft &draft);
+    void reorder(const Frame &frame, const Demands &demands, Draft &draft);
+    bool moves(const Draft &draft, std::size_t row) const;
     bool full_enough(std::size_t fewest) const;
     void hold(const Draft &draft);
     bool allowed(const Demands &demands, const Draft &draft, const Candidate &candidate) const;

@@ -1,5 +1,6 @@
 """Pages that the kernel assembles, against the plainest way to say what they are."""
 
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -94,6 +95,14 @@ def slow_page(
     def told(rows: list[int | None]) -> list[Candidate | None]:
         return [None if number is None else candidates[number] for number in rows]
 
+    def full(rows: list[int | None], stand: list[list[int]]) -> bool:
+        pairs = zip(rows, stand, strict=True)
+        return all(one is None or len(items) >= least(candidates[one].part, demands) for one, items in pairs)
+
+    def moves(row: int) -> bool:
+        number = chosen[row]
+        return number is not None and candidates[number].part.at < 0
+
     for row in range(n_rows):
         if chosen[row] is not None:
             continue
@@ -119,17 +128,24 @@ def slow_page(
             n_tried += 1
             rows = [*chosen[:row], number, *chosen[row + 1 :]]
             stand, total = fill(told(rows), worth, shape)
-            if all(
-                one is None or len(items) >= least(candidates[one].part, demands)
-                for one, items in zip(rows, stand, strict=True)
-            ):
+            if full(rows, stand):
                 found.append((part.weight * (total - value) * (1 - demands.diversity * near), number))
         if found:
             gain = max(gain for gain, _ in found)
             winner = next(number for one, number in found if one == gain)
             chosen[row] = winner
             left.remove(winner)
-    stand, _ = fill(told(chosen), worth, shape)
+    stand, value = fill(told(chosen), worth, shape)
+    better = True
+    while better:
+        better = False
+        for row, other in combinations(range(1, min(n_rows, 8)), 2):
+            if moves(row) and moves(other):
+                rows = list(chosen)
+                rows[row], rows[other] = rows[other], rows[row]
+                stood, total = fill(told(rows), worth, shape)
+                if total > value * (1 + 1e-9) and full(rows, stood):
+                    chosen, stand, value, better = rows, stood, total, True
     placed = enumerate(zip(chosen, stand, strict=True))
     return [(number, row, items) for row, (number, items) in placed if number is not None and items]
 
