@@ -216,7 +216,7 @@ def test_what_matters_most_stands_top_left(planted: Snapshot) -> None:
     best = recommend(planted, profile, 24).items.tolist()
     leaders = [row.hits.items[0] for row in rows if row.kind != "popular"]
     assert leaders[0] == best[0]
-    assert set(leaders[:3]) <= set(best[:6])
+    assert set(leaders[1:]) & set(best[:6])
 
 
 def test_a_large_page_has_two_because_rows_of_items_that_are_not_alike(planted: Snapshot) -> None:
