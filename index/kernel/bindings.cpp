@@ -455,8 +455,8 @@ Frame frame_of(const Attention &attention, const Array<std::int32_t> &cells) {
 void make_assembly(Assembly *assembly, const Array<std::int32_t> &items, const Array<float> &scores,
                    const Array<float> &worth, float rest) {
     require(items.size() == scores.size() && items.size() == worth.size(), "there must be a score and a worth an item");
-    require(std::all_of(worth.data(), worth.data() + worth.size(), [](float value) { return std::isfinite(value) && value >= 0; }) &&
-                std::isfinite(rest) && rest >= 0,
+    const auto fits = [](float value) { return std::isfinite(value) && value >= 0; };
+    require(std::all_of(worth.data(), worth.data() + worth.size(), fits) && fits(rest),
             "what items are worth must be finite, and not below 0");
     new (assembly) Assembly(items.data(), scores.data(), worth.data(), items.size(), rest);
 }

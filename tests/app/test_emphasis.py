@@ -65,3 +65,19 @@ async def test_the_settings_reach_the_page(settings: Settings, serving: Serving)
         rows = (await client.post("/v1/homepage", json=body)).json()["rows"]
     assert rows[0]["kind"] == "because"
     assert [row["property"] for row in rows if row["kind"] == "new"] == ["year"]
+
+
+@pytest.mark.anyio
+async def test_rows_of_the_last_page_rather_stay(settings: Settings, serving: Serving) -> None:
+    """The page of two rows keeps one that stood further down the last page, in place of one that gains more."""
+    body = {"history": [{"item_id": "book-0"}, {"item_id": "book-16"}], "row_size": 3}
+
+    async with serving(settings.model_copy(update={"page_stability": 10.0})) as client:
+
+        async def row_ids(n_rows: int, last: list[str]) -> list[str]:
+            answer = await client.post("/v1/homepage", json={**body, "n_rows": n_rows, "last_rows": last})
+            return [row["row_id"] for row in answer.json()["rows"] if row["kind"] in ("segment", "because")]
+
+        small, large = await row_ids(2, []), await row_ids(6, [])
+        other = next(one for one in large if one not in small)
+        assert other in await row_ids(2, [other])

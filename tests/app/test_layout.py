@@ -197,11 +197,3 @@ async def test_a_layout_must_fit_into_the_page(client: httpx.AsyncClient) -> Non
     segment = {"kind": "segment", "segment_id": "nobody-knows"}
     answer = await page(client, segment)
     assert "unknown_segments" in [warning["code"] for warning in answer["warnings"]]
-
-
-async def test_rows_of_the_last_page_rather_stay(client: httpx.AsyncClient) -> None:
-    """However much they stay, the layout and the items' own order remain."""
-    first = await page(client)
-    rows = [row["row_id"] for row in first["rows"]]
-    again = await page(client, last_rows=rows)
-    assert [row["row_id"] for row in again["rows"]] == rows
