@@ -28,6 +28,12 @@ MAX_EDITS = 10_000
 UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Categories of Unicode that a title may not hold: control characters, half characters, breaks of lines."""
 
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the text around them, beyond the title too; marks and joiners of single letters do not."""
+
+VISIBLE = frozenset("LNPS")
+"""First letters of the categories of letters, numbers, punctuation and symbols; of these a title has one."""
+
 
 class Edit(TypedDict, total=False):
     """What is said of one segment."""
@@ -121,14 +127,16 @@ RULES: Mapping[str, Callable[[object], bool]] = {
 
 
 def check_title(title: str) -> str:
-    """The title, if it is one: 1 to 40 characters, no white space around them, none of `UNPRINTABLE`; InvalidEdits."""
+    """The title, if it is one: 1 to 40 characters, one to be seen, none of `UNPRINTABLE` or `TURNING`; InvalidEdits."""
     if not 1 <= len(title) <= MAX_TITLE:
         raise InvalidEdits(f"a title has 1 to {MAX_TITLE} characters; this one has {len(title)}")
     if title != title.strip():
         raise InvalidEdits("a title must not begin or end with white space")
-    wrong = next((letter for letter in title if unicodedata.category(letter) in UNPRINTABLE), None)
+    wrong = next((one for one in title if one in TURNING or unicodedata.category(one) in UNPRINTABLE), None)
     if wrong is not None:
         raise InvalidEdits(f"a title must not hold control characters; this one holds U+{ord(wrong):04X}")
+    if not any(unicodedata.category(one)[0] in VISIBLE for one in title):
+        raise InvalidEdits("a title must have something to be seen; this one has marks and joiners only")
     return title
 
 

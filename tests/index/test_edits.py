@@ -236,7 +236,24 @@ def test_what_is_no_document_of_edits_is_refused(message: str) -> None:
         from_document(WRONG[message])
 
 
-@pytest.mark.parametrize("title", ["", "x" * 41, " x", "x\u3000", "a\x00b", "a\u2028b", "\ud800", "\x7f"])
+@pytest.mark.parametrize(
+    "title",
+    [
+        "",
+        "x" * 41,
+        " x",
+        "x\u3000",
+        "a\x00b",
+        "a\u2028b",
+        "\ud800",
+        "\x7f",
+        "a\u202eb",
+        "\u2066a",
+        "\u200b",
+        "\ufeff",
+        "\u0301",
+    ],
+)
 def test_what_is_no_title_is_refused(title: str) -> None:
     with pytest.raises(InvalidEdits, match="title"):
         check_title(title)
@@ -244,7 +261,15 @@ def test_what_is_no_title_is_refused(title: str) -> None:
 
 @pytest.mark.parametrize(
     "title",
-    ["x", "x" * 40, "<b>Dune</b> & co", "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647", "\U0001f468\u200d\U0001f680"],
+    [
+        "x",
+        "x" * 40,
+        "<b>Dune</b> & co",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647",
+        "\U0001f468\u200d\U0001f680",
+        "\u05d0\u200f 7",
+        "e\u0301t\u00e9",
+    ],
 )
 def test_any_text_of_any_language_is_a_title(title: str) -> None:
     assert check_title(title) is title
