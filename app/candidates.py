@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from app.anchors import because_rows
 from app.layout import Place, laid_out, popular_row, top_picks
-from app.novelty import new_row, newest, tells_when
+from app.novelty import new_row, newest, telling_when
 from app.opinions import NO_OPINIONS
 from app.placing import Laid, Size
 from app.popular import popular, popular_in_segment
@@ -123,12 +123,11 @@ def personal(place: Place, layout: Sequence[LayoutRow], pool: Pool, in_time: Cal
 def _others(place: Place, ranking: Hits) -> Iterator[Row]:
     """Rows of kinds that are weighed away by default."""
     weights, newness = place.size.emphasis.weights, place.size.emphasis.newness
-    dates = place.snapshot.filters.columns.by_key.get(newness or "")
     if weights["property"] and place.profile.opinions:
         yield from property_rows(place.snapshot, place.profile, place.size, ranking)
-    if weights["new"] and dates is not None and tells_when(dates):
-        new = newest(place.snapshot, dates.key, "").has(ranking.items)
-        yield new_row(dates.key, Hits(ranking.items[new], ranking.scores[new]), personal=True)
+    if weights["new"] and newness is not None and newness in telling_when(place.snapshot):
+        new = newest(place.snapshot, newness, "").has(ranking.items)
+        yield new_row(newness, Hits(ranking.items[new], ranking.scores[new]), personal=True)
     if weights["popular"]:
         yield popular_row(place)
 

@@ -1,8 +1,10 @@
 """Emphasis: what a page sets store by, beside what its items are worth."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
+
+from index.columns import Columns
 
 WEIGHTS: Mapping[str, float] = MappingProxyType(
     {"segment": 1.0, "because": 1.0, "property": 0.0, "new": 0.0, "popular": 0.0}
@@ -33,3 +35,14 @@ class Emphasis(NamedTuple):
 
 
 PLAIN_EMPHASIS = Emphasis()
+
+
+def unfit(columns: Columns, emphasis: Emphasis) -> Iterator[str]:
+    """What an operator names and an index does not have, each in words: there are no rows of it."""
+    texts, times = columns.of_kinds("text"), columns.of_kinds("time", "number")
+    for name in emphasis.properties or ():
+        if name not in texts:
+            yield f"SPARROW_PAGE_PROPERTIES: {name!r} is no property of texts here; those are {', '.join(texts)}"
+    key = emphasis.newness
+    if key is not None and key not in times:
+        yield f"SPARROW_PAGE_NEW: {key!r} is no property of times or numbers here; those are {', '.join(times)}"

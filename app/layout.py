@@ -162,11 +162,13 @@ def _segment(place: Place, segment_id: str) -> Row | None:
 
 def _property(place: Place, asked: LayoutRow, field: str) -> Row | None:
     snapshot, profile, key = place.snapshot, place.profile, asked.property or ""
+    texts = snapshot.filters.columns.of_kinds("text")
+    if key not in texts:
+        raise Invalid(
+            f"{key!r} is no property of texts that can be matched; those are {', '.join(texts)}", f"{field}.property"
+        )
     if asked.value is None:
         size = place.size._replace(emphasis=place.size.emphasis._replace(properties=(key,)))
-        if key not in snapshot.filters.columns.by_key:
-            known = ", ".join(snapshot.filters.columns.by_key)
-            raise Invalid(f"no item has a property {key!r}; the known ones are {known}", f"{field}.property")
         return next(property_rows(snapshot, profile, size, place.ranking), None) if profile.opinions else None
     passing = compiled(snapshot, {"must": [{"key": key, "match": {"value": asked.value}}]}, f"{field}.value")
     return Row("property", key_of(key, asked.value), asked.value, "Asked for", _best_of(place, passing.rows()))

@@ -1,6 +1,7 @@
 """The application: `create_app(settings)` wires settings, user store, live index, metrics, errors and routes."""
 
 import asyncio
+import logging
 import multiprocessing
 import os
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from fastapi.telemetry import TelemetryConfig
 from app import errors, gauges, security
 from app.cursors import Cursors
 from app.editing import Editing
+from app.emphasis import unfit
 from app.keys import Keyring
 from app.live_index import LiveIndex
 from app.metrics import Metrics, forget_levels
@@ -31,6 +33,9 @@ from app.telemetry import BodyLimit, PathCheck, Telemetry
 from app.tracing import Tracing, tracing
 from app.warming import warm
 from app.watchdog import Watchdog
+from index.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
 
 DESCRIPTION = "Which items, in which rows, for this user, now? Errors are application/problem+json."
 
@@ -52,7 +57,12 @@ def create_app(settings: Settings) -> FastAPI:
     application.state.settings = settings
     application.state.metrics = metrics
     application.state.live_index = LiveIndex(
-        settings.snapshots, settings.data, settings.poll_seconds, metrics, settings.max_open_versions, warm
+        settings.snapshots,
+        settings.data,
+        settings.poll_seconds,
+        metrics,
+        settings.max_open_versions,
+        partial(_ready, settings),
     )
     metrics.add_source(partial(gauges.versions, application.state.live_index))
     load = application.state.load = Load(settings.max_in_flight, settings.max_queue_ms)
@@ -78,6 +88,13 @@ def create_app(settings: Settings) -> FastAPI:
         application.add_middleware(Origins, origins=settings.cors_origins)
     application.add_middleware(Telemetry, metrics=metrics, tracing=application.state.tracing)
     return application
+
+
+def _ready(settings: Settings, snapshot: Snapshot) -> None:
+    """Warm a snapshot before it is served, and say what of the settings it has nothing for."""
+    warm(snapshot)
+    for told in unfit(snapshot.filters.columns, settings.emphasis):
+        log.warning("%s", told)
 
 
 def _guard(application: FastAPI, settings: Settings) -> None:

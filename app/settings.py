@@ -158,4 +158,6 @@ class Settings(BaseSettings):
     def _bounded(self) -> Self:
         if self.history_limit > self.seen_limit:
             raise ValueError("history_limit must not be above seen_limit: what is scored counts as seen")
+        if self.page_weights["new"] and self.page_new is None:
+            raise ValueError("page_weights has rows of what is new: name the property that tells by SPARROW_PAGE_NEW")
         return self

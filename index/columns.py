@@ -169,6 +169,10 @@ class Columns:
     unfilterable: Mapping[str, str]
     """Why a property has no column, by key, ascending."""
 
+    def of_kinds(self, *kinds: Kind) -> tuple[str, ...]:
+        """Keys of the columns that hold values of these kinds, ascending."""
+        return tuple(one.key for one in self.by_key.values() if one.kind in kinds)
+
     @cached_property
     def entities(self) -> tuple[str, ...]:
         """Keys of texts that a few items share, such as authors or brands: a value has 1.2 to 50 items on average."""

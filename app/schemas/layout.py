@@ -28,14 +28,15 @@ class LayoutRow(Request):
         "caller's own items, in their order. new: the newest twentieth of the catalogue, by a property."
     )
     title: Annotated[str, Field(min_length=1, max_length=MAX_TITLE)] | None = Field(
-        default=None, description="Instead of the row's own title. A list needs one."
+        default=None, description="Instead of the row's own title. A list needs one of its own."
     )
     position: int | None = Field(
         default=None, ge=1, le=50, description="The row that it is, from 1; without it, where it gains most."
     )
     segment_id: Id | None = Field(default=None, description="Of a segment.")
     property: Id | None = Field(
-        default=None, description="Of a property row: the key, such as authors. Of new: the key of times or numbers."
+        default=None,
+        description="Of a property row: the key of texts, such as authors. Of new: the key of times or numbers.",
     )
     value: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
         default=None, description="Of a property row: the value; without it, one that the user likes."
@@ -46,6 +47,11 @@ class LayoutRow(Request):
         description="Of a list: its items. Of because: the one item that it is about. Else: items that lead the row.",
     )
     row_size: int | None = Field(default=None, ge=1, le=100, description="Items at most; without it as the page.")
+
+    def about(self) -> tuple[str | None, ...]:
+        """What tells it from others: two rows with the same are one."""
+        (item, *_) = self.item_ids if self.kind == "because" and self.item_ids else (None,)
+        return self.kind, self.segment_id, self.property, self.value, self.title if self.kind == "list" else None, item
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

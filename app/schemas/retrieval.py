@@ -162,6 +162,11 @@ class HomepageRequest(Ordered, Selecting, Explained, Continued, Who):
             raise ValueError(f"position {max(places)} is below the page, which has {n_rows} rows")
         if len(set(places)) < len(places):
             raise ValueError("two rows of the layout have the same position")
+        first: dict[tuple[str | None, ...], int] = {}
+        for number, one in enumerate(self.layout):
+            if first.setdefault(one.about(), number) != number:
+                how = "; lists are told apart by their titles" if one.kind == "list" else ""
+                raise ValueError(f"layout.{number} asks for the same row as layout.{first[one.about()]}{how}")
         return self
 
 

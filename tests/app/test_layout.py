@@ -4,6 +4,10 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings
+from tests.app.conftest import Serving
 
 pytestmark = pytest.mark.anyio
 
@@ -180,7 +184,11 @@ async def test_rows_of_a_layout_go_on_and_do_not_come_again(client: httpx.AsyncC
         ({"kind": "because", "item_ids": ["book-1", "book-2"]}, "takes one of item_ids"),
         ({"kind": "continue", "item_ids": ["book-1"]}, "takes no item_ids"),
         ({"kind": "popular", "position": 7}, "position 7 is below the page, which has 6 rows"),
-        ({"kind": "property", "property": "colour"}, "no item has a property 'colour'"),
+        (
+            {"kind": "property", "property": "colour"},
+            "'colour' is no property of texts that can be matched",
+        ),
+        ({"kind": "property", "property": "year", "value": "1900"}, "'year' is no property of texts"),
         ({"kind": "new"}, "name the property that tells how new an item is"),
         ({"kind": "new", "property": "shelf"}, "does not tell how new an item is"),
         ({"kind": "banner"}, "Input should be"),
@@ -194,6 +202,31 @@ async def test_a_layout_must_fit_into_the_page(client: httpx.AsyncClient) -> Non
     popular = {"kind": "popular", "position": 1}
     assert "two rows of the layout have the same position" in await refusal(client, layout=[popular, popular])
     assert "the layout has 2 rows, the page 1" in await refusal(client, layout=[popular, popular], n_rows=1)
+    twice = "layout.1 asks for the same row as layout.0"
+    assert twice in await refusal(client, layout=[popular, {"kind": "popular", "row_size": 2}])
+    picks = {"kind": "list", "title": "Ours", "item_ids": ["book-1"]}
+    assert f"{twice}; lists are told apart by their titles" in await refusal(client, layout=[picks, picks])
     segment = {"kind": "segment", "segment_id": "nobody-knows"}
     answer = await page(client, segment)
     assert "unknown_segments" in [warning["code"] for warning in answer["warnings"]]
+
+
+@pytest.mark.parametrize("newness", ["year", "shelf", "nothing"])
+async def test_what_an_operator_names_need_not_be_in_the_index(
+    settings: Settings, serving: Serving, newness: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next index may lack it: the log says so, and pages are made without."""
+    weights = {**settings.page_weights, "new": 50.0, "property": 50.0}
+    named = settings.model_copy(
+        update={"page_weights": weights, "page_new": newness, "page_properties": ("shelf", "year", "colour")}
+    )
+    async with serving(named) as client:
+        found = await page(client)
+    told = [record.getMessage().split(":")[0] for record in caplog.records if record.name == "app.main"]
+    assert told == ["SPARROW_PAGE_PROPERTIES"] * 2 + ["SPARROW_PAGE_NEW"] * (newness != "year")
+    assert found["rows"]
+
+
+def test_rows_of_what_is_new_need_a_property_that_tells() -> None:
+    with pytest.raises(ValidationError, match="SPARROW_PAGE_NEW"):
+        Settings.model_validate({"page_weights": {"new": 1.0}})
