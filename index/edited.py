@@ -42,6 +42,8 @@ def laid_over(found: Segments, edits: Edits) -> Segments:
         retired=found.retired,
         n_hidden=sum(hidden[number] for number in alive),
         merged=merged,
+        groups=found.groups,
+        retired_groups=found.retired_groups,
     )
 
 

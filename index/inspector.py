@@ -23,6 +23,7 @@ def facts(opened: Snapshot) -> list[dict[str, Any]]:
     """Of each segment, by number: what it is called, how large, coherent and far from the others it is."""
     found, rows = opened.segments, opened.embeddings.decoder.floats()
     overlap, cosine = overlaps(found, len(opened.items)), cosines(found)
+    groups = {group.group_id: group.title for group in found.groups}
     told = []
     for number, segment in enumerate(found.segments):
         items = found.items_of(number)
@@ -30,6 +31,7 @@ def facts(opened: Snapshot) -> list[dict[str, Any]]:
             {
                 "segment_id": segment.segment_id,
                 "title": segment.title,
+                "group": None if segment.group is None else groups[segment.group],
                 "terms": list(segment.terms),
                 "size": segment.size,
                 "typical": len(found.typical_of(number)),
@@ -78,12 +80,13 @@ def names(opened: Snapshot, items: Int32) -> list[str]:
 
 def print_facts(console: Console, told: Sequence[Mapping[str, Any]]) -> None:
     """Show the facts as a table."""
-    table = Table("segment", "title", "items", "coherence", "nearest", "overlap", "strongest items")
+    table = Table("segment", "title", "group", "items", "coherence", "nearest", "overlap", "strongest items")
     for each in told:
         near = each["nearest"]
         cells = (
             each["segment_id"],
             each["title"],
+            each["group"] or "",
             f"{each['size']:,}",
             f"{each['coherence']:.3f}",
             near["title"] if near else "",

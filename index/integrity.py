@@ -47,8 +47,25 @@ def _check_segments(segments: Segments, model: SparseItemEmbeddings) -> None:
     ids = [segment.segment_id for segment in segments.segments]
     if len(set(ids)) != len(ids) or segments.retired.intersection(ids):
         raise InvalidEmbeddings("segment ids must be unique, and a retired id must not be used again")
+    _check_groups(segments)
     for number in range(len(segments)):
         _check_segment(segments, number, model)
+
+
+def _check_groups(segments: Segments) -> None:
+    """Each segment is of one group, if there are groups at all, and each group has segments."""
+    ids = [group.group_id for group in segments.groups]
+    if len(set(ids)) != len(ids) or segments.retired_groups.intersection(ids):
+        raise InvalidEmbeddings("group ids must be unique, and a retired id must not be used again")
+    if len({group.title for group in segments.groups}) != len(ids):
+        raise InvalidEmbeddings("titles of groups must be unique")
+    of = {segment.group for segment in segments.segments}
+    for segment in segments.segments:
+        if segment.group not in ids and (ids or segment.group is not None):
+            raise InvalidEmbeddings(f"segment {segment.segment_id!r} is of group {segment.group!r}, which is not there")
+    empty = next((group_id for group_id in ids if group_id not in of), None)
+    if empty is not None:
+        raise InvalidEmbeddings(f"group {empty!r} has no segments")
 
 
 def _check_segment(segments: Segments, number: int, model: SparseItemEmbeddings) -> None:

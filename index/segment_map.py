@@ -1,7 +1,8 @@
 """The segments of a snapshot as a map: one HTML file that needs nothing else.
 
-A disc is a segment, as large as its items are many, and near to segments of similar taste (`projection`). Its dots are
-its strongest items, from the middle outwards; an item of several segments is a dot in each.
+A disc is a segment, as large as its items are many, and near to segments of similar taste (`projection`); those of one
+group have one colour. Its dots are its strongest items, from the middle outwards; an item of several segments is a dot
+in each.
 """
 
 import json
@@ -31,7 +32,7 @@ def html(opened: Snapshot, facts: Sequence[Mapping[str, Any]]) -> str:
     """The map of all segments; facts: as of `inspector.facts`."""
     radii = UNIT * np.sqrt(np.array([max(each["size"], 1) for each in facts], np.float64))
     places = projection.spread(projection.project(inspector.cosines(opened.segments)), radii)
-    hues = np.degrees(np.arctan2(*(places - places.mean(axis=0) if len(places) else places).T[::-1])) % 360
+    hues = _hues(facts, places)
     discs = [
         _disc(each, _dots(opened, number, places[number], radii[number]), places[number], radii[number], hues[number])
         for number, each in enumerate(facts)
@@ -46,6 +47,18 @@ def html(opened: Snapshot, facts: Sequence[Mapping[str, Any]]) -> str:
         .replace("{{view}}", json.dumps(_view(places, radii)))
         .replace("{{discs}}", "\n".join([*discs, *labels]))
     )
+
+
+def _hues(facts: Sequence[Mapping[str, Any]], places: Array) -> Array:
+    """Colours in degrees, of the direction in which a segment lies; one colour a group, where there are groups."""
+    directions = places - places.mean(axis=0) if len(places) else places
+    names = [each["group"] for each in facts]
+    groups = {name: [own == name for own in names] for name in names if name is not None}
+    middles = [
+        directions[groups[name]].mean(axis=0) if name in groups else directions[i] for i, name in enumerate(names)
+    ]
+    middle = np.array(middles, np.float64).reshape(len(facts), 2)
+    return np.degrees(np.arctan2(middle[:, 1], middle[:, 0])) % 360
 
 
 def _view(places: Array, radii: Array) -> list[float]:
@@ -71,6 +84,7 @@ def _disc(told: Mapping[str, Any], dots: Sequence[str], place: Array, radius: fl
     near = told["nearest"]
     about = [
         told["title"],
+        *([f"group: {told['group']}"] if told["group"] else []),
         f"{told['size']:,} items, coherence {told['coherence']:.3f}",
         f"nearest: {near['title']} (overlap {near['overlap']:.2f})" if near else "alone",
         *told["top_items"],

@@ -50,6 +50,18 @@ class Segment:
     """Signed dimensions (dim, +1 or -1) that make the segment, strongest first."""
     size: int
     """Number of items."""
+    group: str | None = None
+    """Id of the group that it is of; None in a snapshot without groups."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Segments of one broad taste (`index.groups`)."""
+
+    group_id: str
+    """Opaque and stable over snapshots."""
+    title: str
+    """At most 40 characters, unique among the groups of a snapshot."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,10 @@ class Segments:
     """So many, the last, are not to be shown: see `index.edited`."""
     merged: Mapping[str, str] = field(default_factory=dict)
     """Ids that stand for other segments by now, and the ids of these."""
+    groups: tuple[Group, ...] = ()
+    """Each segment is of one of them; none in a snapshot of an earlier release."""
+    retired_groups: frozenset[str] = frozenset()
+    """Ids of groups of earlier snapshots that must never be used again."""
 
     def __len__(self) -> int:
         return len(self.segments)
@@ -186,18 +202,23 @@ class Segments:
 
     def to_json(self) -> dict[str, Any]:
         """The part of the segments that is not arrays, as the snapshot stores it in segments.json."""
+        described = [
+            {
+                "segment_id": s.segment_id,
+                "title": s.title,
+                "terms": list(s.terms),
+                "dims": [list(d) for d in s.dims],
+                "size": s.size,
+                **({} if s.group is None else {"group": s.group}),
+            }
+            for s in self.segments
+        ]
+        groups = [{"group_id": group.group_id, "title": group.title} for group in self.groups]
+        optional = {"groups": groups, "retired_groups": sorted(self.retired_groups)}
         return {
-            "segments": [
-                {
-                    "segment_id": s.segment_id,
-                    "title": s.title,
-                    "terms": list(s.terms),
-                    "dims": [list(d) for d in s.dims],
-                    "size": s.size,
-                }
-                for s in self.segments
-            ],
+            "segments": described,
             "retired": sorted(self.retired),
+            **{name: value for name, value in optional.items() if value},
         }
 
     @staticmethod
@@ -216,10 +237,20 @@ class Segments:
                 terms=tuple(s["terms"]),
                 dims=tuple((int(dim), int(sign)) for dim, sign in s["dims"]),
                 size=int(s["size"]),
+                group=s.get("group"),
             )
             for s in document["segments"]
         )
-        return Segments(segments, starts, items, strengths, rows, frozenset(document["retired"]))
+        return Segments(
+            segments,
+            starts,
+            items,
+            strengths,
+            rows,
+            frozenset(document["retired"]),
+            groups=tuple(Group(group["group_id"], group["title"]) for group in document.get("groups", ())),
+            retired_groups=frozenset(document.get("retired_groups", ())),
+        )
 
 
 def _by_item(items: Int32, owners: Int32) -> tuple[Int64, Int32]:

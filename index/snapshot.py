@@ -229,8 +229,19 @@ def _open_segments(directory: Path, found: Manifest) -> tuple[Segments, Edits]:
         edits = from_document({"edits": document.get("edits", {})})
     except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise CorruptSnapshot(f"{path} cannot be read: {error!r}") from error
-    if not all(type(each) is str for each in (*segments.retired, *(own.segment_id for own in segments.segments))):
-        raise CorruptSnapshot(f"{path} cannot be read: ids of segments must be texts")
+    if not all(type(each) is str for each in _texts(segments)):
+        raise CorruptSnapshot(f"{path} cannot be read: ids of segments must be texts, as ids and titles of groups")
     if len(segments) != n_segments:
         raise CorruptSnapshot(f"{path} has {len(segments)} segments; expected {n_segments}")
     return segments, edits
+
+
+def _texts(segments: Segments) -> Iterator[object]:
+    """What must be texts before anything is looked up by it."""
+    yield from (*segments.retired, *segments.retired_groups)
+    for segment in segments.segments:
+        yield segment.segment_id
+        if segment.group is not None:
+            yield segment.group
+    for group in segments.groups:
+        yield from (group.group_id, group.title)

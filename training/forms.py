@@ -104,6 +104,15 @@ def titles(said: Sequence[Said], asked: Asked, names: Sequence[str]) -> list[Tit
     return [_title(draft, sureness) for sureness, draft in scored]
 
 
+def of_kind(kind: tuple[str, float] | None, names: Sequence[str]) -> Iterator[Title]:
+    """Titles for what is known to be of a kind, and how surely, alone and with an example; names: best first."""
+    if kind is not None:
+        text, sureness = _shown(kind[0]), kind[1]
+        for title in (text, *(f"{text} like {name}" for name in names)):
+            if len(title) <= MAX_TITLE:
+                yield Title(title, frozenset({title.casefold()}), sureness)
+
+
 def _title(draft: _Draft, sureness: float) -> Title:
     return Title(draft.text, frozenset(part.casefold() for part in draft.parts), sureness)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.segments import FoundSegment
 from index.types import Float32, Int32
@@ -25,7 +26,7 @@ from training.terms import Properties, Terms
 from training.themes import Themes
 from training.words import LEAST_NOUN, MIN_ITEMS, Term
 
-__all__ = ["MAX_TITLE", "Label", "titles"]
+__all__ = ["MAX_TITLE", "Label", "Reading", "are_kinds", "read", "titles"]
 
 MAX_TERMS = 8
 READ_MEMBERS = 200  # of a segment, the strongest
@@ -77,20 +78,48 @@ class _Question:
     """Which of them are whose."""
 
 
-def titles(found: Sequence[FoundSegment], properties: Sequence[Properties], popularity: Float32) -> list[Label]:
-    """One label a segment; properties and popularity are row-aligned, (n_items,)."""
+@dataclass(frozen=True)
+class Reading:
+    """What the properties of the items say that titles are made from."""
+
+    rows: Int32
+    """The items that are read, ascending: the strongest members of all segments, and others to compare them with."""
+    properties: Sequence[Properties]
+    """Theirs."""
+    counted: Terms
+    """What these say."""
+    popularity: Float32
+    """Theirs."""
+
+    def members(self, found: FoundSegment) -> Int32:
+        """Places in `rows` of a segment's strongest members, strongest first."""
+        return np.searchsorted(self.rows, found.items[:READ_MEMBERS]).astype(np.int32)
+
+
+def read(found: Sequence[FoundSegment], properties: Sequence[Properties], popularity: Float32) -> Reading:
+    """Read what the items of segments are titled by; properties and popularity are row-aligned, (n_items,)."""
     rows = _rows_to_read(found, len(properties))
-    read = [properties[row] for row in rows]
-    counted = terms.read(read)
-    members = [np.searchsorted(rows, each.items[:READ_MEMBERS]).astype(np.int32) for each in found]
+    own = [properties[row] for row in rows]
+    return Reading(rows, own, terms.read(own), popularity[rows])
+
+
+def titles(
+    found: Sequence[FoundSegment], reading: Reading, kinds: Sequence[tuple[str, float] | None] | None = None
+) -> list[Label]:
+    """One label a segment; the strongest members of each are among what is read.
+
+    kinds: what each is known to be, and how surely, which then is its title.
+    """
+    counted = reading.counted
+    members = [reading.members(each) for each in found]
     told = [_distinctive(counted, m, s.strengths[:READ_MEMBERS]) for m, s in zip(members, found, strict=True)]
     questions = _questions(found, members)
     themes = Themes(counted)
     said = _said(themes, told, questions, _focus(counted, [items[:TYPICAL] for items in members]))
-    names = _names(themes, members, read, popularity[rows])
+    names = _names(themes, members, reading.properties, reading.popularity)
     wanted = [
-        [*forms.titles(about, question.asked, examples), *forms.examples(examples)]
-        for about, question, examples in zip(said, questions, names, strict=True)
+        [*forms.of_kind(kind, examples), *forms.titles(about, question.asked, examples), *forms.examples(examples)]
+        for kind, about, question, examples in zip(kinds or [None] * len(found), said, questions, names, strict=True)
     ]
     return [
         Label(title, tuple(each.term.text for each in _distinct(about)[:MAX_TERMS]))
@@ -196,6 +225,13 @@ def _said(
         ]
         for segment, about in enumerate(told)
     ]
+
+
+def are_kinds(found: Sequence[FoundSegment], reading: Reading) -> NDArray[np.bool_]:
+    """Which of the counted terms name a kind of item ("thriller") that some of the segments are of, (n_terms,)."""
+    focus = _focus(reading.counted, [reading.members(each)[:TYPICAL] for each in found])
+    name = [_is_word(term) and term.kinds > 0 and _is_theme(term) for term in reading.counted.terms]
+    return np.array(name, dtype=np.bool_) & (focus >= LEAST_FOCUSED)
 
 
 def _as_said(term: Term, fits: Float32, focus: float) -> Said:

@@ -12,11 +12,12 @@ import numpy as np
 from index import builder, publication, segments, snapshot, sparse
 from index.edits import NO_EDITS, Edits, over, settled
 from index.errors import SnapshotError
+from index.groups import grouped
 from index.snapshot import Snapshot
 from index.types import JSON
-from training import run
+from training import groups, run
 from training.cut import cut
-from training.labels import titles
+from training.labels import read, titles
 from training.retitling import PROVENANCE, retitle
 from training.titler import Titler
 
@@ -91,11 +92,14 @@ def release(
     step("finding segments")
     found = segments.find(embeddings, material.popularity, previous)
     step("titling segments")
-    labels = titles(found, _named(material), material.popularity)
+    reading = read(found, _named(material), material.popularity)
+    labels = titles(found, reading)
     carried = segments.carry_over(found, embeddings, previous)
     chosen = segments.assemble(
         found, carried, [each.title for each in labels], [each.terms for each in labels], embeddings.n_dims
     )
+    together = groups.find(found, reading)
+    chosen = grouped(chosen, together.members, together.titles, previous.found_segments if previous else None)
     titled: tuple[str, ...] = ()
     n_asked = 0
     if titler is not None:

@@ -1,5 +1,7 @@
 """The segments: what the model found, what a user leans to, the items of one of them, and what people say of them."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -15,6 +17,7 @@ from app.schemas.segments import (
     SegmentDetail,
     SegmentEdits,
     SegmentEditsAnswer,
+    SegmentGroup,
     SegmentItem,
     SegmentList,
     SegmentsAnswer,
@@ -41,7 +44,7 @@ async def get_segments(snapshot: SnapshotDep, wanted: Annotated[SegmentsQuery, Q
     shown = snapshot.segments.segments[: snapshot.segments.n_shown]
     listed = snapshot.found_segments.segments if wanted.hidden else shown
     segments = [SegmentWithTerms(**_described(snapshot, one.segment_id)) for one in listed]
-    return SegmentList(index_version=snapshot.version, segments=segments)
+    return SegmentList(index_version=snapshot.version, groups=_groups(snapshot, segments), segments=segments)
 
 
 @router.post("/v1/segments/recommend", summary="A user's segments", responses=responses(400, 413))
@@ -144,7 +147,18 @@ def _described(snapshot: Snapshot, segment_id: str) -> dict[str, Any]:
         "found_title": found.title,
         "hidden": bool(edit.get("hidden")),
         "merged_into": snapshot.segments.merged.get(segment_id),
+        "group_id": snapshot.segments.segments[snapshot.segments.number(segment_id) or 0].group,
     }
+
+
+def _groups(snapshot: Snapshot, listed: Sequence[SegmentWithTerms]) -> list[SegmentGroup]:
+    """The groups of these segments."""
+    sizes = Counter(one.group_id for one in listed)
+    groups = (
+        SegmentGroup(group_id=group.group_id, title=group.title, size=sizes[group.group_id])
+        for group in snapshot.segments.groups
+    )
+    return sorted((group for group in groups if group.size), key=lambda group: -group.size)
 
 
 def _detail(snapshot: Snapshot, segment_id: str) -> SegmentDetail:

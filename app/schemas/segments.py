@@ -45,6 +45,10 @@ class SegmentWithTerms(SegmentSummary):
     found_title: str = Field(description="What the model calls it.")
     hidden: bool = Field(description="Whether it is never a row of a page, among a user's segments or a reason.")
     merged_into: str | None = Field(description="The segment that its items are a part of, and that its id stands for.")
+    group_id: str | None = Field(
+        description="The group that it is of; of one that is merged, that of the segment it went into. "
+        "null: the index has no groups."
+    )
 
 
 class SegmentsQuery(Parameters):
@@ -53,10 +57,19 @@ class SegmentsQuery(Parameters):
     hidden: bool = Field(default=False, description="true: with those that are hidden or merged into others.")
 
 
+class SegmentGroup(BaseModel):
+    """Segments of one broad taste."""
+
+    group_id: str = Field(description="Opaque; survives retraining where most of its segments stay.")
+    title: str
+    size: int = Field(description="How many of the listed segments are of it.")
+
+
 class SegmentList(BaseModel):
-    """Segments of the current snapshot."""
+    """Segments of the current snapshot, and the groups that they are of, those of most segments first."""
 
     index_version: str
+    groups: list[SegmentGroup]
     segments: list[SegmentWithTerms]
 
 

@@ -11,8 +11,9 @@ const SORTS = {
 };
 const TERMS = 4; // words of a segment that its entry shows
 
-const asked = { text: "", sort: "leaning", hidden: false };
+const asked = { text: "", sort: "leaning", group: "", hidden: false };
 let found = [];
+let groups = [];
 let turn = 0;
 
 /** Show all segments as they are for the reader. True if they came. */
@@ -27,8 +28,20 @@ export async function show(page, root) {
   }
   const scores = new Map((leaning.value?.segments ?? []).map((segment) => [segment.segment_id, segment.score]));
   found = all.value.segments.map((segment) => ({ ...segment, score: scores.get(segment.segment_id) }));
+  groups = all.value.groups;
+  offer(root.querySelector(".of-group"));
   list(page, root);
   return true;
+}
+
+/** The groups to choose from; an index of an earlier release has none. */
+function offer(choice) {
+  if (!groups.some((group) => group.group_id === asked.group)) asked.group = "";
+  choice.hidden = !groups.length;
+  const options = groups.map((group) => el("option", { value: group.group_id, text: `${group.title} (${group.size})` }));
+  const select = choice.querySelector("select");
+  select.replaceChildren(el("option", { value: "", text: "All groups" }), ...options);
+  select.value = asked.group;
 }
 
 function frame(page, root) {
@@ -46,17 +59,19 @@ function frame(page, root) {
         el("input", { type: "search", autocomplete: "off", spellcheck: "false", placeholder: "A title or a term", input: change("text", (field) => field.value) })),
       el("label", { class: "choice" }, el("span", { text: "Sort by" }),
         el("select", { change: change("sort", (field) => field.value) }, ...Object.entries(SORTS).map(([value, { label }]) => el("option", { value, text: label })))),
+      el("label", { class: "choice of-group", hidden: true }, el("span", { text: "Group" }),
+        el("select", { change: change("group", (field) => field.value) })),
       el("label", { class: "check" }, el("input", { type: "checkbox", change: change("hidden", (field) => field.checked) }), "Hidden and merged ones, too")),
     el("ul", { class: "tiles", role: "list" })];
 }
 
 function list(page, root) {
   const wanted = plain(asked.text).split(/\s+/).filter(Boolean);
-  const fits = (segment) => wanted.every((word) => plain([segment.title, ...segment.terms].join(" ")).includes(word));
+  const fits = (segment) => (!asked.group || segment.group_id === asked.group) && wanted.every((word) => plain([segment.title, ...segment.terms].join(" ")).includes(word));
   const shown = found.filter(fits).sort(SORTS[asked.sort].by);
   const strongest = Math.max(...found.map((segment) => segment.score ?? 0), 1e-9);
   const titles = new Map(found.map((segment) => [segment.segment_id, segment.title]));
-  root.querySelector(".browser-line").textContent = wanted.length ? `${shown.length} of ${found.length} segments` : `${found.length} segments`;
+  root.querySelector(".browser-line").textContent = wanted.length || asked.group ? `${shown.length} of ${found.length} segments` : `${found.length} segments`;
   const tiles = root.querySelector(".tiles");
   keepFocus(tiles, () => tiles.replaceChildren(...shown.map((segment) => tile(page, segment, strongest, titles))));
 }

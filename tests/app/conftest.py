@@ -28,6 +28,7 @@ from app.settings import Settings
 from app.store.binary import candidates, find_binary
 from index.builder import build
 from index.embeddings import SparseItemEmbeddings
+from index.groups import grouped
 from index.publication import publish
 from index.segments import CarriedIds, FoundSegment, assemble
 from index.snapshot import Snapshot, open_snapshot
@@ -181,6 +182,7 @@ def _build_books(root: Path, item_ids: Sequence[str] = ITEM_IDS) -> str:
     found = [_found(decoder, shelf) for shelf in range(len(SHELVES))]
     ids = tuple(f"s{name.lower().replace(' ', '')}" for name in SHELVES)
     segments = assemble(found, CarriedIds(ids, frozenset()), list(SHELVES), [(name,) for name in SHELVES], N_DIMS)
+    segments = grouped(segments, [(0, 1), (2, 3)], ["Wonders", "This world"], None)
     properties: list[dict[str, JSON]] = [
         {"title": title, "shelf": shelf, "year": 1900 + n} for n, (title, shelf) in enumerate(BOOKS)
     ]

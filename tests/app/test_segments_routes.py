@@ -33,8 +33,33 @@ async def test_all_segments_are_listed(client: httpx.AsyncClient) -> None:
         "found_title": "Mystery",
         "hidden": False,
         "merged_into": None,
+        "group_id": found["groups"][1]["group_id"],
     }
     assert found["index_version"] == (await client.get("/info")).json()["index"]["version"]
+
+
+async def test_groups_are_listed_and_each_segment_is_of_one(client: httpx.AsyncClient) -> None:
+    found = await get(client, "/v1/segments")
+    assert [(group["title"], group["size"]) for group in found["groups"]] == [("Wonders", 2), ("This world", 2)]
+    wonders, world = (group["group_id"] for group in found["groups"])
+    assert [one["group_id"] for one in found["segments"]] == [wonders, wonders, world, world]
+    assert (await get(client, "/v1/segments/smystery"))["group_id"] == world
+
+
+async def test_a_merged_segment_is_of_the_group_of_where_it_went(client: httpx.AsyncClient) -> None:
+    wonders, world = (group["group_id"] for group in (await get(client, "/v1/segments"))["groups"])
+    for segment_id, edit in (("smystery", {"merged_into": "sfantasy"}), ("sclassics", {"hidden": True})):
+        assert (await client.patch(f"/v1/segments/{segment_id}", json=edit)).status_code == 200
+    listed = await get(client, "/v1/segments")
+    assert [(group["group_id"], group["size"]) for group in listed["groups"]] == [(wonders, 2)]
+    every = await get(client, "/v1/segments?hidden=true")
+    assert {one["segment_id"]: one["group_id"] for one in every["segments"]} == {
+        "sfantasy": wonders,
+        "ssciencefiction": wonders,
+        "smystery": wonders,
+        "sclassics": world,
+    }
+    assert [(group["group_id"], group["size"]) for group in every["groups"]] == [(wonders, 3), (world, 1)]
 
 
 async def test_a_segment_shows_its_most_typical_items(client: httpx.AsyncClient) -> None:

@@ -377,7 +377,13 @@ def test_segments_that_contradict_the_arrays_are_refused(
 
 
 @pytest.mark.parametrize(
-    "document", ["", "[]", "{}", '{"segments": 3}', "[" * 100_000, '{"segments": [], "retired": []}']
+    "document",
+    [
+        *("", "[]", "{}", '{"segments": 3}', "[" * 100_000, '{"segments": [], "retired": []}'),
+        '{"segments": [], "retired": [], "groups": [{"group_id": "g", "title": []}]}',
+        '{"segments": [], "retired": [], "groups": 3}',
+        '{"segments": [], "retired": [], "retired_groups": [1]}',
+    ],
 )
 def test_segments_that_cannot_be_read_are_refused(stored: Path, tmp_path: Path, document: str) -> None:
     directory = tmp_path / stored.name

@@ -14,7 +14,7 @@ import training
 from index.segments import FoundSegment
 from index.types import JSON
 from training import language, terms, words
-from training.labels import MAX_TITLE, Label, titles
+from training.labels import MAX_TITLE, Label, read, titles
 
 Properties = Mapping[str, JSON]
 FILLER = [
@@ -34,7 +34,7 @@ def blocks(n: int) -> list[FoundSegment]:
 
 
 def label(properties: Sequence[Properties], found: Sequence[FoundSegment]) -> list[Label]:
-    return titles(found, properties, np.arange(len(properties), 0, -1, dtype=np.float32))
+    return titles(found, read(found, properties, np.arange(len(properties), 0, -1, dtype=np.float32)))
 
 
 def described(rng: np.random.Generator, *planted: str) -> str:
@@ -119,7 +119,9 @@ def test_examples_name_a_segment_of_which_nothing_else_is_sure() -> None:
     names = ["Dune: the Novel (Dune, #1)", "Foundation", *(f"{letter}lmnopqrst" * 9 for letter in "abcdefghij")]
     items = [{"title": names[row] if row < 12 else f"Other {row}"} for row in range(100)]
 
-    (found,) = titles([segment(range(12))], items, np.array([9, 8, *[1] * 98], dtype=np.float32))
+    found_segment = [segment(range(12))]
+    popularity = np.array([9, 8, *[1] * 98], dtype=np.float32)
+    (found,) = titles(found_segment, read(found_segment, items, popularity))
 
     assert found.title == "More like Dune and Foundation"
     assert found.terms == ()

@@ -116,12 +116,22 @@ class SegmentWithTerms(Segment):
     found_title: str
     hidden: bool
     merged_into: str | None
+    group_id: str | None
+
+
+class SegmentGroup(_Document):
+    """Segments of one broad taste."""
+
+    group_id: str
+    title: str
+    size: int
 
 
 class SegmentList(_Document):
-    """Segments of an index version."""
+    """Segments of an index version, and the groups that they are of, those of most segments first."""
 
     index_version: str
+    groups: list[SegmentGroup]
     segments: list[SegmentWithTerms]
 
 

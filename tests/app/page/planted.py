@@ -20,6 +20,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from index import builder, publication
 from index.embeddings import SparseItemEmbeddings, SparseRows
+from index.groups import grouped
 from index.segments import CarriedIds, FoundSegment, assemble
 from index.types import JSON
 from index.vocabulary import Vocabulary
@@ -29,6 +30,7 @@ PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobil
 BIN = Path(sys.executable).parent
 SHELVES = ("Dragons", "Detectives", "Starships", "Kitchens", "Gardens", "Battles", "Romances", "Mountains")
 PER_SHELF = 40
+GROUPS = {"Far away": (0, 2, 5), "At home": (1, 3, 4, 6, 7)}
 N_STYLES = 13
 READERS = {"anna": ("dra-0", "dra-5", "sta-1", "kit-2"), "ben": ("bat-3", "rom-4", "mou-5", "gar-6")}
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -93,6 +95,7 @@ def publish(root: Path, more_popular: float, step: int = 1) -> str:
         [[shelf.lower(), "plan"] for shelf in SHELVES],
         planted.n_dims,
     )
+    segments = grouped(segments, list(GROUPS.values()), list(GROUPS), None)
     popularity = np.arange(planted.n_items, 0, -1, dtype=np.float32) + np.float32(more_popular)
     version = builder.build(root, embeddings=planted, properties=properties(), popularity=popularity, segments=segments)
     assert publication.publish(root, version)

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from app import keys
-from tests.app.page.planted import HOSTILE, PHONE, SHELVES, Open, Reader, Store, publish, serving, shown
+from tests.app.page.planted import GROUPS, HOSTILE, PHONE, SHELVES, Open, Reader, Store, publish, serving, shown
 
 
 @pytest.fixture
@@ -50,6 +50,21 @@ def test_segments_are_found_by_title_and_by_term(browsing: Page) -> None:
     expect(browsing.locator(".tile-title")).to_have_count(len(SHELVES))
     find.fill("nothing of the kind")
     expect(browsing.locator(".tile-title")).to_have_count(0)
+
+
+def test_segments_of_one_group_are_picked_out(browsing: Page) -> None:
+    group = browsing.get_by_role("combobox", name="Group")
+    assert group.locator("option").all_text_contents() == ["All groups", "At home (5)", "Far away (3)"]
+    group.select_option("Far away (3)")
+    names = [f"All about {SHELVES[number]}" for number in GROUPS["Far away"]]
+    expect(browsing.locator(".tile-title")).to_have_count(3)
+    assert sorted(tiles(browsing)) == sorted(names)
+    expect(browsing.get_by_text(f"3 of {len(SHELVES)} segments")).to_be_visible()
+    browsing.get_by_label("Find").fill("star")
+    expect(browsing.locator(".tile-title")).to_have_text(["All about Starships"])
+    browsing.get_by_label("Find").fill("")
+    group.select_option("All groups")
+    expect(browsing.locator(".tile-title")).to_have_count(len(SHELVES))
 
 
 def test_a_segment_opens_by_keyboard_and_the_focus_returns(browsing: Page) -> None:
