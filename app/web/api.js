@@ -104,10 +104,10 @@ export function itemOf(itemId) {
 
 export const info = () => call("GET", "info");
 
-/** The rows, which rather stay those of the last page, and the active segments of a user: one request, one index version. */
-export async function page(userId, device, lastRows, signal) {
+/** The rows and the active segments of a user, in one request and of one index version. */
+export async function page(userId, device, signal) {
   const answer = await call("POST", "v1/batch", { requests: [
-    { endpoint: "homepage", body: { user_id: userId, device, last_rows: lastRows, include_properties: true } },
+    { endpoint: "homepage", body: { user_id: userId, device, include_properties: true } },
     { endpoint: "segments/recommend", body: { user_id: userId, count: ACTIVE } }] }, signal);
   const [rows, { segments }] = answer.answers;
   return { ...rows, took_ms: answer.took_ms, segments };

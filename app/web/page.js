@@ -16,7 +16,7 @@ const theme = kept("sparrow.theme");
 if (theme) document.documentElement.dataset.theme = theme;
 
 const you = ownId();
-const state = { reader: null, first: null, view: "home", examples: [], version: null, shown: "", last: { reader: null, rows: [] }, user: null, liked: null, turn: 0, stop: new AbortController(), timer: 0 };
+const state = { reader: null, first: null, view: "home", examples: [], version: null, shown: "", user: null, liked: null, turn: 0, stop: new AbortController(), timer: 0 };
 const act = { open: (item) => openItem(item), segment: openSegment, like: (item, node) => record(item, "like", node), hide: (item, node) => record(item, "hide", node), nudge };
 const shelves = new Shelves($("shelves"), act);
 const segments = new Map(); // segment_id -> li of the panel
@@ -163,8 +163,7 @@ async function refresh() {
 
 async function refreshHome(turn, signal) {
   $("shelves").setAttribute("aria-busy", "true");
-  const last = state.last.reader === state.reader ? state.last.rows : [];
-  const [answer, known] = await Promise.allSettled([api.page(state.reader, device(), last, signal), user()]);
+  const [answer, known] = await Promise.allSettled([api.page(state.reader, device(), signal), user()]);
   if (turn !== state.turn) return false;
   $("shelves").setAttribute("aria-busy", "false");
   if (answer.status === "rejected") {
@@ -179,7 +178,6 @@ async function refreshHome(turn, signal) {
   const shown = JSON.stringify(answer.value.rows.map((row) => [row.row_id, row.items.map((item) => item.item_id)]));
   const before = state.shown;
   state.shown = shown;
-  state.last = { reader: state.reader, rows: answer.value.rows.map((row) => row.row_id) };
   return shown !== before;
 }
 

@@ -1,4 +1,3 @@
-import json
 import re
 import time
 from pathlib import Path
@@ -69,17 +68,6 @@ def test_a_like_changes_the_rows_at_once_and_the_page_does_not_jump(tab: Open, r
     )
     expect(page.locator(".strip .bead-title").first).to_have_text(title)
     assert page.evaluate("scrollY") == height
-
-
-def test_after_a_like_the_page_asks_for_the_rows_that_were_there_to_stay(tab: Open, reader: Reader) -> None:
-    page = tab(reader("anna"))
-    rows = [row.get_attribute("data-row") for row in page.locator("#shelves .shelf").all()]
-    card = page.locator("#shelves .shelf").nth(1).locator(".card").first
-    with page.expect_request("**/v1/batch") as asked:
-        card.get_by_role("button", name="Like ").first.click()
-    homepage = json.loads(asked.value.post_data or "")["requests"][0]["body"]
-    assert rows
-    assert homepage["last_rows"] == rows
 
 
 def test_what_is_hidden_never_comes_back(tab: Open, reader: Reader) -> None:
