@@ -120,7 +120,13 @@ def worlds(draw: st.DrawFn) -> tuple[list[Item], Columns, Filter]:
     properties = draw(st.lists(st.fixed_dictionaries({}, optional=values), max_size=70))
     columns = coding.build(properties)
     leaves = [LEAVES[key] for key in columns.by_key]
-    return properties, columns, draw(filters_of(st.one_of(leaves))) if leaves else {}
+    small = filters_of(st.one_of(leaves)).filter(lambda given: size(given) <= conditions.MAX_CONDITIONS)
+    return properties, columns, draw(small) if leaves else {}
+
+
+def size(group: Filter) -> int:
+    """Conditions of a filter, nested filters and their conditions included."""
+    return sum(1 + (0 if "key" in one else size(one)) for clause in group.values() for one in clause)
 
 
 @given(worlds())
